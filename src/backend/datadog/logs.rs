@@ -1,0 +1,311 @@
+use memchr::memmem;
+
+use super::super::body::{Body, Oversize};
+use super::super::write::text;
+use super::Datadog;
+use crate::json::{JsonStr, scan};
+use crate::model::{Forwarder, Log, Origin};
+use crate::request::{Request, Weight};
+
+/// Bytes of a message, escaped, that is cut because its log would be too large.
+const CUT_MESSAGE: usize = 900_000;
+
+/// Logs on their way to Datadog.
+///
+/// ```text
+/// {"id":"3719…","timestamp":1764000000123,"message":"…","status":"error",
+///  "aws":{"awslogs":{"logGroup":"…","logStream":"…","owner":"…"},"invoked_function_arn":"…"},
+///  "lambda":{"arn":"…","request_id":"…"},"ddsourcecategory":"aws","ddsource":"lambda","service":"…","host":"…","ddtags":"…"}
+/// ```
+///
+/// `timestamp` is in ms. `status` and `request_id` are there where the text of
+/// a line tells them; those of a JSON message are read by the intake.
+pub(super) struct Logs {
+    body: Body,
+    tags: Vec<(String, String)>,
+    source: Option<String>,
+    forwarder: Forwarder,
+    rendered: Option<Rendered>,
+    ddtags: memmem::Finder<'static>,
+}
+
+/// What all logs of an origin share.
+struct Rendered {
+    generation: u32,
+    /// From behind the message to the request id.
+    aws: Vec<u8>,
+    is_lambda: bool,
+    /// From behind the request id to the service.
+    source: Vec<u8>,
+    service: String,
+    host: Vec<u8>,
+    ddtags: String,
+    /// From behind the request id to the end, when the message changes nothing.
+    tail: Vec<u8>,
+}
+
+/// What a message says of its tags.
+struct OwnTags {
+    /// The message without them, escaped.
+    message: Vec<u8>,
+    tags: String,
+}
+
+impl Logs {
+    pub(super) fn new(body: Body, datadog: &Datadog, forwarder: &Forwarder) -> Self {
+        Self {
+            body,
+            tags: datadog.tags.clone(),
+            source: datadog.source.clone(),
+            forwarder: forwarder.clone(),
+            rendered: None,
+            ddtags: memmem::Finder::new(b"\"ddtags\\\""),
+        }
+    }
+
+    pub(super) fn has_ready(&self) -> bool {
+        self.body.has_ready()
+    }
+
+    pub(super) fn take_ready(&mut self) -> Vec<Request> {
+        self.body.take_ready()
+    }
+
+    pub(super) fn finish(self) -> Vec<Request> {
+        self.body.finish()
+    }
+
+    pub(super) fn push(&mut self, origin: &Origin, log: &Log<'_>) -> Result<(), Oversize> {
+        if self.rendered.as_ref().is_none_or(|rendered| rendered.generation != origin.generation) {
+            self.rendered = Some(self.render(origin));
+        }
+        let Some(rendered) = &self.rendered else { return Err(Oversize) };
+        let message = log.message.escaped();
+        let own = if message.first() == Some(&b'{') && self.ddtags.find(message).is_some() {
+            own_tags(log.message)
+        } else {
+            None
+        };
+        let (message, tail) = match &own {
+            None => (message, None),
+            Some(own) => (own.message.as_slice(), Some(rendered.tail_with(&own.tags))),
+        };
+        let tail = tail.as_deref().unwrap_or(&rendered.tail);
+        let pushed = self.body.push(Weight::LOG, |out| write(log, message, rendered, tail, out));
+        pushed.or_else(|Oversize| {
+            let cut = cut(message);
+            self.body.push(Weight::LOG, |out| write(log, &cut, rendered, tail, out))
+        })
+    }
+
+    fn render(&self, origin: &Origin) -> Rendered {
+        let function = origin.function.as_ref();
+        let arn = origin.function_arn();
+        let mut aws = b",\"aws\":{\"awslogs\":{\"logGroup\":".to_vec();
+        text(&origin.log_group, &mut aws);
+        aws.extend_from_slice(b",\"logStream\":");
+        text(&origin.log_stream, &mut aws);
+        if let Some(owner) = &origin.account {
+            aws.extend_from_slice(b",\"owner\":");
+            text(owner, &mut aws);
+        }
+        aws.push(b'}');
+        if let Some(arn) = &self.forwarder.function_arn {
+            aws.extend_from_slice(b",\"invoked_function_arn\":");
+            text(arn, &mut aws);
+        }
+        aws.push(b'}');
+        if let Some(arn) = &arn {
+            aws.extend_from_slice(b",\"lambda\":{\"arn\":");
+            text(arn, &mut aws);
+        }
+        let ddsource = self.source.as_deref().unwrap_or_else(|| source_of(origin));
+        let mut source = b",\"ddsourcecategory\":\"aws\",\"ddsource\":".to_vec();
+        text(ddsource, &mut source);
+        let own = self.tags.iter().chain(&origin.tags);
+        let named = |wanted: &str| {
+            own.clone().find(|(key, value)| key == wanted && !value.is_empty()).map(|(_, value)| value.as_str())
+        };
+        let service = named("service").or(function.map(|function| function.name.as_str())).unwrap_or(ddsource);
+        let mut host = Vec::new();
+        text(arn.as_deref().unwrap_or(&origin.log_group), &mut host);
+        let mut rendered = Rendered {
+            generation: origin.generation,
+            aws,
+            is_lambda: arn.is_some(),
+            source,
+            service: service.to_owned(),
+            host,
+            ddtags: self.ddtags(origin, named("env").is_none(), service),
+            tail: Vec::new(),
+        };
+        rendered.tail = rendered.tail_with("");
+        rendered
+    }
+
+    /// Tags of the settings, of the forwarder and of the function.
+    fn ddtags(&self, origin: &Origin, no_env: bool, service: &str) -> String {
+        let mut tags = Vec::new();
+        for (key, value) in self.tags.iter().chain(&origin.tags).filter(|(key, _)| key != "service") {
+            tags.push(if value.is_empty() { key.clone() } else { format!("{key}:{value}") });
+        }
+        let mut tag = |key: &str, value: Option<&str>| {
+            if let Some(value) = value {
+                tags.push(format!("{key}:{value}"));
+            }
+        };
+        tag("forwardername", self.forwarder.function_name.as_deref());
+        tag("forwarder_version", Some(env!("CARGO_PKG_VERSION")));
+        tag("source_overridden", self.source.as_ref().map(|_| "true"));
+        tag("env", no_env.then_some("none"));
+        tag("aws_account", origin.account.as_deref());
+        tag("functionname", origin.function.as_ref().map(|function| function.name.as_str()));
+        tag("region", origin.region.as_deref());
+        tag("service", Some(service));
+        tags.join(",")
+    }
+}
+
+impl Rendered {
+    /// The end of a log whose message has tags of its own: its service wins.
+    fn tail_with(&self, own: &str) -> Vec<u8> {
+        let own_service = own.split(',').find_map(|tag| tag.strip_prefix("service:"));
+        let mut tail = self.source.clone();
+        tail.extend_from_slice(b",\"service\":");
+        text(own_service.unwrap_or(&self.service), &mut tail);
+        tail.extend_from_slice(b",\"host\":");
+        tail.extend_from_slice(&self.host);
+        tail.extend_from_slice(b",\"ddtags\":");
+        let without_service = self.ddtags.rsplit_once(",service:").map_or("", |(tags, _)| tags);
+        match own_service {
+            _ if own.is_empty() => text(&self.ddtags, &mut tail),
+            Some(_) => text(&format!("{without_service},{own}"), &mut tail),
+            None => text(&format!("{},{own}", self.ddtags), &mut tail),
+        }
+        tail.push(b'}');
+        tail
+    }
+}
+
+fn write(log: &Log<'_>, message: &[u8], rendered: &Rendered, tail: &[u8], out: &mut Vec<u8>) {
+    out.push(b'{');
+    if !log.id.is_empty() {
+        out.extend_from_slice(b"\"id\":\"");
+        out.extend_from_slice(log.id.as_bytes());
+        out.extend_from_slice(b"\",");
+    }
+    out.extend_from_slice(b"\"timestamp\":");
+    out.extend_from_slice(itoa::Buffer::new().format(log.time.millis()).as_bytes());
+    out.extend_from_slice(b",\"message\":\"");
+    out.extend_from_slice(message);
+    out.push(b'"');
+    if let Some(level) = log.level {
+        out.extend_from_slice(b",\"status\":\"");
+        out.extend_from_slice(level.as_str().as_bytes());
+        out.push(b'"');
+    }
+    out.extend_from_slice(&rendered.aws);
+    if rendered.is_lambda {
+        if let Some(id) = log.request_id {
+            out.extend_from_slice(b",\"request_id\":");
+            text(id, out);
+        }
+        out.push(b'}');
+    }
+    out.extend_from_slice(tail);
+}
+
+/// What Datadog calls the service that writes to a log group.
+fn source_of(origin: &Origin) -> &'static str {
+    let group = origin.log_group.as_str();
+    if origin.log_stream.contains("_CloudTrail_") || group.contains("cloudtrail") {
+        "cloudtrail"
+    } else if origin.function.is_some() || group.starts_with("/aws/lambda") {
+        "lambda"
+    } else if group.starts_with("/aws/kinesis") {
+        "kinesis"
+    } else if group.starts_with("sns/") {
+        "sns"
+    } else {
+        "cloudwatch"
+    }
+}
+
+/// Takes the `ddtags` out of a message that is a JSON object, and leaves its
+/// other bytes as they are: the intake would let them win over the log's own.
+#[cold]
+fn own_tags(message: JsonStr<'_>) -> Option<OwnTags> {
+    let json = message.unescape();
+    let bytes = json.trim_end().as_bytes();
+    if scan::value(bytes)? != bytes.len() {
+        return None;
+    }
+    let members: Vec<_> = scan::members(bytes).collect();
+    let index = members.iter().position(|(key, _)| bytes.get(key.clone()) == Some(b"ddtags"))?;
+    let (key, value) = members.get(index)?.clone();
+    let tags: String = serde_json::from_slice(bytes.get(value.clone())?).ok()?;
+    let tags: String = tags.chars().filter(|c| !c.is_whitespace()).collect();
+    // From the end of the member before it, or else up to the start of the next.
+    let cut = match (index.checked_sub(1).and_then(|before| members.get(before)), members.get(index + 1)) {
+        (Some((_, before)), _) => before.end..value.end,
+        (None, Some((next, _))) => key.start - 1..next.start - 1,
+        (None, None) => key.start - 1..value.end,
+    };
+    let mut left = json.to_string();
+    left.replace_range(cut, "");
+    let mut escaped = Vec::new();
+    JsonStr::escape(&left, &mut escaped);
+    Some(OwnTags { message: escaped, tags: tags.trim_matches(',').to_owned() })
+}
+
+/// The start of a message, and how long it was.
+#[cold]
+fn cut(message: &[u8]) -> Vec<u8> {
+    let text = JsonStr::from_escaped(message).unescape();
+    let mut end = CUT_MESSAGE.min(text.len());
+    loop {
+        while !text.is_char_boundary(end) {
+            end -= 1;
+        }
+        let mut cut = Vec::new();
+        let head = text.get(..end).unwrap_or_default();
+        JsonStr::escape(&format!("{head}… [cut by logferry: {} bytes in all]", text.len()), &mut cut);
+        if cut.len() <= CUT_MESSAGE + 100 || end == 0 {
+            return cut;
+        }
+        end -= (cut.len() - CUT_MESSAGE) / 6 + 1;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn takes_tags_out_of_a_message_and_leaves_its_bytes() {
+        for (message, left, tags) in [
+            (r#"{"ddtags":"a:1, b:2","x":"é  "}"#, r#"{"x":"é  "}"#, "a:1,b:2"),
+            ("{ \"x\" : 1.50 , \"ddtags\" : \"service:s\" }\n", "{ \"x\" : 1.50 }\n", "service:s"),
+            (r#"{"ddtags":""}"#, "{}", ""),
+        ] {
+            let mut buffer = Vec::new();
+            let own = own_tags(JsonStr::escape(message, &mut buffer)).unwrap();
+            assert_eq!((JsonStr::from_escaped(&own.message).unescape().as_ref(), own.tags.as_str()), (left, tags));
+        }
+        for message in [r#"{"ddtags":["a"]}"#, r#"{"a":{"ddtags":"x"}}"#, r#"{"ddtags":"x""#, r#"{"ddtags":7}"#] {
+            let mut buffer = Vec::new();
+            assert!(own_tags(JsonStr::escape(message, &mut buffer)).is_none(), "{message}");
+        }
+    }
+
+    #[test]
+    fn a_cut_message_is_short_enough_whatever_it_holds() {
+        for piece in ["a", "é", "\u{1}", "\"", "😀"] {
+            let long = piece.repeat(1_200_000 / piece.len());
+            let mut buffer = Vec::new();
+            let cut = cut(JsonStr::escape(&long, &mut buffer).escaped());
+            assert!(cut.len() <= CUT_MESSAGE + 100 && cut.len() > CUT_MESSAGE / 2, "{}", cut.len());
+            assert!(JsonStr::from_escaped(&cut).unescape().ends_with(&format!("{} bytes in all]", long.len())));
+        }
+    }
+}

@@ -1,0 +1,332 @@
+//! Datadog: logs, distributions, series and service checks.
+//!
+//! Logs have the attributes that the Datadog Forwarder gives them, with names in
+//! their own case and the account and region of the log, not of the forwarder.
+//! Lambda's own measures are distributions under `aws.lambda.enhanced.`, with
+//! durations in seconds.
+//!
+//! # Many copies at once, and replays
+//!
+//! Distributions are merged by the intake, whoever sends them and however a
+//! second is spread over batches: copies of the forwarder never overwrite each
+//! other, and a replay counts twice. Gauges keep the last value of a second,
+//! and a replay changes nothing. With `aggregates`, counts and histograms are
+//! series of a second: their host is the log stream, so that copies don't
+//! overwrite each other, a replay overwrites itself, and a second that is split
+//! over two deliveries of one stream is undercounted. A replayed log is there
+//! twice.
+//!
+//! Sources: <https://docs.datadoghq.com/api/latest/logs/>,
+//! <https://docs.datadoghq.com/api/latest/metrics/>,
+//! <https://docs.datadoghq.com/api/latest/service-checks/>, and what the
+//! Datadog Forwarder 5.4 does.
+
+mod logs;
+mod metrics;
+
+use super::Context;
+use super::body::{Body, Limits, Template};
+use crate::env::{Env, Row, Secret, Setting, read};
+use crate::model::{Log, Measure, Metric, Origin, Sink};
+use crate::request::{Compression, Destination, Frame, Header, Request};
+
+/// "Maximum content size per payload (uncompressed): 5MB", "Maximum size for a
+/// single log: 1MB", "Maximum array size […]: 1000 entries".
+const LOGS: Limits = Limits { bytes: 5_000_000, items: 1000, item_bytes: 1_000_000 };
+
+/// No limit is documented: a payload of the older series API may have 3.2 MB.
+const DISTRIBUTIONS: Limits = Limits { bytes: 3_000_000, items: 10_000, item_bytes: 1_000_000 };
+
+/// 512,000 bytes compressed, which an uncompressed body of less never exceeds.
+const SERIES: Limits = Limits { bytes: 500_000, items: 10_000, item_bytes: 100_000 };
+
+const ARRAY: Frame = Frame { open: b"[", separator: b",", close: b"]" };
+const SERIES_FRAME: Frame = Frame { open: b"{\"series\":[", separator: b",", close: b"]}" };
+
+/// Ships to Datadog.
+#[derive(Clone, Debug)]
+pub struct Datadog {
+    api_key: Secret,
+    logs_url: String,
+    api_url: String,
+    tags: Vec<(String, String)>,
+    source: Option<String>,
+    forward_logs: bool,
+    logs_compression: Compression,
+    metrics_compression: Compression,
+    metrics: Metrics,
+}
+
+/// How custom counts and histograms are sent.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Metrics {
+    /// As series that are aggregated here, per second.
+    Aggregates,
+    /// As distributions, which the intake aggregates.
+    Distributions,
+}
+
+/// How bodies are compressed.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Codec {
+    Deflate,
+    Gzip,
+    None,
+    Zstd,
+}
+
+/// One batch on its way to Datadog.
+pub struct Encoder {
+    logs: logs::Logs,
+    metrics: metrics::Metrics,
+    forward_logs: bool,
+    /// Logs and metrics that no request can hold.
+    oversize: crate::request::Weight,
+    filtered: u64,
+}
+
+impl Datadog {
+    const API_KEY: Setting<Secret> = Setting::new("DD_API_KEY", read::secret, "Datadog API key.").secret();
+    const SITE: Setting<String> = Setting::new("DD_SITE", site, "Datadog site to send to.").default("datadoghq.com");
+    const URL: Setting<String> =
+        Setting::new("DD_URL", host, "Host or address that takes logs; `http-intake.logs.` and the site when empty.");
+    const PORT: Setting<u16> =
+        Setting::new("DD_PORT", port, "Port that takes logs; 443, or 80 with DD_NO_SSL, when empty.");
+    const NO_SSL: Setting<bool> =
+        Setting::new("DD_NO_SSL", read::boolean, "Whether logs go over plain http.").default("false");
+    const API_URL: Setting<String> =
+        Setting::new("DD_API_URL", read::url, "Address that takes metrics; `https://api.` and the site when empty.");
+    const TAGS: Setting<Vec<(String, String)>> = Setting::new(
+        "DD_TAGS",
+        read::tags,
+        "Tags added to what is sent to Datadog, as `key:value` pairs set apart by commas.",
+    );
+    const SOURCE: Setting<String> =
+        Setting::new("DD_SOURCE", read::text, "Source of all logs, instead of the one told by their log group.");
+    const FORWARD_LOG: Setting<bool> =
+        Setting::new("DD_FORWARD_LOG", read::boolean, "Whether logs are sent; metrics always are.").default("true");
+    const USE_COMPRESSION: Setting<bool> =
+        Setting::new("DD_USE_COMPRESSION", read::boolean, "Whether bodies are compressed.").default("true");
+    const COMPRESSION_LEVEL: Setting<u32> =
+        Setting::new("DD_COMPRESSION_LEVEL", level, "How hard bodies are compressed, 0 to 9.").default("6");
+    const CODEC: Setting<Codec> = Setting::new(
+        "LOGFERRY_DATADOG_COMPRESSION",
+        codec,
+        "How logs are compressed: gzip, deflate, zstd (which Datadog's agents send and its public API does not document) or none.",
+    )
+    .default("gzip");
+    const METRICS: Setting<Metrics> = Setting::new(
+        "LOGFERRY_DATADOG_METRICS",
+        metrics_setting,
+        "How custom counts and histograms are sent: distributions, or aggregates of each second.",
+    )
+    .default("distributions");
+
+    /// The settings, for documents.
+    pub const ROWS: [Row; 13] = [
+        Self::API_KEY.row(),
+        Self::SITE.row(),
+        Self::URL.row(),
+        Self::PORT.row(),
+        Self::NO_SSL.row(),
+        Self::API_URL.row(),
+        Self::TAGS.row(),
+        Self::SOURCE.row(),
+        Self::FORWARD_LOG.row(),
+        Self::USE_COMPRESSION.row(),
+        Self::COMPRESSION_LEVEL.row(),
+        Self::CODEC.row(),
+        Self::METRICS.row(),
+    ];
+
+    /// Reads the settings.
+    pub fn from_env(env: &mut Env<'_>) -> Option<Self> {
+        let api_key = env.require(&Self::API_KEY, "the datadog backend needs an API key");
+        let site = env.read(&Self::SITE);
+        let (url, port, no_ssl) = (env.read(&Self::URL), env.read(&Self::PORT), env.read(&Self::NO_SSL));
+        let api_url = env.read(&Self::API_URL);
+        let (tags, source) = (env.read(&Self::TAGS), env.read(&Self::SOURCE));
+        let (forward_logs, compress) = (env.read(&Self::FORWARD_LOG), env.read(&Self::USE_COMPRESSION));
+        let (level, codec, metrics) =
+            (env.read(&Self::COMPRESSION_LEVEL), env.read(&Self::CODEC), env.read(&Self::METRICS));
+        let (site, no_ssl, compress, level) = (site?, no_ssl?, compress?, level?);
+        let host = url.unwrap_or_else(|| format!("http-intake.logs.{site}"));
+        let scheme = if no_ssl { "http" } else { "https" };
+        let address = if host.contains("://") { host } else { format!("{scheme}://{host}") };
+        let address = port.map_or_else(|| address.clone(), |port| format!("{address}:{port}"));
+        let codec = if compress { codec? } else { Codec::None };
+        Some(Self {
+            api_key: api_key?,
+            logs_url: format!("{address}/api/v2/logs"),
+            api_url: api_url.unwrap_or_else(|| format!("https://api.{site}")),
+            tags: tags.unwrap_or_default(),
+            source,
+            forward_logs: forward_logs?,
+            logs_compression: codec.at(level),
+            metrics_compression: if compress { Compression::Deflate(level) } else { Compression::None },
+            metrics: metrics?,
+        })
+    }
+
+    /// Begins a batch.
+    pub fn encoder(&self, context: &Context<'_>) -> Encoder {
+        let logs = Body::new(self.template(&self.logs_url, self.logs_compression, ARRAY, LOGS));
+        let api = |path: &str, frame, limits| {
+            let url = format!("{}{path}", self.api_url);
+            Body::new(self.template(&url, self.metrics_compression, frame, limits))
+        };
+        Encoder {
+            logs: logs::Logs::new(logs, self, context.forwarder),
+            metrics: metrics::Metrics::new(
+                self.metrics,
+                self.tags.clone(),
+                context.now,
+                api("/api/v1/distribution_points", SERIES_FRAME, DISTRIBUTIONS),
+                api("/api/v2/series", SERIES_FRAME, SERIES),
+                api("/api/v1/check_run", ARRAY, SERIES),
+            ),
+            forward_logs: self.forward_logs,
+            oversize: crate::request::Weight::default(),
+            filtered: 0,
+        }
+    }
+
+    fn template(&self, url: &str, compression: Compression, frame: Frame, limits: Limits) -> Template {
+        let public = |value: &str| Header::Public(value.to_owned());
+        let mut headers = vec![
+            ("Content-Type", public("application/json")),
+            ("DD-API-KEY", Header::Secret(self.api_key.clone())),
+            ("DD-EVP-ORIGIN", public("logferry")),
+            ("DD-EVP-ORIGIN-VERSION", public(env!("CARGO_PKG_VERSION"))),
+        ];
+        if let Some(encoding) = compression.content_encoding() {
+            headers.push(("Content-Encoding", public(encoding)));
+        }
+        Template { destination: Destination::Http { url: url.to_owned(), headers }, compression, frame, limits }
+    }
+
+    /// What Datadog's users call a measure, and what its values are multiplied by.
+    pub const fn words(measure: Measure) -> (&'static str, f64) {
+        match measure {
+            Measure::Duration => ("aws.lambda.enhanced.duration", 1e-3),
+            Measure::BilledDuration => ("aws.lambda.enhanced.billed_duration", 1e-3),
+            Measure::InitDuration => ("aws.lambda.enhanced.init_duration", 1e-3),
+            Measure::RestoreDuration => ("aws.lambda.enhanced.restore_duration", 1e-3),
+            Measure::BilledRestoreDuration => ("aws.lambda.enhanced.billed_restore_duration", 1e-3),
+            Measure::MemorySize => ("aws.lambda.enhanced.memorysize", 1.0),
+            Measure::MaxMemoryUsed => ("aws.lambda.enhanced.max_memory_used", 1.0),
+            Measure::Invocations => ("aws.lambda.enhanced.invocations", 1.0),
+            Measure::Errors => ("aws.lambda.enhanced.errors", 1.0),
+            Measure::Timeouts => ("aws.lambda.enhanced.timeouts", 1.0),
+            Measure::OutOfMemory => ("aws.lambda.enhanced.out_of_memory", 1.0),
+            Measure::ColdStarts => ("aws.lambda.enhanced.cold_starts", 1.0),
+            Measure::RuntimeDuration => ("aws.lambda.enhanced.runtime_duration", 1.0),
+            Measure::PostRuntimeDuration => ("aws.lambda.enhanced.post_runtime_duration", 1.0),
+            Measure::ResponseLatency => ("aws.lambda.enhanced.response_latency", 1.0),
+            Measure::ResponseDuration => ("aws.lambda.enhanced.response_duration", 1.0),
+            Measure::ProducedBytes => ("aws.lambda.enhanced.produced_bytes", 1.0),
+            Measure::EstimatedCost => ("aws.lambda.enhanced.estimated_cost", 1.0),
+        }
+    }
+}
+
+impl Encoder {
+    /// Whether bodies are full.
+    pub fn has_ready(&self) -> bool {
+        self.logs.has_ready() || self.metrics.has_ready()
+    }
+
+    /// Bodies that are full.
+    pub fn take_ready(&mut self) -> Vec<Request> {
+        let mut ready = self.logs.take_ready();
+        ready.extend(self.metrics.take_ready());
+        ready
+    }
+
+    /// Ends the batch.
+    pub fn finish(self) -> super::Encoded {
+        let mut requests = self.logs.finish();
+        let (metrics, oversize) = self.metrics.finish();
+        requests.extend(metrics);
+        let mut lost = self.oversize;
+        lost += oversize;
+        super::Encoded { requests, oversize: lost, filtered: self.filtered }
+    }
+}
+
+impl Sink for Encoder {
+    fn log(&mut self, origin: &Origin, log: &Log<'_>) {
+        if !self.forward_logs {
+            self.filtered += 1;
+        } else if self.logs.push(origin, log).is_err() {
+            self.oversize += crate::request::Weight::LOG;
+        }
+    }
+
+    /// Datadog's intake reads JSON messages itself.
+    fn wants_json_fields(&self) -> bool {
+        false
+    }
+
+    fn metric(&mut self, origin: &Origin, metric: &Metric<'_>) {
+        self.metrics.push(origin, metric);
+    }
+}
+
+impl Codec {
+    const fn at(self, level: u32) -> Compression {
+        match self {
+            Self::Deflate => Compression::Deflate(level),
+            Self::Gzip => Compression::Gzip(level),
+            Self::None => Compression::None,
+            // Zstandard's 3 does better than gzip's 6 in a third of the time.
+            Self::Zstd => Compression::Zstd(3),
+        }
+    }
+}
+
+fn site(value: &str) -> Result<String, String> {
+    let legal = value.contains('.') && value.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'.' || b == b'-');
+    if legal {
+        Ok(value.to_owned())
+    } else {
+        Err("is not a Datadog site: expected `datadoghq.com`, `datadoghq.eu`, `us5.datadoghq.com` or the like"
+            .to_owned())
+    }
+}
+
+/// A host, or a whole address.
+fn host(value: &str) -> Result<String, String> {
+    if value.contains("://") {
+        return read::url(value);
+    }
+    read::url(&format!("https://{value}"))
+        .map(|_| value.trim_end_matches('/').to_owned())
+        .map_err(|_| "is neither a host nor an address".to_owned())
+}
+
+fn port(value: &str) -> Result<u16, String> {
+    value.parse().ok().filter(|port| *port > 0).ok_or_else(|| "is not a port: expected 1 to 65535".to_owned())
+}
+
+fn level(value: &str) -> Result<u32, String> {
+    value.parse().ok().filter(|level| *level <= 9).ok_or_else(|| "is not a level: expected 0 to 9".to_owned())
+}
+
+fn codec(value: &str) -> Result<Codec, String> {
+    match value {
+        "deflate" => Ok(Codec::Deflate),
+        "gzip" => Ok(Codec::Gzip),
+        "none" => Ok(Codec::None),
+        "zstd" => Ok(Codec::Zstd),
+        _ => Err("is none of `gzip`, `deflate`, `zstd`, `none`".to_owned()),
+    }
+}
+
+fn metrics_setting(value: &str) -> Result<Metrics, String> {
+    match value {
+        "aggregates" => Ok(Metrics::Aggregates),
+        "distributions" => Ok(Metrics::Distributions),
+        _ => Err("is neither `distributions` nor `aggregates`".to_owned()),
+    }
+}

@@ -1,0 +1,208 @@
+//! One JSON object a line, for people with `jq`, for tests, and for whoever
+//! reads the forwarder's own log.
+//!
+//! ```text
+//! {"kind":"log","id":"3719…","timestamp":1700000000123,"message":"…","level":"error","request_id":"…","function_name":"checkout",…}
+//! {"kind":"metric","name":"duration_ms","type":"histogram","value":46.84,"unit":"ms","timestamp":1700000000123,…,"tags":{"memory_size_mb":"192"}}
+//! ```
+//!
+//! Field names are stable. What isn't known is absent, never empty or `null`. A
+//! tag without a value has an empty one; values of a key that repeats are joined
+//! by commas. Levels are in lower case, times in milliseconds.
+//!
+//! Copies of the forwarder write to their own standard output; a replay writes
+//! the same lines again.
+
+use super::body::{Body, Limits, Template};
+use super::write::{number, text};
+use crate::model::{Log, Metric, Origin, Sink, Tag};
+use crate::request::{Compression, Destination, Frame, Request, Weight};
+
+/// So much is written at once; a line may be as long as it is.
+const LIMITS: Limits = Limits { bytes: usize::MAX, items: 1000, item_bytes: usize::MAX };
+
+/// Writes NDJSON to standard output.
+#[derive(Clone, Debug, Default)]
+pub struct Stdout;
+
+/// One batch on its way to standard output.
+pub struct Encoder {
+    body: Body,
+    /// What every log and every metric of this origin ends in.
+    rendered: Option<Rendered>,
+}
+
+struct Rendered {
+    generation: u32,
+    function: Vec<u8>,
+    stream: Vec<u8>,
+    tags: Vec<u8>,
+}
+
+impl Stdout {
+    /// Begins a batch.
+    pub fn encoder(&self) -> Encoder {
+        let template = Template {
+            destination: Destination::Stdout,
+            compression: Compression::None,
+            frame: Frame { open: b"", separator: b"\n", close: b"\n" },
+            limits: LIMITS,
+        };
+        Encoder { body: Body::new(template), rendered: None }
+    }
+}
+
+impl Encoder {
+    /// Whether bodies are full.
+    pub fn has_ready(&self) -> bool {
+        self.body.has_ready()
+    }
+
+    /// Bodies that are full.
+    pub fn take_ready(&mut self) -> Vec<Request> {
+        self.body.take_ready()
+    }
+
+    /// Ends the batch.
+    pub fn finish(self) -> Vec<Request> {
+        self.body.finish()
+    }
+}
+
+impl Sink for Encoder {
+    fn log(&mut self, origin: &Origin, log: &Log<'_>) {
+        let Self { body, rendered } = self;
+        let rendered = Rendered::of(rendered, origin);
+        // Nothing is too large for standard output.
+        let _ = body.push(Weight::LOG, |out| {
+            out.extend_from_slice(b"{\"kind\":\"log\"");
+            if !log.id.is_empty() {
+                raw_field(out, "id", log.id.as_bytes());
+            }
+            time(out, log.time.millis());
+            raw_field(out, "message", log.message.escaped());
+            if let Some(level) = log.level {
+                field(out, "level", level.as_str());
+            }
+            if let Some(id) = log.request_id {
+                field(out, "request_id", id);
+            }
+            out.extend_from_slice(&rendered.function);
+            out.extend_from_slice(&rendered.stream);
+            if !rendered.tags.is_empty() {
+                out.extend_from_slice(b",\"tags\":{");
+                out.extend_from_slice(&rendered.tags);
+                out.push(b'}');
+            }
+            out.push(b'}');
+        });
+    }
+
+    fn metric(&mut self, origin: &Origin, metric: &Metric<'_>) {
+        let Self { body, rendered } = self;
+        let rendered = Rendered::of(rendered, origin);
+        let _ = body.push(Weight::METRIC, |out| {
+            out.extend_from_slice(b"{\"kind\":\"metric\"");
+            field(out, "name", metric.name.as_str());
+            field(out, "type", metric.value.kind().as_str());
+            out.extend_from_slice(b",\"value\":");
+            number(metric.value.number(), out);
+            if let Some(unit) = metric.unit {
+                field(out, "unit", unit.as_str());
+            }
+            time(out, metric.time.millis());
+            if let Some(id) = metric.request_id {
+                field(out, "request_id", id);
+            }
+            out.extend_from_slice(&rendered.function);
+            write_tags(metric.tags, &rendered.tags, out);
+            out.push(b'}');
+        });
+    }
+}
+
+impl Rendered {
+    fn of<'a>(slot: &'a mut Option<Self>, origin: &Origin) -> &'a Self {
+        if slot.as_ref().is_none_or(|rendered| rendered.generation != origin.generation) {
+            *slot = None;
+        }
+        slot.get_or_insert_with(|| Self::new(origin))
+    }
+
+    fn new(origin: &Origin) -> Self {
+        let (mut function, mut stream, mut tags) = (Vec::new(), Vec::new(), Vec::new());
+        if let Some(named) = &origin.function {
+            field(&mut function, "function_name", &named.name);
+            some_field(&mut function, "function_version", named.version.as_deref());
+        }
+        some_field(&mut function, "account", origin.account.as_deref());
+        some_field(&mut function, "region", origin.region.as_deref());
+        some_field(&mut stream, "log_group", Some(&origin.log_group));
+        some_field(&mut stream, "log_stream", Some(&origin.log_stream));
+        let own: Vec<_> = origin.tags.iter().map(|(key, value)| Tag { key, value }).collect();
+        write_members(&own, &mut tags);
+        Self { generation: origin.generation, function, stream, tags }
+    }
+}
+
+/// `,"tags":{…}` of the metric's own tags and the settings'.
+fn write_tags(tags: &[Tag<'_>], static_tags: &[u8], out: &mut Vec<u8>) {
+    if tags.is_empty() && static_tags.is_empty() {
+        return;
+    }
+    out.extend_from_slice(b",\"tags\":{");
+    write_members(tags, out);
+    if !tags.is_empty() && !static_tags.is_empty() {
+        out.push(b',');
+    }
+    out.extend_from_slice(static_tags);
+    out.push(b'}');
+}
+
+fn write_members(tags: &[Tag<'_>], out: &mut Vec<u8>) {
+    let mut first = true;
+    for (index, tag) in tags.iter().enumerate() {
+        if tags.iter().take(index).any(|before| before.key == tag.key) {
+            continue;
+        }
+        if !std::mem::take(&mut first) {
+            out.push(b',');
+        }
+        text(tag.key, out);
+        out.push(b':');
+        let same = tags.iter().skip(index + 1).filter(|other| other.key == tag.key);
+        let mut value = tag.value.to_owned();
+        for other in same {
+            value.push(',');
+            value.push_str(other.value);
+        }
+        text(&value, out);
+    }
+}
+
+fn field(out: &mut Vec<u8>, name: &str, value: &str) {
+    out.extend_from_slice(b",\"");
+    out.extend_from_slice(name.as_bytes());
+    out.extend_from_slice(b"\":");
+    text(value, out);
+}
+
+fn some_field(out: &mut Vec<u8>, name: &str, value: Option<&str>) {
+    if let Some(value) = value.filter(|value| !value.is_empty()) {
+        field(out, name, value);
+    }
+}
+
+/// A field whose value is escaped already.
+fn raw_field(out: &mut Vec<u8>, name: &str, value: &[u8]) {
+    out.extend_from_slice(b",\"");
+    out.extend_from_slice(name.as_bytes());
+    out.extend_from_slice(b"\":\"");
+    out.extend_from_slice(value);
+    out.push(b'"');
+}
+
+fn time(out: &mut Vec<u8>, millis: i64) {
+    out.extend_from_slice(b",\"timestamp\":");
+    out.extend_from_slice(itoa::Buffer::new().format(millis).as_bytes());
+}

@@ -1,0 +1,343 @@
+//! Settings: each a constant beside its reader, read through a closure.
+//!
+//! Nothing here touches the environment of the process. [`Env`] collects every
+//! mistake, so that one start tells them all.
+
+use std::fmt;
+use std::time::Duration;
+
+/// A variable: its name, what it may hold, and what it is for.
+pub struct Setting<T> {
+    row: Row,
+    parse: fn(&str) -> Result<T, String>,
+}
+
+/// What documents say of a variable.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Row {
+    /// Name.
+    pub name: &'static str,
+    /// What holds when it isn't set.
+    pub default: Option<&'static str>,
+    /// What it is for, in a sentence.
+    pub doc: &'static str,
+    /// Whether its value is never shown.
+    pub secret: bool,
+}
+
+/// A value that never prints.
+#[derive(Clone, Eq, PartialEq)]
+pub struct Secret(String);
+
+/// Something wrong with the settings.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Mistake {
+    /// Variable.
+    pub name: String,
+    /// What is wrong, and what is accepted. Never the value of a secret.
+    pub what: String,
+}
+
+/// Where variables are looked up, and what was wrong with them.
+pub struct Env<'a> {
+    lookup: &'a dyn Fn(&str) -> Option<String>,
+    mistakes: Vec<Mistake>,
+}
+
+impl<T> Setting<T> {
+    /// A variable that may be missing.
+    pub const fn new(name: &'static str, parse: fn(&str) -> Result<T, String>, doc: &'static str) -> Self {
+        Self { row: Row { name, default: None, doc, secret: false }, parse }
+    }
+
+    /// With a value for when it isn't set.
+    #[must_use]
+    pub const fn default(mut self, default: &'static str) -> Self {
+        self.row.default = Some(default);
+        self
+    }
+
+    /// Whose value is never shown.
+    #[must_use]
+    pub const fn secret(mut self) -> Self {
+        self.row.secret = true;
+        self
+    }
+
+    /// For documents.
+    pub const fn row(&self) -> Row {
+        self.row
+    }
+}
+
+impl<'a> Env<'a> {
+    /// Reads from `lookup`; an empty variable is one that isn't set.
+    pub fn new(lookup: &'a dyn Fn(&str) -> Option<String>) -> Self {
+        Self { lookup, mistakes: Vec::new() }
+    }
+
+    /// The value, or the default. `None` when there is neither, or a mistake.
+    pub fn read<T>(&mut self, setting: &Setting<T>) -> Option<T> {
+        let Row { name, default, secret, .. } = setting.row;
+        let found = (self.lookup)(name).map(|value| value.trim().to_owned()).filter(|value| !value.is_empty());
+        let value = found.as_deref().or(default)?;
+        match (setting.parse)(value) {
+            Ok(value) => Some(value),
+            Err(what) => {
+                let shown = if secret { String::new() } else { format!("`{value}` ") };
+                self.mistake(name, format!("{shown}{what}"));
+                None
+            }
+        }
+    }
+
+    /// The value; a mistake when it isn't set.
+    pub fn require<T>(&mut self, setting: &Setting<T>, why: &str) -> Option<T> {
+        let before = self.mistakes.len();
+        let value = self.read(setting);
+        if value.is_none() && self.mistakes.len() == before {
+            self.mistake(setting.row.name, format!("is not set: {why}"));
+        }
+        value
+    }
+
+    /// Takes down a mistake.
+    pub fn mistake(&mut self, name: &str, what: String) {
+        self.mistakes.push(Mistake { name: name.to_owned(), what });
+    }
+
+    /// All mistakes so far.
+    pub fn into_mistakes(self) -> Vec<Mistake> {
+        self.mistakes
+    }
+}
+
+impl fmt::Display for Mistake {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.name, self.what)
+    }
+}
+
+impl Secret {
+    /// Keeps a value from being shown.
+    pub const fn new(value: String) -> Self {
+        Self(value)
+    }
+
+    /// The value, for where it is used.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(***)")
+    }
+}
+
+impl fmt::Display for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("***")
+    }
+}
+
+/// Readers of values: each says what it accepts.
+pub mod read {
+    use super::{Duration, Secret};
+
+    /// Any text.
+    ///
+    /// # Errors
+    ///
+    /// None.
+    pub fn text(value: &str) -> Result<String, String> {
+        Ok(value.to_owned())
+    }
+
+    /// A secret that can stand in a header: printable ASCII.
+    ///
+    /// # Errors
+    ///
+    /// Says that it can't.
+    pub fn secret(value: &str) -> Result<Secret, String> {
+        if value.bytes().all(|b| b.is_ascii_graphic()) {
+            Ok(Secret::new(value.to_owned()))
+        } else {
+            Err("holds a blank or a character outside of ASCII: expected it on one line, without quotes".to_owned())
+        }
+    }
+
+    /// `true` or `false`, `1` or `0`.
+    ///
+    /// # Errors
+    ///
+    /// Says what is accepted.
+    pub fn boolean(value: &str) -> Result<bool, String> {
+        match value.to_ascii_lowercase().as_str() {
+            "true" | "1" | "yes" | "on" => Ok(true),
+            "false" | "0" | "no" | "off" => Ok(false),
+            _ => Err("is neither `true` nor `false`".to_owned()),
+        }
+    }
+
+    /// A count of at least one.
+    ///
+    /// # Errors
+    ///
+    /// Says what is accepted.
+    pub fn count(value: &str) -> Result<usize, String> {
+        value.parse().ok().filter(|count| *count > 0).ok_or_else(|| "is not a whole number above 0".to_owned())
+    }
+
+    /// Bytes: `1048576`, `512KiB`, `8MiB`, `1GiB`.
+    ///
+    /// # Errors
+    ///
+    /// Says what is accepted.
+    pub fn bytes(value: &str) -> Result<u64, String> {
+        let digits = value.trim_end_matches(|c: char| !c.is_ascii_digit());
+        let unit: u64 = match value.get(digits.len()..).unwrap_or_default().trim() {
+            "" | "B" => 1,
+            "KiB" | "K" | "k" => 1 << 10,
+            "MiB" | "M" => 1 << 20,
+            "GiB" | "G" => 1 << 30,
+            _ => 0,
+        };
+        let size = digits.parse::<u64>().ok().and_then(|number| number.checked_mul(unit));
+        size.filter(|size| *size > 0)
+            .ok_or_else(|| "is not a size: expected bytes, as `1048576`, `512KiB`, `8MiB` or `1GiB`".to_owned())
+    }
+
+    /// A length of time: `250ms`, `10s`, `5m`; a bare number is seconds.
+    ///
+    /// # Errors
+    ///
+    /// Says what is accepted.
+    pub fn duration(value: &str) -> Result<Duration, String> {
+        let digits = value.trim_end_matches(|c: char| !c.is_ascii_digit());
+        let millis: u64 = match value.get(digits.len()..).unwrap_or_default().trim() {
+            "ms" => 1,
+            "" | "s" => 1000,
+            "m" => 60_000,
+            _ => 0,
+        };
+        let length =
+            digits.parse::<u64>().ok().and_then(|number| number.checked_mul(millis)).filter(|millis| *millis > 0);
+        length
+            .map(Duration::from_millis)
+            .ok_or_else(|| "is not a length of time: expected `250ms`, `10s` or `5m`".to_owned())
+    }
+
+    /// Tags: `key:value,key:value`.
+    ///
+    /// # Errors
+    ///
+    /// Says which tag has no key.
+    pub fn tags(value: &str) -> Result<Vec<(String, String)>, String> {
+        let tags = value.split(',').map(str::trim).filter(|tag| !tag.is_empty());
+        tags.map(|tag| {
+            let (key, value) = tag.split_once(':').unwrap_or((tag, ""));
+            let (key, value) = (key.trim(), value.trim());
+            let shown = tag.chars().take(40).collect::<String>();
+            if key.is_empty() {
+                Err(format!("has a tag without a key, `{shown}`: expected `key:value,key:value`"))
+            } else {
+                Ok((key.to_owned(), value.to_owned()))
+            }
+        })
+        .collect()
+    }
+
+    /// A list of words, set apart by commas.
+    ///
+    /// # Errors
+    ///
+    /// None.
+    pub fn list(value: &str) -> Result<Vec<String>, String> {
+        Ok(value.split(',').map(str::trim).filter(|item| !item.is_empty()).map(str::to_owned).collect())
+    }
+
+    /// A regular expression.
+    ///
+    /// # Errors
+    ///
+    /// Says where it breaks.
+    pub fn pattern(value: &str) -> Result<regex::Regex, String> {
+        regex::RegexBuilder::new(value).size_limit(1 << 20).build().map_err(|error| {
+            let reason = error.to_string();
+            let reason = reason.lines().last().unwrap_or_default().trim_start_matches("error: ").to_owned();
+            format!("is not a regular expression: {reason}")
+        })
+    }
+
+    /// An address: `https://` or `http://`, a host, perhaps a path.
+    ///
+    /// # Errors
+    ///
+    /// Says what is accepted.
+    pub fn url(value: &str) -> Result<String, String> {
+        let url =
+            reqwest::Url::parse(value).ok().filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
+        match url {
+            Some(url) if url.username().is_empty() && url.password().is_none() => {
+                Ok(value.trim_end_matches('/').to_owned())
+            }
+            Some(_) => Err("holds a user name or a password, which don't belong in an address".to_owned()),
+            None => Err("is not an address: expected `https://host` or `http://host:port`".to_owned()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SIZE: Setting<u64> = Setting::new("SIZE", read::bytes, "A size.").default("1KiB");
+    const KEY: Setting<Secret> = Setting::new("KEY", read::secret, "A key.").secret();
+
+    fn env(name: &'static str, value: &'static str) -> impl Fn(&str) -> Option<String> {
+        move |asked| (asked == name).then(|| value.to_owned())
+    }
+
+    #[test]
+    fn an_empty_variable_is_not_set() {
+        let lookup = env("SIZE", " ");
+        assert_eq!(Env::new(&lookup).read(&SIZE), Some(1024));
+    }
+
+    #[test]
+    fn mistakes_name_the_variable_and_what_is_accepted_but_no_secret() {
+        let lookup = |name: &str| Some(if name == "KEY" { "s3cret key" } else { "many" }.to_owned());
+        let mut env = Env::new(&lookup);
+        assert_eq!((env.read(&SIZE), env.read(&KEY)), (None, None));
+        let text: Vec<_> = env.into_mistakes().iter().map(ToString::to_string).collect();
+        assert_eq!(text[0], "SIZE `many` is not a size: expected bytes, as `1048576`, `512KiB`, `8MiB` or `1GiB`");
+        assert!(text[1].starts_with("KEY holds a blank") && !text[1].contains("s3cret"), "{}", text[1]);
+    }
+
+    #[test]
+    fn a_secret_never_prints() {
+        let secret = Secret::new("s3cret".into());
+        assert_eq!(format!("{secret} {secret:?}"), "*** Secret(***)");
+    }
+
+    #[test]
+    fn reads_values() {
+        assert_eq!(read::bytes("8MiB"), Ok(8 << 20));
+        assert!(read::bytes("0").is_err() && read::bytes("1TB").is_err() && read::bytes("99999999999GiB").is_err());
+        assert_eq!(read::duration("250ms"), Ok(Duration::from_millis(250)));
+        assert_eq!(read::duration("5m"), Ok(Duration::from_secs(300)));
+        assert!(read::duration("1.5h").is_err());
+        assert_eq!(
+            read::tags("env:prod, team:a:b,x"),
+            Ok(vec![("env".into(), "prod".into()), ("team".into(), "a:b".into()), ("x".into(), String::new())])
+        );
+        assert!(read::tags(":x").is_err());
+        assert!(read::url("https://intake.example.com/").is_ok_and(|url| url == "https://intake.example.com"));
+        for bad in ["intake.example.com", "ftp://x", "https://user:pw@x", "https://"] {
+            assert!(read::url(bad).is_err(), "{bad}");
+        }
+        assert!(read::pattern("(").is_err_and(|what| what.contains("unclosed group")));
+    }
+}

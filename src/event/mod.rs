@@ -1,0 +1,69 @@
+//! From a Lambda payload to log events.
+//!
+//! Base64 and gzip are undone through a window, and the window is scanned for
+//! one log event at a time: memory hardly grows with the batch, whatever its
+//! size. Nothing here knows what a message means.
+
+mod document;
+mod inflate;
+mod source;
+mod subscription;
+
+pub use inflate::Payload;
+pub use source::{Event, EventError};
+pub use subscription::{Batch, Envelope, LogEvent, MessageType};
+
+/// How much a payload may make us hold or do.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Limits {
+    /// Bytes that one payload may inflate to, in all.
+    pub inflated_bytes: u64,
+    /// Bytes of one log event's JSON.
+    pub event_bytes: usize,
+}
+
+impl Limits {
+    /// 1 GiB inflated: a payload of 6 MB of real logs inflates to some 24 MB, of
+    /// very repetitive ones to 90 MB, and 1 GiB costs a third of a second of one
+    /// vCPU. 8 MiB for a log event: CloudWatch takes 1 MB, of which JSON may
+    /// escape each byte as six.
+    pub const DEFAULT: Self = Self { inflated_bytes: 1 << 30, event_bytes: 8 << 20 };
+}
+
+/// Why a payload can't be decoded (further).
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum DecodeError {
+    /// A character that isn't base64, or one too few.
+    #[error("the data isn't base64")]
+    Base64,
+    /// One log event is larger than we hold.
+    #[error("a log event is larger than {limit} bytes (LOGFERRY_MAX_EVENT_BYTES)")]
+    EventTooLarge {
+        /// Bytes allowed.
+        limit: usize,
+    },
+    /// Neither gzip nor a JSON object.
+    #[error("the data is neither gzip nor a JSON object")]
+    Format,
+    /// The compressed data is damaged.
+    #[error("the gzip data is damaged")]
+    Gzip,
+    /// Not the JSON that a subscription sends.
+    #[error("the JSON is damaged near byte {at}")]
+    Json {
+        /// Offset in the inflated document.
+        at: u64,
+    },
+    /// It inflates to more than we read.
+    #[error("the data inflates to more than {limit} bytes (LOGFERRY_MAX_INFLATED_BYTES)")]
+    TooLarge {
+        /// Bytes allowed.
+        limit: u64,
+    },
+    /// It ends too early.
+    #[error("the data ends too early")]
+    Truncated,
+}
+
+#[cfg(test)]
+mod tests;

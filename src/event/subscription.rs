@@ -1,0 +1,378 @@
+use std::ops::Range;
+
+use super::document::Document;
+use super::inflate::Payload;
+use super::{DecodeError, Limits};
+use crate::json::{JsonStr, mend, scan, write_escaped};
+use crate::model::Timestamp;
+
+/// One delivery of a CloudWatch Logs subscription: a part of one log stream.
+///
+/// ```text
+/// {"messageType":"DATA_MESSAGE","owner":"123456789012","logGroup":"/aws/lambda/f","logStream":"2026/11/20/[$LATEST]0f…",
+///  "subscriptionFilters":["f"],"logEvents":[{"id":"3719…","timestamp":1700000000123,"message":"…"},…]}
+/// ```
+///
+/// Keys may come in any order and others beside them; gzip is optional.
+/// [`next`](Self::next) gives one log event at a time, out of a window.
+///
+/// Source: <https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/SubscriptionFilters.html>
+pub struct Batch<'a> {
+    document: Document<'a>,
+    pub(super) envelope: Envelope,
+    place: Place,
+    last_time: Timestamp,
+    /// A message that had to be mended.
+    mended: Vec<u8>,
+    replaced: u64,
+}
+
+/// What a delivery says about itself.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Envelope {
+    /// What kind of delivery it is.
+    pub message_type: MessageType,
+    /// Account that owns the log group.
+    pub owner: String,
+    /// Name of the log group.
+    pub log_group: String,
+    /// Name of the log stream.
+    pub log_stream: String,
+}
+
+/// What kind of delivery it is.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum MessageType {
+    /// AWS checks that the destination can be reached: nothing to ship.
+    Control,
+    /// Log events; also when the key is missing, as some tools leave it out.
+    #[default]
+    Data,
+}
+
+/// One log event.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct LogEvent<'a> {
+    /// Stable when the event is delivered again; empty when the delivery has none.
+    pub id: &'a str,
+    /// When it was written; the time of the event before it when it doesn't say.
+    pub time: Timestamp,
+    /// What was written.
+    pub message: JsonStr<'a>,
+    /// `extractedFields`, a JSON object, where the subscription adds it.
+    pub extracted_fields: Option<&'a str>,
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Place {
+    /// Nothing was read.
+    Start,
+    /// Among the log events.
+    Events,
+    /// Behind the document.
+    End,
+}
+
+/// Where the parts of a log event are, relative to its first byte.
+struct Parts {
+    id: Range<usize>,
+    time: Option<i64>,
+    message: Message,
+    extracted_fields: Option<Range<usize>>,
+    len: usize,
+}
+
+enum Message {
+    /// The inside of a string that is good as it stands.
+    Good(Range<usize>),
+    /// The inside of a string that has to be looked at.
+    Irregular(Range<usize>),
+    /// A value of another type, or none: its JSON is the message.
+    Other(Range<usize>),
+}
+
+impl<'a> Batch<'a> {
+    /// Opens a delivery; nothing is read before [`envelope`](Self::envelope).
+    pub fn new(payload: Payload<'a>, limits: Limits) -> Self {
+        Self {
+            document: Document::new(payload, limits.inflated_bytes, limits.event_bytes),
+            envelope: Envelope::default(),
+            place: Place::Start,
+            last_time: Timestamp::default(),
+            mended: Vec::new(),
+            replaced: 0,
+        }
+    }
+
+    /// What the delivery says about itself. Reads up to the first log event;
+    /// when they come before the rest, the document is read twice.
+    ///
+    /// # Errors
+    ///
+    /// Fails when the payload can't be decoded.
+    pub fn envelope(&mut self) -> Result<&Envelope, DecodeError> {
+        if self.place == Place::Start {
+            let late = self.read_keys(When::First)?;
+            if late {
+                self.document.rewind();
+                self.place = Place::Start;
+                self.read_keys(When::Second)?;
+            }
+        }
+        Ok(&self.envelope)
+    }
+
+    /// The next log event; `None` after the last.
+    ///
+    /// # Errors
+    ///
+    /// Fails where the payload can't be decoded further; what came before it is good.
+    pub fn next(&mut self) -> Result<Option<LogEvent<'_>>, DecodeError> {
+        self.envelope()?;
+        if self.place == Place::End {
+            return Ok(None);
+        }
+        let Some(parts) = self.next_parts()? else {
+            self.place = Place::Start;
+            self.read_keys(When::After)?;
+            return Ok(None);
+        };
+        let at = self.document.advance(parts.len).start;
+        self.last_time = parts.time.map_or(self.last_time, Timestamp::from_millis);
+        self.mend(at, &parts.message);
+        let text = |range: Range<usize>| {
+            let bytes = self.document.slice(range.start + at..range.end + at);
+            std::str::from_utf8(bytes).unwrap_or_default()
+        };
+        let message = match parts.message {
+            Message::Good(range) => self.document.slice(range.start + at..range.end + at),
+            Message::Irregular(_) | Message::Other(_) => &self.mended,
+        };
+        let id = text(parts.id);
+        Ok(Some(LogEvent {
+            id: if id.contains('\\') { "" } else { id },
+            time: self.last_time,
+            message: JsonStr::from_escaped(message),
+            extracted_fields: parts.extracted_fields.map(text),
+        }))
+    }
+
+    /// Bytes that were inflated so far.
+    pub const fn inflated_bytes(&self) -> u64 {
+        self.document.produced()
+    }
+
+    /// Sequences that weren't UTF-8, lone surrogates and the like that became U+FFFD.
+    pub const fn replaced(&self) -> u64 {
+        self.replaced + self.document.replaced()
+    }
+
+    fn mend(&mut self, at: usize, message: &Message) {
+        match message {
+            Message::Good(_) => {}
+            Message::Irregular(range) => {
+                let inside = self.document.slice(range.start + at..range.end + at);
+                self.replaced += mend(inside, &mut self.mended);
+            }
+            Message::Other(range) => {
+                let json = self.document.slice(range.start + at..range.end + at);
+                self.mended.clear();
+                write_escaped(&String::from_utf8_lossy(json), &mut self.mended);
+            }
+        }
+    }
+
+    /// Finds the next log event, from the position on, without going past it.
+    fn next_parts(&mut self) -> Result<Option<Parts>, DecodeError> {
+        if self.document.peek()? == Some(b',') {
+            self.document.advance(1);
+            self.document.peek()?;
+        }
+        loop {
+            let rest = self.document.rest();
+            match rest.first() {
+                Some(b'{') => {}
+                Some(b']') => {
+                    self.document.advance(1);
+                    return Ok(None);
+                }
+                Some(_) => return Err(self.document.error()),
+                None => return Err(DecodeError::Truncated),
+            }
+            if let Some(parts) = usual_parts(rest).or_else(|| any_parts(rest)) {
+                return Ok(Some(parts));
+            }
+            if !self.document.more()? {
+                return Err(DecodeError::Truncated);
+            }
+        }
+    }
+
+    /// Reads keys of the document up to the log events or, after them, to its end.
+    /// Returns whether the events came before what has to be known first.
+    fn read_keys(&mut self, when: When) -> Result<bool, DecodeError> {
+        let mut seen = 0_u8;
+        let mut late = false;
+        if when != When::After {
+            self.document.expect(b'{')?;
+        }
+        loop {
+            match self.document.peek()? {
+                Some(b',') => {
+                    self.document.advance(1);
+                    continue;
+                }
+                Some(b'}') => {
+                    self.document.advance(1);
+                    break;
+                }
+                _ => {}
+            }
+            let key = self.string()?;
+            self.document.expect(b':')?;
+            match key.as_str() {
+                "messageType" => {
+                    let control = self.string()? == "CONTROL_MESSAGE";
+                    self.envelope.message_type = if control { MessageType::Control } else { MessageType::Data };
+                    seen |= 1;
+                }
+                "owner" => {
+                    self.envelope.owner = self.string()?;
+                    seen |= 2;
+                }
+                "logGroup" => {
+                    self.envelope.log_group = self.string()?;
+                    seen |= 4;
+                }
+                "logStream" => {
+                    self.envelope.log_stream = self.string()?;
+                    seen |= 8;
+                }
+                "logEvents" if when == When::Second || (when == When::First && seen == 15) => {
+                    self.document.expect(b'[')?;
+                    self.place = Place::Events;
+                    return Ok(false);
+                }
+                "logEvents" if when == When::First => {
+                    self.skip_events()?;
+                    late = true;
+                }
+                _ => {
+                    self.document.value()?;
+                }
+            }
+        }
+        // What follows the document is read too: so a damaged trailer shows.
+        if self.document.peek()?.is_some() {
+            return Err(self.document.error());
+        }
+        self.place = Place::End;
+        Ok(late)
+    }
+
+    fn skip_events(&mut self) -> Result<(), DecodeError> {
+        self.document.expect(b'[')?;
+        loop {
+            match self.document.peek()? {
+                Some(b',') => {
+                    self.document.advance(1);
+                }
+                Some(b']') => {
+                    self.document.advance(1);
+                    return Ok(());
+                }
+                _ => {
+                    self.document.value()?;
+                }
+            }
+        }
+    }
+
+    /// Takes a value that should be a string; of any other its JSON.
+    fn string(&mut self) -> Result<String, DecodeError> {
+        let range = self.document.value()?;
+        let json = self.document.slice(range);
+        let inside = json.strip_prefix(b"\"").and_then(|rest| rest.strip_suffix(b"\""));
+        Ok(JsonStr::from_escaped(inside.unwrap_or(json)).unescape().into_owned())
+    }
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum When {
+    /// From the start.
+    First,
+    /// From the start again, what comes late being known.
+    Second,
+    /// From behind the log events.
+    After,
+}
+
+/// A log event with the keys and the order that CloudWatch Logs writes.
+fn usual_parts(bytes: &[u8]) -> Option<Parts> {
+    const ID: &[u8] = b"{\"id\":\"";
+    const TIME: &[u8] = b"\",\"timestamp\":";
+    const MESSAGE: &[u8] = b",\"message\":\"";
+    let rest = bytes.strip_prefix(ID)?;
+    let id_len = rest.iter().take_while(|b| b.is_ascii_digit()).count();
+    let rest = rest.get(id_len..)?.strip_prefix(TIME)?;
+    let (time, time_len) = digits(rest)?;
+    let rest = rest.get(time_len..)?.strip_prefix(MESSAGE)?;
+    let found = scan::string(rest)?;
+    if rest.get(found.len + 1)? != &b'}' {
+        return None;
+    }
+    let start = bytes.len() - rest.len();
+    let message = start..start + found.len;
+    Some(Parts {
+        id: ID.len()..ID.len() + id_len,
+        time: Some(time),
+        len: message.end + 2,
+        message: if found.irregular { Message::Irregular(message) } else { Message::Good(message) },
+        extracted_fields: None,
+    })
+}
+
+/// A number of one to eighteen digits at the front, and how many they are.
+fn digits(bytes: &[u8]) -> Option<(i64, usize)> {
+    let mut value = 0_i64;
+    let mut len = 0;
+    for byte in bytes.iter().take(19).take_while(|b| b.is_ascii_digit()) {
+        value = value * 10 + i64::from(byte - b'0');
+        len += 1;
+    }
+    (1..=18).contains(&len).then_some((value, len))
+}
+
+/// A log event with any keys in any order. Returns `None` when its end isn't there.
+fn any_parts(bytes: &[u8]) -> Option<Parts> {
+    let len = scan::value(bytes)?;
+    let object = bytes.get(..len)?;
+    let mut parts = Parts { id: 0..0, time: None, message: Message::Other(0..0), extracted_fields: None, len };
+    for (key, value) in scan::members(object) {
+        let json = object.get(value.clone()).unwrap_or_default();
+        let quoted = json.first() == Some(&b'"');
+        let inside = value.start + 1..value.end - usize::from(quoted);
+        match object.get(key).unwrap_or_default() {
+            b"id" => parts.id = if quoted { inside } else { value },
+            b"timestamp" => parts.time = any_time(object.get(if quoted { inside } else { value }).unwrap_or_default()),
+            b"message" if quoted => {
+                let irregular = scan::string(object.get(inside.start..)?).is_none_or(|found| found.irregular);
+                parts.message = if irregular { Message::Irregular(inside) } else { Message::Good(inside) };
+            }
+            b"message" => parts.message = Message::Other(value),
+            b"extractedFields" if json.first() == Some(&b'{') => parts.extracted_fields = Some(value),
+            _ => {}
+        }
+    }
+    Some(parts)
+}
+
+/// Milliseconds in any form of a number.
+fn any_time(json: &[u8]) -> Option<i64> {
+    let text = std::str::from_utf8(json).ok()?;
+    text.parse().ok().or_else(|| {
+        let float: f64 = text.parse().ok()?;
+        #[expect(clippy::cast_possible_truncation, reason = "checked to be in range")]
+        (float.abs() < 1e15).then_some(float as i64)
+    })
+}

@@ -1,0 +1,227 @@
+use std::io::Write;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use proptest::prelude::*;
+
+use super::*;
+
+fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+    encoder.write_all(bytes).unwrap();
+    encoder.finish().unwrap()
+}
+
+type Found = (String, i64, String);
+
+/// All log events of a payload, and how it ended.
+fn read(payload: Payload<'_>, limits: Limits) -> (Envelope, Vec<Found>, Result<(), DecodeError>) {
+    let mut batch = Batch::new(payload, limits);
+    let mut found = Vec::new();
+    let end = loop {
+        match batch.next() {
+            Ok(Some(event)) => {
+                found.push((event.id.to_owned(), event.time.millis(), event.message.unescape().into_owned()));
+            }
+            Ok(None) => break Ok(()),
+            Err(error) => break Err(error),
+        }
+    };
+    (batch.envelope.clone(), found, end)
+}
+
+fn read_json(json: &str) -> (Envelope, Vec<Found>, Result<(), DecodeError>) {
+    read(Payload::Bytes(json.as_bytes()), Limits::DEFAULT)
+}
+
+impl Batch<'_> {
+    fn all(json: &str) -> Vec<Found> {
+        let (_, found, end) = read_json(json);
+        assert_eq!(end, Ok(()), "{json}");
+        found
+    }
+}
+
+const USUAL: &str = r#"{"messageType":"DATA_MESSAGE","owner":"123456789012","logGroup":"/aws/lambda/f","logStream":"s","subscriptionFilters":["x"],"logEvents":[{"id":"37","timestamp":1700000000123,"message":"a\tb\n"},{"id":"38","timestamp":1700000000124,"message":""}]}"#;
+
+fn envelope() -> Envelope {
+    Envelope {
+        message_type: MessageType::Data,
+        owner: "123456789012".into(),
+        log_group: "/aws/lambda/f".into(),
+        log_stream: "s".into(),
+    }
+}
+
+fn usual_events() -> Vec<Found> {
+    vec![("37".into(), 1_700_000_000_123, "a\tb\n".into()), ("38".into(), 1_700_000_000_124, String::new())]
+}
+
+#[test]
+fn reads_each_way_of_packing() {
+    let gz = gzip(USUAL.as_bytes());
+    let (head, tail) = USUAL.as_bytes().split_at(100);
+    let members = [gzip(head), gzip(tail)].concat();
+    let padded = [gz.clone(), vec![0; 64]].concat();
+    for (name, bytes) in [("gzip", gz), ("plain", USUAL.as_bytes().to_vec()), ("members", members), ("padded", padded)]
+    {
+        let base64 = STANDARD.encode(&bytes);
+        for payload in [Payload::Base64(base64.as_bytes()), Payload::Bytes(&bytes)] {
+            assert_eq!(read(payload, Limits::DEFAULT), (envelope(), usual_events(), Ok(())), "{name}");
+        }
+    }
+}
+
+#[test]
+fn reads_keys_in_any_order_and_others_beside_them() {
+    for json in [
+        r#"{"logEvents":[{"message":"a\tb\n","id":"37","timestamp":1700000000123},{"timestamp":1700000000124,"x":{"y":[1,"}"]},"id":"38","message":""}],"owner":"123456789012","logStream":"s","logGroup":"/aws/lambda/f"}"#,
+        r#" { "owner" : "123456789012" , "logStream":"s","policyLevel":"ACCOUNT_LEVEL_POLICY","logEvents":[ {"id": "37", "timestamp": 1700000000123, "message": "a\tb\n"} , {"id":38,"timestamp":"1700000000124","message":""} ] , "logGroup":"/aws/lambda/f", "z":null}
+"#,
+    ] {
+        assert_eq!(read_json(json), (envelope(), usual_events(), Ok(())), "{json}");
+    }
+}
+
+#[test]
+fn reads_odd_events() {
+    for (event, expected) in [
+        (r#"{"id":37,"timestamp":1,"message":"x"}"#, ("37", 1, "x")),
+        (r#"{"id":"","timestamp":1,"message":"x"}"#, ("", 1, "x")),
+        (r#"{"timestamp":1,"message":{"a":1}}"#, ("", 1, r#"{"a":1}"#)),
+        (r#"{"timestamp":1.5e3,"message":null}"#, ("", 1500, "null")),
+        (r#"{"message":"no time"}"#, ("", 0, "no time")),
+        (r#"{"timestamp":-5,"message":"x"}"#, ("", -5, "x")),
+        (r"{}", ("", 0, "")),
+        (r#"{"timestamp":1,"message":"\ud800!\ud83d\ude00"}"#, ("", 1, "\u{fffd}!😀")),
+        ("{\"id\":\"1\",\"timestamp\":1,\"message\":\"a\u{1}b\\q\"}", ("1", 1, "a\u{1}b\u{fffd}q")),
+    ] {
+        let (id, time, message) = expected;
+        assert_eq!(
+            Batch::all(&format!(r#"{{"logEvents":[{event}]}}"#)),
+            [(id.to_owned(), time, message.to_owned())],
+            "{event}"
+        );
+    }
+}
+
+#[test]
+fn knows_a_control_message() {
+    let (envelope, _, end) = read_json(
+        r#"{"messageType":"CONTROL_MESSAGE","owner":"CloudwatchLogs","logGroup":"","logStream":"","subscriptionFilters":[],"logEvents":[{"id":"","timestamp":1680683189085,"message":"CWL CONTROL MESSAGE: Checking health of destination Firehose."}]}"#,
+    );
+    assert_eq!((envelope.message_type, end), (MessageType::Control, Ok(())));
+}
+
+#[test]
+fn reads_an_empty_batch() {
+    for json in [r#"{"logEvents":[]}"#, r#"{"logGroup":"g"}"#, "{}"] {
+        assert_eq!(Batch::all(json), []);
+    }
+}
+
+#[test]
+fn says_what_is_damaged() {
+    let gz = gzip(USUAL.as_bytes());
+    let mut flipped = gz.clone();
+    let last = flipped.len() - 5;
+    flipped[last] ^= 1;
+    let cut = &gz[..gz.len() - 9];
+    for (name, bytes, expected) in [
+        ("nothing", b"".as_slice(), DecodeError::Truncated),
+        ("neither", b"hello", DecodeError::Format),
+        ("cut gzip", cut, DecodeError::Truncated),
+        ("wrong checksum", &flipped, DecodeError::Gzip),
+        ("no gzip", &[0x1f, 0x8b, 9, 9, 9, 9], DecodeError::Gzip),
+        ("cut JSON", &USUAL.as_bytes()[..200], DecodeError::Truncated),
+        ("no events", br#"{"logEvents":[7]}"#, DecodeError::Json { at: 14 }),
+        ("no colon", br#"{"owner" "x"}"#, DecodeError::Json { at: 9 }),
+        ("more behind", br#"{"logEvents":[]} x"#, DecodeError::Json { at: 17 }),
+    ] {
+        let (_, _, end) = read(Payload::Bytes(bytes), Limits::DEFAULT);
+        assert_eq!(end, Err(expected), "{name}");
+    }
+    for base64 in ["%%%%", "H4sIAAAA\u{e9}AAA", "H4sI A"] {
+        let (_, _, end) = read(Payload::Base64(base64.as_bytes()), Limits::DEFAULT);
+        assert_eq!(end, Err(DecodeError::Base64), "{base64}");
+    }
+}
+
+#[test]
+fn gives_what_came_before_the_damage() {
+    let cut = &USUAL.as_bytes()[..USUAL.len() - 30];
+    let (_, found, end) = read(Payload::Bytes(cut), Limits::DEFAULT);
+    assert_eq!((found, end), (usual_events()[..1].to_vec(), Err(DecodeError::Truncated)));
+}
+
+#[test]
+fn refuses_what_inflates_too_far() {
+    let bomb =
+        gzip(format!(r#"{{"logEvents":[{{"id":"1","timestamp":1,"message":"{}"}}]}}"#, "A".repeat(3 << 20)).as_bytes());
+    let limits = Limits { inflated_bytes: 1 << 20, ..Limits::DEFAULT };
+    assert_eq!(read(Payload::Bytes(&bomb), limits).2, Err(DecodeError::TooLarge { limit: 1 << 20 }));
+    let limits = Limits { event_bytes: 1 << 20, ..Limits::DEFAULT };
+    assert_eq!(read(Payload::Bytes(&bomb), limits).2, Err(DecodeError::EventTooLarge { limit: 1 << 20 }));
+    assert_eq!(read(Payload::Bytes(&bomb), Limits::DEFAULT).1[0].2.len(), 3 << 20);
+}
+
+#[test]
+fn replaces_what_is_not_utf_8() {
+    let mut json = br#"{"logEvents":[{"id":"1","timestamp":1,"message":"a"#.to_vec();
+    json.extend_from_slice(b"\xff\xfe \xe2\x82 z\xf0\x9f");
+    json.extend_from_slice("é\"},{\"id\":\"2\",\"timestamp\":2,\"message\":\"ok\"}]}".as_bytes());
+    let mut batch = Batch::new(Payload::Bytes(&json), Limits::DEFAULT);
+    let first = batch.next().unwrap().unwrap().message.unescape().into_owned();
+    assert_eq!(first, "a\u{fffd}\u{fffd} \u{fffd} z\u{fffd}é");
+    assert_eq!(batch.next().unwrap().unwrap().id, "2");
+    assert_eq!(batch.next(), Ok(None));
+    assert_eq!(batch.replaced(), 4);
+}
+
+#[test]
+fn characters_may_straddle_pieces() {
+    let message = "é€😀".repeat(100_000);
+    let json = format!(r#"{{"logEvents":[{{"id":"1","timestamp":1,"message":"x{message}"}}]}}"#);
+    let base64 = STANDARD.encode(gzip(json.as_bytes()));
+    let (_, found, end) = read(Payload::Base64(base64.as_bytes()), Limits::DEFAULT);
+    assert_eq!(end, Ok(()));
+    assert_eq!(found[0].2, format!("x{message}"));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn every_byte_of_a_message_survives(
+        messages in proptest::collection::vec(any::<String>(), 0..20),
+        long in 0..300_000_usize,
+        shuffled: bool,
+    ) {
+        let mut messages = messages;
+        messages.push("\"\\\n ü".repeat(long / 8));
+        let events: Vec<_> = messages.iter().enumerate().map(|(i, message)| {
+            if shuffled {
+                serde_json::json!({"message": message, "timestamp": i, "id": i.to_string()}).to_string()
+            } else {
+                format!(r#"{{"id":"{i}","timestamp":{i},"message":{}}}"#, serde_json::to_string(message).unwrap())
+            }
+        }).collect();
+        let json = format!(r#"{{"logGroup":"g","logEvents":[{}]}}"#, events.join(","));
+        let base64 = STANDARD.encode(gzip(json.as_bytes()));
+        let (_, found, end) = read(Payload::Base64(base64.as_bytes()), Limits::DEFAULT);
+        prop_assert_eq!(end, Ok(()));
+        let found: Vec<_> = found.into_iter().map(|(_, _, message)| message).collect();
+        prop_assert_eq!(found, messages);
+    }
+
+    #[test]
+    fn any_bytes_end_well(bytes in proptest::collection::vec(any::<u8>(), 0..400), at in 0..300_usize, json: bool) {
+        let mut mixed = if json { USUAL.as_bytes().to_vec() } else { gzip(USUAL.as_bytes()) };
+        let at = at.min(mixed.len());
+        mixed.splice(at..(at + bytes.len() / 8).min(mixed.len()), bytes);
+        let _ = read(Payload::Bytes(&mixed), Limits::DEFAULT);
+        let _ = read(Payload::Base64(&mixed), Limits::DEFAULT);
+    }
+}

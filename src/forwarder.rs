@@ -1,0 +1,418 @@
+//! One invocation, from payload to ledger.
+//!
+//! Two halves meet here: the one that borrows, decodes and encodes, and never
+//! waits; and the one that sends, and holds nothing of the event. The first
+//! runs until some requests are ready, then the second takes them on their way.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use futures_util::stream::{FuturesUnordered, StreamExt};
+use tokio::time::Instant;
+
+use crate::backend::{Backend, Context, Encoded, Encoder};
+use crate::delivery::{Delivered, Patience, Transport, deliver};
+use crate::event::{Batch, DecodeError, Event, EventError, Limits, MessageType};
+use crate::ledger::{Ledger, Reason};
+use crate::model::{self, Log, Metric, Origin, Sink, Timestamp};
+use crate::pipeline::{Pipeline, Run};
+use crate::request::{Destination, Request, Weight};
+
+/// Log events that are taken before it is looked whether requests are ready.
+const STRIDE: usize = 64;
+
+/// Bytes of bodies that may wait for a backend that is slow while others go on.
+const MAX_WAITING: usize = 16 << 20;
+
+/// Everything wired: made at cold start, used for every invocation.
+#[derive(Debug)]
+pub struct Forwarder<T> {
+    /// From log events to telemetry.
+    pub pipeline: Pipeline,
+    /// Where telemetry goes.
+    pub backends: Vec<Backend>,
+    /// What carries requests.
+    pub transport: T,
+    /// How much a payload may make us hold.
+    pub limits: Limits,
+    /// How requests are sent.
+    pub sending: Sending,
+}
+
+/// How requests are sent.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Sending {
+    /// Requests of one backend that are on their way at once.
+    pub concurrency: usize,
+    /// How long one attempt may take.
+    pub attempt: Duration,
+    /// What is kept of the invocation's time for its end.
+    pub reserve: Duration,
+}
+
+impl Default for Sending {
+    fn default() -> Self {
+        Self { concurrency: 4, attempt: Duration::from_secs(10), reserve: Duration::from_secs(1) }
+    }
+}
+
+/// What differs from one invocation to the next.
+#[derive(Clone, Copy, Debug)]
+pub struct Invocation<'a> {
+    /// The forwarder itself.
+    pub forwarder: &'a model::Forwarder,
+    /// The time at which it began.
+    pub now: Timestamp,
+    /// When Lambda ends it.
+    pub deadline: Instant,
+    /// Makes jitter.
+    pub seed: u64,
+}
+
+/// What one invocation did, and what has to be said of it.
+#[derive(Clone, Debug, Default)]
+pub struct Outcome {
+    /// What became of each item.
+    pub ledger: Ledger,
+    /// Something that went wrong, once for each cause.
+    pub notes: Vec<Note>,
+}
+
+/// Something that went wrong.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Note {
+    /// A payload couldn't be decoded to its end.
+    Damaged {
+        /// Name of the log group, as far as it is known.
+        log_group: String,
+        /// Log events that were read before.
+        read: u64,
+        /// What is wrong.
+        error: DecodeError,
+    },
+    /// Items were given up.
+    Dropped {
+        /// Name of the backend.
+        backend: &'static str,
+        /// Where they were to go: an address without secrets.
+        address: String,
+        /// Why.
+        reason: Reason,
+        /// How many.
+        weight: Weight,
+        /// The last answer, in words.
+        last: String,
+    },
+    /// Items that are neither sent nor given up: a bug of ours.
+    Unaccounted {
+        /// Name of the backend, items made, items accounted for.
+        what: String,
+    },
+    /// An event of no source that we know.
+    Unknown(EventError),
+}
+
+/// Sends one item to several places.
+struct FanOut<'a, S> {
+    encoders: Vec<Encoder>,
+    observer: &'a mut S,
+}
+
+impl<T: Transport> Forwarder<T> {
+    /// Forwards what a payload carries. `observer` sees everything that is made.
+    pub async fn handle(&mut self, payload: &str, invocation: &Invocation<'_>, observer: &mut impl Sink) -> Outcome {
+        let mut outcome = Outcome { ledger: self.ledger(), notes: Vec::new() };
+        match Event::from_json(payload) {
+            Ok(event) => {
+                for batch in event.batches(self.limits) {
+                    outcome.add(self.forward(batch, invocation, observer).await);
+                }
+            }
+            Err(error) => {
+                outcome.ledger.damaged += 1;
+                outcome.notes.push(Note::Unknown(error));
+            }
+        }
+        outcome
+    }
+
+    /// Forwards one delivery.
+    pub async fn forward(
+        &mut self,
+        mut batch: Batch<'_>,
+        invocation: &Invocation<'_>,
+        observer: &mut impl Sink,
+    ) -> Outcome {
+        let mut outcome = Outcome { ledger: self.ledger(), notes: Vec::new() };
+        let envelope = match batch.envelope() {
+            Ok(envelope) => envelope.clone(),
+            Err(error) => {
+                outcome.damaged(String::new(), 0, error);
+                return outcome;
+            }
+        };
+        if envelope.message_type == MessageType::Control {
+            outcome.ledger.control_messages += 1;
+            return outcome;
+        }
+        if invocation.forwarder.log_group.as_ref().is_some_and(|own| *own == envelope.log_group) {
+            outcome.ledger.own_log_group += 1;
+            return outcome;
+        }
+        let context = Context { forwarder: invocation.forwarder, now: invocation.now };
+        let encoders = self.backends.iter_mut().map(|backend| backend.encoder(&context)).collect();
+        let mut out = FanOut { encoders, observer };
+        let mut run = self.pipeline.run(&envelope, invocation.forwarder);
+        let log_group = envelope.log_group;
+        self.drive(&mut batch, &mut run, &mut out, invocation, &mut outcome, log_group).await;
+        outcome.ledger.inflated_bytes += batch.inflated_bytes();
+        outcome.ledger.replaced += batch.replaced();
+        outcome.check();
+        outcome
+    }
+
+    /// Lets the half that encodes and the half that sends take turns.
+    async fn drive<S: Sink>(
+        &self,
+        batch: &mut Batch<'_>,
+        run: &mut Run<'_>,
+        out: &mut FanOut<'_, S>,
+        invocation: &Invocation<'_>,
+        outcome: &mut Outcome,
+        log_group: String,
+    ) {
+        let deadline = invocation.deadline.checked_sub(self.sending.reserve).unwrap_or(invocation.deadline);
+        let patience = Patience { attempt: self.sending.attempt, deadline };
+        let mut lanes: Vec<Lane> = self.backends.iter().map(|_| Lane::default()).collect();
+        let mut flying = FuturesUnordered::new();
+        let mut more = true;
+        let mut launched = 0;
+        loop {
+            for (index, lane) in lanes.iter_mut().enumerate() {
+                while lane.flying < self.sending.concurrency
+                    && let Some(request) = lane.waiting.pop_front()
+                {
+                    lane.flying += 1;
+                    launched += 1;
+                    let seed = invocation.seed.wrapping_add(launched);
+                    flying.push(self.send(index, request, patience, seed));
+                }
+            }
+            // Lets what was launched go out while more is encoded.
+            if more && !flying.is_empty() {
+                tokio::task::yield_now().await;
+                if let Some(Some((index, delivered))) = futures_util::FutureExt::now_or_never(flying.next()) {
+                    land(&mut lanes, index);
+                    self.account(index, delivered, outcome);
+                    continue;
+                }
+            }
+            let waiting: usize = lanes.iter().flat_map(|lane| &lane.waiting).map(|request| request.body.len()).sum();
+            let hungry = lanes.is_empty()
+                || lanes.iter().any(|lane| lane.waiting.is_empty() && lane.flying < self.sending.concurrency);
+            if more && (flying.is_empty() || (hungry && waiting < MAX_WAITING)) {
+                more = match fill(batch, run, out) {
+                    Ok(more) => more,
+                    Err(error) => {
+                        outcome.damaged(log_group.clone(), run.received(), error);
+                        false
+                    }
+                };
+                for (lane, encoder) in lanes.iter_mut().zip(&mut out.encoders) {
+                    lane.waiting.extend(encoder.take_ready());
+                }
+                if !more {
+                    self.end(run, out, &mut lanes, outcome);
+                }
+                continue;
+            }
+            match flying.next().await {
+                Some((index, delivered)) => {
+                    land(&mut lanes, index);
+                    self.account(index, delivered, outcome);
+                }
+                None => break,
+            }
+        }
+    }
+
+    async fn send(&self, index: usize, request: Request, patience: Patience, seed: u64) -> (usize, Delivered) {
+        let backend = self.backends.get(index);
+        let verdict =
+            |response: &_| backend.map_or(crate::request::Verdict::Refused, |backend| backend.verdict(response));
+        (index, deliver(&self.transport, request, verdict, patience, seed).await)
+    }
+
+    /// Takes what the end of the batch leaves.
+    fn end<S: Sink>(&self, run: &mut Run<'_>, out: &mut FanOut<'_, S>, lanes: &mut [Lane], outcome: &mut Outcome) {
+        let counts = run.finish(out);
+        let ledger = &mut outcome.ledger;
+        ledger.received += counts.received;
+        ledger.consumed += counts.consumed;
+        ledger.made += Weight { logs: counts.logs, metrics: counts.metrics };
+        ledger.metric_names_over_bound += counts.metric_names_over_bound;
+        ledger.tags_over_bound += counts.tags_over_bound;
+        let encoders = std::mem::take(&mut out.encoders).into_iter();
+        for (((encoder, lane), account), backend) in encoders.zip(lanes).zip(&mut ledger.backends).zip(&self.backends) {
+            let Encoded { requests, oversize, filtered } = encoder.finish();
+            lane.waiting.extend(requests);
+            account.filtered.logs += counts.filtered + filtered;
+            if oversize.total() > 0 {
+                account.drop(Reason::Oversize, oversize);
+                outcome.notes.push(Note::Dropped {
+                    backend: backend.name(),
+                    address: String::new(),
+                    reason: Reason::Oversize,
+                    weight: oversize,
+                    last: "larger than a request can be".to_owned(),
+                });
+            }
+        }
+    }
+
+    fn account(&self, index: usize, delivered: Delivered, outcome: &mut Outcome) {
+        let (Some(account), Some(backend)) = (outcome.ledger.backends.get_mut(index), self.backends.get(index)) else {
+            return;
+        };
+        account.sent += delivered.sent;
+        if !matches!(backend, Backend::Stdout(_)) {
+            account.requests += delivered.requests;
+            account.retries += delivered.retries;
+            account.bytes += delivered.bytes;
+        }
+        for dropped in &delivered.dropped {
+            account.drop(dropped.reason, dropped.request.weight());
+        }
+        for dropped in delivered.dropped {
+            let weight = dropped.request.weight();
+            let address = match dropped.request.destination {
+                Destination::Http { url, .. } => url,
+                Destination::Stdout => "standard output".to_owned(),
+            };
+            outcome.note_dropped(backend.name(), address, dropped.reason, weight, dropped.last);
+        }
+    }
+
+    /// An empty ledger for these backends.
+    pub fn ledger(&self) -> Ledger {
+        Ledger::new(self.backends.iter().map(Backend::name))
+    }
+}
+
+/// Requests of one backend.
+#[derive(Debug, Default)]
+struct Lane {
+    waiting: VecDeque<Request>,
+    flying: usize,
+}
+
+fn land(lanes: &mut [Lane], index: usize) {
+    if let Some(lane) = lanes.get_mut(index) {
+        lane.flying -= 1;
+    }
+}
+
+/// Takes log events until some backend has a request ready; `false` after the last.
+fn fill<S: Sink>(batch: &mut Batch<'_>, run: &mut Run<'_>, out: &mut FanOut<'_, S>) -> Result<bool, DecodeError> {
+    loop {
+        for _ in 0..STRIDE {
+            match batch.next()? {
+                Some(event) => run.push(event, out),
+                None => return Ok(false),
+            }
+        }
+        if out.encoders.is_empty() || out.encoders.iter().any(Encoder::has_ready) {
+            return Ok(true);
+        }
+    }
+}
+
+impl Outcome {
+    /// Adds what another delivery of the same invocation came to.
+    pub fn add(&mut self, other: Self) {
+        self.ledger.add(&other.ledger);
+        for note in other.notes {
+            match note {
+                Note::Dropped { backend, address, reason, weight, last } => {
+                    self.note_dropped(backend, address, reason, weight, last);
+                }
+                note => self.notes.push(note),
+            }
+        }
+    }
+
+    /// Items that only a repeated invocation can deliver.
+    pub fn recoverable(&self) -> u64 {
+        self.ledger.backends.iter().map(crate::ledger::Account::recoverable).sum()
+    }
+
+    fn damaged(&mut self, log_group: String, read: u64, error: DecodeError) {
+        self.ledger.damaged += 1;
+        self.notes.push(Note::Damaged { log_group, read, error });
+    }
+
+    /// One note for each cause.
+    fn note_dropped(&mut self, name: &'static str, to: String, why: Reason, more: Weight, said: String) {
+        for note in &mut self.notes {
+            if let Note::Dropped { backend, address, reason, weight, .. } = note
+                && (*backend, &*address, *reason) == (name, &to, why)
+            {
+                *weight += more;
+                return;
+            }
+        }
+        self.notes.push(Note::Dropped { backend: name, address: to, reason: why, weight: more, last: said });
+    }
+
+    /// Every item has to be accounted for, in every build.
+    fn check(&mut self) {
+        for (backend, made, total) in self.ledger.unaccounted() {
+            let what = format!("{backend}: {made:?} were made and {total:?} are accounted for");
+            debug_assert!(false, "{what}");
+            self.notes.push(Note::Unaccounted { what });
+        }
+    }
+}
+
+/// One sentence: what, where, what to do.
+impl std::fmt::Display for Note {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Damaged { log_group, read, error } => {
+                let of = if log_group.is_empty() { String::new() } else { format!(" of {log_group}") };
+                write!(f, "damaged payload{of}: {error}; the {read} log events before it were forwarded")
+            }
+            Self::Dropped { backend, address, reason, weight, last } => {
+                let to = if address.is_empty() { String::new() } else { format!(" to {address}") };
+                let items = match (weight.logs, weight.metrics) {
+                    (logs, 0) => format!("{logs} logs"),
+                    (0, metrics) => format!("{metrics} metrics"),
+                    (logs, metrics) => format!("{logs} logs and {metrics} metrics"),
+                };
+                write!(f, "{backend}: {items} not delivered{to} ({}): {last}; {}", reason.as_str(), reason.advice())
+            }
+            Self::Unaccounted { what } => write!(f, "bug in logferry, please report it: {what}"),
+            Self::Unknown(error) => error.fmt(f),
+        }
+    }
+}
+
+impl<S: Sink> Sink for FanOut<'_, S> {
+    fn log(&mut self, origin: &Origin, log: &Log<'_>) {
+        self.observer.log(origin, log);
+        for encoder in &mut self.encoders {
+            encoder.log(origin, log);
+        }
+    }
+
+    fn wants_json_fields(&self) -> bool {
+        self.observer.wants_json_fields() || self.encoders.iter().any(Encoder::wants_json_fields)
+    }
+
+    fn metric(&mut self, origin: &Origin, metric: &Metric<'_>) {
+        self.observer.metric(origin, metric);
+        for encoder in &mut self.encoders {
+            encoder.metric(origin, metric);
+        }
+    }
+}

@@ -1,0 +1,8 @@
+//! JSON text, read and copied without building a tree of it.
+
+mod mend;
+pub(crate) mod scan;
+mod string;
+
+pub(crate) use mend::mend;
+pub use string::{JsonStr, write_escaped};

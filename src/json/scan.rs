@@ -1,0 +1,233 @@
+//! Where JSON strings and values end, found without building anything.
+
+use std::ops::Range;
+
+use wide::u8x64;
+
+/// The inside of a string that was found.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct Scanned {
+    /// How many bytes precede the closing quote.
+    pub(crate) len: usize,
+    /// Whether it holds something that [`mend`](super::mend()) has to look at: a
+    /// bare control character, `\u`, or an escape that JSON doesn't have.
+    pub(crate) irregular: bool,
+}
+
+const BLOCK: usize = 64;
+
+/// Reads a string up to its closing quote; `bytes` begin after the opening one.
+///
+/// Returns `None` when there is no closing quote.
+///
+/// Sixty-four bytes at a time: which are quotes, which are escaped, which are
+/// control characters, each as the bits of a word. Method: Langdale & Lemire,
+/// "Parsing Gigabytes of JSON per Second", 2019, §3.1.1.
+pub(crate) fn string(bytes: &[u8]) -> Option<Scanned> {
+    let mut state = State::default();
+    let (blocks, tail) = bytes.as_chunks::<BLOCK>();
+    for (index, block) in blocks.iter().enumerate() {
+        if let Some(at) = state.block(block) {
+            return Some(Scanned { len: index * BLOCK + at, irregular: state.irregular });
+        }
+    }
+    let mut padded = [b' '; BLOCK];
+    padded.get_mut(..tail.len())?.copy_from_slice(tail);
+    let at = state.block(&padded)?;
+    Some(Scanned { len: blocks.len() * BLOCK + at, irregular: state.irregular })
+}
+
+#[derive(Default)]
+struct State {
+    /// 1 when the first byte of the next block is escaped.
+    carry: u64,
+    irregular: bool,
+}
+
+impl State {
+    /// Looks at one block; returns where the string ends, if it does.
+    fn block(&mut self, block: &[u8; BLOCK]) -> Option<usize> {
+        let bytes = u8x64::new(*block);
+        let is = |byte: u8| bytes.simd_eq(u8x64::splat(byte)).to_bitmask();
+        let (quotes, backslashes) = (is(b'"'), is(b'\\'));
+        let control = bytes.min(u8x64::splat(0x1f)).simd_eq(bytes).to_bitmask();
+        if backslashes | self.carry == 0 {
+            self.irregular |= control & before(quotes) != 0;
+            return first(quotes);
+        }
+        let escaped = escaped(backslashes, &mut self.carry);
+        let end = quotes & !escaped;
+        let inside = before(end);
+        let unusual = escaped & !(quotes | backslashes | is(b'n') | is(b't')) & inside;
+        self.irregular |= control & inside != 0 || has_irregular_escape(unusual, block);
+        first(end)
+    }
+}
+
+/// The bits below the lowest set one: all of them when there is none.
+const fn before(bits: u64) -> u64 {
+    bits.wrapping_sub(1) & !bits
+}
+
+fn first(bits: u64) -> Option<usize> {
+    (bits != 0).then_some(bits.trailing_zeros() as usize)
+}
+
+/// Which bytes a backslash escapes.
+///
+/// A run of backslashes escapes every second byte from its own second one on:
+/// so the byte after the run is escaped when the run is odd. Adding a run's
+/// start to the run carries into the bit after it; where a run starts decides
+/// which parity of that bit means odd.
+fn escaped(backslashes: u64, carry: &mut u64) -> u64 {
+    const EVEN: u64 = 0x5555_5555_5555_5555;
+    let runs = backslashes & !*carry;
+    let starts = runs & !(runs << 1);
+    let (even_sum, _) = runs.overflowing_add(starts & EVEN);
+    let (odd_sum, _) = runs.overflowing_add(starts & !EVEN);
+    let in_even_runs = runs & !even_sum;
+    let in_odd_runs = runs & !odd_sum;
+    let escaping = (in_even_runs & EVEN) | (in_odd_runs & !EVEN);
+    let escaped = (escaping << 1) | *carry;
+    *carry = escaping >> 63;
+    escaped
+}
+
+fn has_irregular_escape(mut unusual: u64, block: &[u8; BLOCK]) -> bool {
+    while let Some(at) = first(unusual) {
+        if !matches!(block.get(at), Some(b'r' | b'/' | b'b' | b'f')) {
+            return true;
+        }
+        unusual &= unusual - 1;
+    }
+    false
+}
+
+/// How long the value at the start of `bytes` is; `None` when its end isn't there.
+///
+/// A number or a word ends before the delimiter that follows it, so it needs one.
+pub(crate) fn value(bytes: &[u8]) -> Option<usize> {
+    match bytes.first()? {
+        b'"' => Some(string(bytes.get(1..)?)?.len + 2),
+        b'{' | b'[' => nested(bytes),
+        _ => bytes.iter().position(|b| matches!(b, b',' | b'}' | b']' | b' ' | b'\n' | b'\r' | b'\t')),
+    }
+}
+
+fn nested(bytes: &[u8]) -> Option<usize> {
+    let mut depth = 0_usize;
+    let mut at = 0;
+    loop {
+        at += memchr_any(bytes.get(at..)?)?;
+        match bytes.get(at)? {
+            b'"' => at += string(bytes.get(at + 1..)?)?.len + 1,
+            b'{' | b'[' => depth += 1,
+            _ => depth = depth.checked_sub(1)?,
+        }
+        at += 1;
+        if depth == 0 {
+            return Some(at);
+        }
+    }
+}
+
+fn memchr_any(bytes: &[u8]) -> Option<usize> {
+    bytes.iter().position(|b| matches!(b, b'"' | b'{' | b'}' | b'[' | b']'))
+}
+
+/// Skips white space from `at` on.
+pub(crate) fn skip_space(bytes: &[u8], at: usize) -> usize {
+    let rest = bytes.get(at..).unwrap_or_default();
+    at + rest.iter().take_while(|b| b.is_ascii_whitespace()).count()
+}
+
+/// The members of the object at the start of `bytes`: where each key's inside and each value are.
+///
+/// `bytes` hold the whole object; what isn't one ends the iteration.
+pub(crate) fn members(bytes: &[u8]) -> impl Iterator<Item = (Range<usize>, Range<usize>)> {
+    let mut at = 1;
+    std::iter::from_fn(move || {
+        at = skip_space(bytes, at);
+        if bytes.get(at)? == &b',' {
+            at = skip_space(bytes, at + 1);
+        }
+        if bytes.get(at)? != &b'"' {
+            return None;
+        }
+        let key = at + 1..at + 1 + string(bytes.get(at + 1..)?)?.len;
+        at = skip_space(bytes, key.end + 1);
+        if bytes.get(at)? != &b':' {
+            return None;
+        }
+        at = skip_space(bytes, at + 1);
+        let value = at..at + value(bytes.get(at..)?)?;
+        at = value.end;
+        Some((key, value))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn finds_the_closing_quote() {
+        for (text, len, irregular) in [
+            (r#"","#, 0, false),
+            (r#"a b","#, 3, false),
+            (r#"a\"b" "#, 4, false),
+            (r#"\\" "#, 2, false),
+            (r#"\\\"" "#, 4, false),
+            (r#"\n\t\r\/\b\f" "#, 12, false),
+            (r#"\u0041" "#, 6, true),
+            (r#"\q" "#, 2, true),
+            ("\u{1}\" ", 1, true),
+            ("a\"\u{1}\\q", 1, false),
+        ] {
+            assert_eq!(string(text.as_bytes()), Some(Scanned { len, irregular }), "{text}");
+        }
+        for text in ["", "abc", r#"abc\""#, r#"\"#] {
+            assert_eq!(string(text.as_bytes()), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn finds_the_end_of_a_value() {
+        for (text, len) in [(r#""a\"]" "#, 6), ("12,", 2), ("null}", 4), (r#"{"a":{"b":["}"]}},"#, 17), ("[[],[]]x", 7)]
+        {
+            assert_eq!(value(text.as_bytes()), Some(len), "{text}");
+        }
+        for text in ["12", r#""a"#, "{", "[1,2"] {
+            assert_eq!(value(text.as_bytes()), None, "{text}");
+        }
+    }
+
+    /// The same, byte by byte.
+    fn plainly(bytes: &[u8]) -> Option<Scanned> {
+        let (mut at, mut irregular) = (0, false);
+        loop {
+            match bytes.get(at)? {
+                b'"' => return Some(Scanned { len: at, irregular }),
+                b'\\' => {
+                    irregular |= !br#""\/bfnrt"#.contains(bytes.get(at + 1)?);
+                    at += 2;
+                }
+                &byte => {
+                    irregular |= byte < 0x20;
+                    at += 1;
+                }
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn agrees_with_reading_byte_by_byte(
+            text in proptest::collection::vec(prop_oneof![4 => Just(b'\\'), 1 => Just(b'"'), 2 => Just(b'n'), 1 => Just(b'u'), 30 => Just(b'x'), 1 => any::<u8>()], 0..300),
+        ) {
+            prop_assert_eq!(string(&text), plainly(&text));
+        }
+    }
+}

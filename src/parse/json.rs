@@ -1,0 +1,239 @@
+//! Lambda's own lines as JSON, and what applications write as JSON.
+//!
+//! Source: <https://docs.aws.amazon.com/lambda/latest/dg/telemetry-schema-reference.html>,
+//! and records seen in logs: `functionArn` in `platform.start` and the memory in
+//! `platform.initStart` aren't in the published schema.
+
+use std::borrow::Cow;
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::lenient;
+use super::platform::{InitReport, InitStart, Platform, Report, RestoreReport, Span, Start, Status};
+
+/// One of Lambda's own lines.
+///
+/// ```text
+/// {"time":"2026-10-08T07:30:29.470Z","type":"platform.report","record":{"requestId":"79b5e81f-…","metrics":{"durationMs":1233.96,…},"status":"success"}}
+/// ```
+#[derive(Clone, Debug, PartialEq)]
+pub struct PlatformEvent<'a> {
+    /// As `platform.report`.
+    pub kind: Cow<'a, str>,
+    /// What it says.
+    pub record: Record<'a>,
+}
+
+/// Everything that any type of record is known to hold. What is missing, of
+/// another type or not a number that can be is `None`; what is new is ignored.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq)]
+#[serde(default, rename_all = "camelCase")]
+#[expect(missing_docs, reason = "the names are those of the schema")]
+pub struct Record<'a> {
+    #[serde(borrow, deserialize_with = "lenient::string")]
+    pub request_id: Option<Cow<'a, str>>,
+    #[serde(borrow, deserialize_with = "lenient::string")]
+    pub function_arn: Option<Cow<'a, str>>,
+    #[serde(borrow, deserialize_with = "lenient::string")]
+    pub version: Option<Cow<'a, str>>,
+    #[serde(borrow, deserialize_with = "lenient::string")]
+    pub tenant_id: Option<Cow<'a, str>>,
+    #[serde(borrow, deserialize_with = "lenient::string")]
+    pub initialization_type: Option<Cow<'a, str>>,
+    #[serde(borrow, deserialize_with = "lenient::string")]
+    pub phase: Option<Cow<'a, str>>,
+    #[serde(borrow, deserialize_with = "lenient::string")]
+    pub runtime_version: Option<Cow<'a, str>>,
+    #[serde(borrow, deserialize_with = "lenient::string")]
+    pub runtime_version_arn: Option<Cow<'a, str>>,
+    #[serde(borrow, deserialize_with = "lenient::string")]
+    pub function_name: Option<Cow<'a, str>>,
+    #[serde(borrow, deserialize_with = "lenient::string")]
+    pub function_version: Option<Cow<'a, str>>,
+    #[serde(borrow, deserialize_with = "lenient::string")]
+    pub instance_id: Option<Cow<'a, str>>,
+    #[serde(deserialize_with = "lenient::number")]
+    pub instance_max_memory: Option<f64>,
+    #[serde(borrow, deserialize_with = "lenient::string")]
+    pub name: Option<Cow<'a, str>>,
+    #[serde(borrow, deserialize_with = "lenient::string")]
+    pub state: Option<Cow<'a, str>>,
+    #[serde(borrow, deserialize_with = "lenient::string")]
+    pub reason: Option<Cow<'a, str>>,
+    #[serde(deserialize_with = "lenient::number")]
+    pub dropped_bytes: Option<f64>,
+    #[serde(deserialize_with = "lenient::number")]
+    pub dropped_records: Option<f64>,
+    #[serde(borrow, deserialize_with = "lenient::string")]
+    pub status: Option<Cow<'a, str>>,
+    #[serde(borrow, deserialize_with = "lenient::string")]
+    pub error_type: Option<Cow<'a, str>>,
+    #[serde(deserialize_with = "lenient::object")]
+    pub metrics: Metrics,
+    #[serde(borrow, deserialize_with = "lenient::list")]
+    pub spans: Vec<RawSpan<'a>>,
+}
+
+/// The numbers of a record.
+#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq)]
+#[serde(default, rename_all = "camelCase")]
+#[expect(missing_docs, reason = "the names are those of the schema")]
+pub struct Metrics {
+    #[serde(deserialize_with = "lenient::number")]
+    pub duration_ms: Option<f64>,
+    #[serde(deserialize_with = "lenient::number")]
+    pub billed_duration_ms: Option<f64>,
+    #[serde(rename = "memorySizeMB", deserialize_with = "lenient::number")]
+    pub memory_size_mb: Option<f64>,
+    #[serde(rename = "maxMemoryUsedMB", deserialize_with = "lenient::number")]
+    pub max_memory_used_mb: Option<f64>,
+    #[serde(deserialize_with = "lenient::number")]
+    pub init_duration_ms: Option<f64>,
+    #[serde(deserialize_with = "lenient::number")]
+    pub restore_duration_ms: Option<f64>,
+    #[serde(deserialize_with = "lenient::number")]
+    pub billed_restore_duration_ms: Option<f64>,
+    #[serde(deserialize_with = "lenient::number")]
+    pub produced_bytes: Option<f64>,
+}
+
+/// A phase, as the record has it.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq)]
+#[serde(default, rename_all = "camelCase")]
+#[expect(missing_docs, reason = "the names are those of the schema")]
+pub struct RawSpan<'a> {
+    #[serde(borrow, deserialize_with = "lenient::string")]
+    pub name: Option<Cow<'a, str>>,
+    #[serde(deserialize_with = "lenient::number")]
+    pub duration_ms: Option<f64>,
+}
+
+#[derive(Deserialize)]
+struct Outer<'a> {
+    #[serde(borrow, default, rename = "type", deserialize_with = "lenient::string")]
+    kind: Option<Cow<'a, str>>,
+    #[serde(borrow, default)]
+    record: Option<&'a RawValue>,
+}
+
+impl<'a> PlatformEvent<'a> {
+    /// Reads a line that is a JSON object with a `type` of `platform.*`.
+    pub fn parse(line: &'a str) -> Option<Self> {
+        let outer: Outer<'a> = serde_json::from_str(line).ok()?;
+        let kind = outer.kind.filter(|kind| kind.starts_with("platform."))?;
+        let json = outer.record.map_or("", RawValue::get);
+        let record = if json.starts_with('{') { serde_json::from_str(json).ok() } else { None };
+        Some(Self { kind, record: record.unwrap_or_default() })
+    }
+
+    /// What it means, as its text counterpart would say it.
+    pub fn meaning(self) -> Platform<'a> {
+        let record = self.record;
+        let status = record.status.as_deref().map(Status::parse);
+        match self.kind.as_ref() {
+            "platform.initStart" => Platform::InitStart(record.init_start()),
+            "platform.restoreStart" => Platform::RestoreStart(record.init_start()),
+            "platform.initReport" => Platform::InitReport(InitReport {
+                init_duration_ms: record.metrics.duration_ms,
+                phase: record.phase,
+                status,
+                error_type: record.error_type,
+                initialization_type: record.initialization_type,
+            }),
+            "platform.restoreReport" => Platform::RestoreReport(RestoreReport {
+                restore_duration_ms: record.metrics.duration_ms,
+                status,
+                error_type: record.error_type,
+            }),
+            "platform.start" => Platform::Start(Start {
+                request_id: record.request_id,
+                version: record.version,
+                function_arn: record.function_arn,
+            }),
+            "platform.report" => Platform::Report(record.report(status)),
+            "platform.runtimeDone" => Platform::RuntimeDone(record.report(status)),
+            _ => Platform::Other,
+        }
+    }
+}
+
+impl<'a> Record<'a> {
+    fn init_start(self) -> InitStart<'a> {
+        InitStart {
+            runtime_version: self.runtime_version,
+            runtime_version_arn: self.runtime_version_arn,
+            initialization_type: self.initialization_type,
+            function_name: self.function_name,
+            function_version: self.function_version,
+            instance_max_memory: self.instance_max_memory,
+        }
+    }
+
+    fn report(self, status: Option<Status>) -> Report<'a> {
+        let metrics = self.metrics;
+        let spans =
+            self.spans.into_iter().filter_map(|span| Some(Span { name: span.name?, duration_ms: span.duration_ms? }));
+        Report {
+            request_id: self.request_id,
+            duration_ms: metrics.duration_ms,
+            billed_duration_ms: metrics.billed_duration_ms,
+            memory_size_mb: metrics.memory_size_mb,
+            max_memory_used_mb: metrics.max_memory_used_mb,
+            init_duration_ms: metrics.init_duration_ms,
+            restore_duration_ms: metrics.restore_duration_ms,
+            billed_restore_duration_ms: metrics.billed_restore_duration_ms,
+            produced_bytes: metrics.produced_bytes,
+            status,
+            error_type: self.error_type.filter(|kind| !kind.is_empty()),
+            spans: spans.collect(),
+            xray: None,
+            partial: false,
+        }
+    }
+}
+
+/// What a JSON line of an application says of itself.
+///
+/// Keys: `level` (Node.js, Python, Java, .NET) or `log_level` (Python's
+/// unhandled errors); `requestId` or `AWSRequestId` (Java); `errorType`.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Application<'a> {
+    /// The level, as the line spells it.
+    pub level: Option<Cow<'a, str>>,
+    /// The invocation that wrote it.
+    pub request_id: Option<Cow<'a, str>>,
+    /// As `TypeError`.
+    pub error_type: Option<Cow<'a, str>>,
+    /// The message, where it is a string.
+    pub message: Option<Cow<'a, str>>,
+}
+
+#[derive(Deserialize)]
+struct Keys<'a> {
+    #[serde(borrow, default, deserialize_with = "lenient::string")]
+    level: Option<Cow<'a, str>>,
+    #[serde(borrow, default, deserialize_with = "lenient::string")]
+    log_level: Option<Cow<'a, str>>,
+    #[serde(borrow, default, rename = "requestId", deserialize_with = "lenient::string")]
+    request_id: Option<Cow<'a, str>>,
+    #[serde(borrow, default, rename = "AWSRequestId", deserialize_with = "lenient::string")]
+    aws_request_id: Option<Cow<'a, str>>,
+    #[serde(borrow, default, rename = "errorType", deserialize_with = "lenient::string")]
+    error_type: Option<Cow<'a, str>>,
+    #[serde(borrow, default, deserialize_with = "lenient::string")]
+    message: Option<Cow<'a, str>>,
+}
+
+impl<'a> Application<'a> {
+    /// Reads a line that is a JSON object.
+    pub fn parse(line: &'a str) -> Option<Self> {
+        let keys: Keys<'a> = serde_json::from_str(line).ok()?;
+        Some(Self {
+            level: keys.level.or(keys.log_level),
+            request_id: keys.request_id.or(keys.aws_request_id),
+            error_type: keys.error_type,
+            message: keys.message,
+        })
+    }
+}

@@ -1,0 +1,175 @@
+//! Custom metrics that a function prints as lines.
+//!
+//! ```text
+//! MONITORING|1700000000|42|count|my.metric.name|#tag1:value,tag2
+//! ```
+//!
+//! Sections are: time stamp, value, type (`count`, `gauge`, `histogram`,
+//! `check`), name, and tags, which may be missing. What emitters in use make of
+//! it is read too: stamps with decimals, in milliseconds, microseconds or
+//! nanoseconds; tags without `#`, with blanks, with `=`; an empty tag section;
+//! several records in one event without a newline between them.
+//!
+//! Source: Datadog's integration "AWS Lambda", section on custom metrics
+//! printed to CloudWatch Logs.
+
+use std::borrow::Cow;
+
+use crate::model::{CheckStatus, Timestamp, Value};
+
+const MARKER: &str = "MONITORING|";
+
+/// Longest name of a metric, in bytes.
+const MAX_NAME: usize = 200;
+
+/// How far a stamp may be from its log event before the event's time holds, in milliseconds: a day.
+const MAX_DISTANCE: u64 = 86_400_000;
+
+/// One metric, as a line has it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Monitoring<'a> {
+    /// Name by Datadog's rules: from the first letter on, other characters than
+    /// letters, digits, `_` and `.` replaced by `_`.
+    pub name: Cow<'a, str>,
+    /// How much.
+    pub value: Value,
+    /// When.
+    pub time: Timestamp,
+    /// Whether `time` is the line's own: otherwise it is the log event's.
+    pub own_time: bool,
+    /// The tag section, without `#` at its start.
+    tags: Cow<'a, str>,
+}
+
+impl<'a> Monitoring<'a> {
+    /// Reads the records of a line that begins with `MONITORING|`.
+    ///
+    /// Returns nothing when it isn't one, or when a record can't be read: the
+    /// line then stays a log. `written` is the time of the log event.
+    pub fn parse(line: &'a str, written: Timestamp) -> Option<Records<'a>> {
+        let records = Records { rest: line.trim(), written };
+        records.rest.starts_with(MARKER).then(|| records.clone().all(|record| record.is_some()))?.then_some(records)
+    }
+
+    /// The tags, as the line has them.
+    pub fn tags(&self) -> impl Iterator<Item = &str> {
+        self.tags.split(',').map(|tag| tag.trim().trim_start_matches('#').trim()).filter(|tag| !tag.is_empty())
+    }
+
+    /// The same, borrowing nothing.
+    pub fn into_owned(self) -> Monitoring<'static> {
+        Monitoring {
+            name: Cow::Owned(self.name.into_owned()),
+            tags: Cow::Owned(self.tags.into_owned()),
+            value: self.value,
+            time: self.time,
+            own_time: self.own_time,
+        }
+    }
+
+    fn one(record: &'a str, written: Timestamp) -> Option<Self> {
+        if record.bytes().any(|b| b.is_ascii_control()) {
+            return None;
+        }
+        let mut sections = record.strip_prefix(MARKER)?.splitn(5, '|');
+        let stamp = sections.next()?;
+        let number = decimal(sections.next()?.trim())?;
+        let value = match sections.next()?.trim() {
+            "count" => Value::Count(number),
+            "gauge" => Value::Gauge(number),
+            "histogram" => Value::Histogram(number),
+            "check" => Value::Check(CheckStatus::from_number(number)?),
+            _ => return None,
+        };
+        let name = metric_name(sections.next()?)?;
+        let own = stamped(stamp.trim()).filter(|time| time.distance(written) <= MAX_DISTANCE);
+        Some(Self {
+            name,
+            value,
+            time: own.unwrap_or(written),
+            own_time: own.is_some(),
+            tags: Cow::Borrowed(sections.next().unwrap_or_default()),
+        })
+    }
+}
+
+/// The records of a line, each `None` if it can't be read.
+#[derive(Clone, Debug)]
+pub struct Records<'a> {
+    rest: &'a str,
+    written: Timestamp,
+}
+
+impl<'a> Iterator for Records<'a> {
+    type Item = Option<Monitoring<'a>>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.rest.is_empty() {
+            return None;
+        }
+        let mut from = MARKER.len();
+        while let Some(at) = self.rest.get(from..).and_then(|rest| rest.find(MARKER)).map(|at| at + from) {
+            let (record, tail) = self.rest.split_at(at);
+            let whole = Monitoring::one(first_of(tail), self.written).is_some();
+            if let (true, Some(record)) = (whole, Monitoring::one(record.trim_end(), self.written)) {
+                self.rest = tail;
+                return Some(Some(record));
+            }
+            from = at + MARKER.len();
+        }
+        Some(Monitoring::one(std::mem::take(&mut self.rest), self.written))
+    }
+}
+
+/// What precedes the next marker.
+fn first_of(records: &str) -> &str {
+    let end =
+        records.get(MARKER.len()..).and_then(|rest| rest.find(MARKER)).map_or(records.len(), |at| at + MARKER.len());
+    records.get(..end).unwrap_or(records).trim_end()
+}
+
+/// Reads a finite number in decimal or with an exponent.
+pub(super) fn decimal(text: &str) -> Option<f64> {
+    let plain = text.bytes().all(|b| b.is_ascii_digit() || matches!(b, b'+' | b'-' | b'.' | b'e' | b'E'));
+    let value: f64 = if plain { text.parse().ok()? } else { return None };
+    value.is_finite().then_some(value)
+}
+
+/// Reads a stamp in the unit that its size tells.
+pub(super) fn stamped(text: &str) -> Option<Timestamp> {
+    let millis = match text.parse::<i64>() {
+        Ok(whole) => match whole {
+            100_000_000_000_000_000.. => whole / 1_000_000,
+            100_000_000_000_000.. => whole / 1_000,
+            100_000_000_000.. => whole,
+            _ => whole.checked_mul(1000)?,
+        },
+        Err(_) => {
+            let number = decimal(text)?;
+            let scale = [(1e17, 1e-6), (1e14, 1e-3), (1e11, 1.0)];
+            let factor = scale.into_iter().find(|(from, _)| number >= *from).map_or(1e3, |(_, factor)| factor);
+            #[expect(clippy::cast_possible_truncation, reason = "saturates, and is then too far from any event")]
+            let millis = (number * factor).round() as i64;
+            millis
+        }
+    };
+    Some(Timestamp::from_millis(millis))
+}
+
+/// Makes a name legal as Datadog's agent does; `None` when nothing is left.
+pub(super) fn metric_name(name: &str) -> Option<Cow<'_, str>> {
+    let name = name.trim();
+    let start = name.bytes().position(|b| b.is_ascii_alphabetic())?;
+    let name = name.get(start..)?;
+    let legal = |b: u8| b.is_ascii_alphanumeric() || b == b'_' || b == b'.';
+    if name.len() <= MAX_NAME && name.bytes().all(legal) && !name.contains("__") {
+        return Some(Cow::Borrowed(name));
+    }
+    let mut made = String::with_capacity(name.len().min(MAX_NAME));
+    for c in name.chars().map(|c| if c.is_ascii() && legal(c as u8) { c } else { '_' }) {
+        if made.len() < MAX_NAME && !(c == '_' && made.ends_with('_')) {
+            made.push(c);
+        }
+    }
+    Some(Cow::Owned(made))
+}

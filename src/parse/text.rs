@@ -1,0 +1,286 @@
+//! Lambda's own lines as text.
+//!
+//! Each is anchored at the first byte of the log event: platform lines are
+//! events of their own, and what stands in the middle of a line was written by
+//! the function.
+//!
+//! Source: <https://docs.aws.amazon.com/lambda/latest/dg/monitoring-cloudwatchlogs.html>,
+//! <https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtime-environment.html>
+
+use std::borrow::Cow;
+
+use super::fields::{error_type, number, request_id, word};
+use super::platform::{Fault, InitReport, InitStart, Report, RestoreReport, Start, Status, Timeout, Xray};
+
+/// A line about something that subscribes: an extension, or its subscription.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Registration<'a> {
+    /// Name of the extension.
+    pub name: &'a str,
+    /// As `Ready`, `Subscribed`.
+    pub state: &'a str,
+    /// Events or types that it wants.
+    pub items: Vec<&'a str>,
+    /// As `Extension.LaunchError`.
+    pub error_type: Option<&'a str>,
+}
+
+/// `START RequestId: 8edab1f8-… Version: $LATEST`
+pub(super) fn start(line: &str) -> Option<Start<'_>> {
+    let (id, rest) = word(line.strip_prefix("START RequestId: ")?);
+    let rest = rest.trim_start().strip_prefix("Version: ")?;
+    let (version, rest) = word(rest);
+    let whole = !version.is_empty() && rest.trim_start().is_empty();
+    whole.then_some(Start {
+        request_id: Some(request_id(id.as_bytes())?.into()),
+        version: Some(version.into()),
+        function_arn: None,
+    })
+}
+
+/// `END RequestId: 8edab1f8-…`: its request id.
+pub(super) fn end(line: &str) -> Option<&str> {
+    request_id(line.strip_prefix("END RequestId: ")?.trim_end().as_bytes())
+}
+
+/// Reads a `REPORT` line.
+///
+/// ```text
+/// REPORT RequestId: 6234bffe-…⇥Duration: 46.84 ms⇥Billed Duration: 47 ms⇥Memory Size: 192 MB⇥Max Memory Used: 72 MB⇥Init Duration: 101.2 ms⇥⏎
+/// XRAY TraceId: 1-6ac7d74a-019546e11f8bb3cd382c293c⇥SegmentId: f8f17b1699891cfe⇥Sampled: true⇥⏎
+/// ```
+///
+/// Fields are `name: value`, set apart by TABs (blanks in some documents), in
+/// any order. Only the request id and one of them have to be there: unknown fields are skipped,
+/// a value that can't be read drops its field alone, and of a field that
+/// repeats the first holds. Durations are in ms, memory in MB.
+///
+/// Returns `None` for any other line.
+pub(super) fn report(line: &str) -> Option<Report<'_>> {
+    const LABELS: [&str; 9] = [
+        "Billed Restore Duration: ",
+        "Restore Duration: ",
+        "Billed Duration: ",
+        "Init Duration: ",
+        "Duration: ",
+        "Memory Size: ",
+        "Max Memory Used: ",
+        "Status: ",
+        "Error Type: ",
+    ];
+    let (id, rest) = word(line.strip_prefix("REPORT RequestId: ")?);
+    let mut report = Report { request_id: Some(request_id(id.as_bytes())?.into()), ..Report::default() };
+    let (fields, next_line) = rest.split_once('\n').unwrap_or((rest, ""));
+    let mut any = false;
+    let leftover = each_field(fields, &LABELS, |label, value| {
+        any = true;
+        let millis = |slot: &mut Option<f64>| fill(slot, value.number("ms"));
+        let megabytes = |slot: &mut Option<f64>| fill(slot, value.number("MB"));
+        let read = match label {
+            "Billed Restore Duration: " => millis(&mut report.billed_restore_duration_ms),
+            "Restore Duration: " => millis(&mut report.restore_duration_ms),
+            "Billed Duration: " => millis(&mut report.billed_duration_ms),
+            "Init Duration: " => millis(&mut report.init_duration_ms),
+            "Duration: " => millis(&mut report.duration_ms),
+            "Memory Size: " => megabytes(&mut report.memory_size_mb),
+            "Max Memory Used: " => megabytes(&mut report.max_memory_used_mb),
+            "Status: " => fill(&mut report.status, value.status()),
+            _ => fill(&mut report.error_type, value.error_type()),
+        };
+        report.partial |= !read;
+    });
+    report.partial |= leftover;
+    report.xray = xray(next_line);
+    any.then_some(report)
+}
+
+fn xray(line: &str) -> Option<Xray<'_>> {
+    let mut xray = Xray { trace_id: word(line.strip_prefix("XRAY TraceId: ")?).0, ..Xray::default() };
+    each_field(line, &["SegmentId: ", "Sampled: "], |label, value| match label {
+        "SegmentId: " => xray.segment_id = Some(value.word),
+        _ => xray.sampled = value.word.parse().ok(),
+    });
+    Some(xray)
+}
+
+/// `INIT_START Runtime Version: nodejs:18.v28⇥Runtime Version ARN: arn:aws:lambda:…`
+pub(super) fn init_start(line: &str) -> Option<InitStart<'_>> {
+    runtime(line.strip_prefix("INIT_START ")?)
+}
+
+/// `RESTORE_START Runtime Version: java:11.v20⇥Runtime Version ARN: arn:aws:lambda:…`
+pub(super) fn restore_start(line: &str) -> Option<InitStart<'_>> {
+    runtime(line.strip_prefix("RESTORE_START ")?)
+}
+
+fn runtime(fields: &str) -> Option<InitStart<'_>> {
+    let mut found = InitStart::default();
+    each_field(fields, &["Runtime Version: ", "Runtime Version ARN: "], |label, value| match label {
+        "Runtime Version: " => found.runtime_version = Some(value.word.into()),
+        _ => found.runtime_version_arn = Some(value.word.into()),
+    });
+    found.runtime_version.is_some().then_some(found)
+}
+
+/// `INIT_REPORT Init Duration: 229.04 ms⇥Phase: init⇥Status: error⇥Error Type: Runtime.ImportModuleError`
+pub(super) fn init_report(line: &str) -> Option<InitReport<'_>> {
+    let fields = line.strip_prefix("INIT_REPORT ")?;
+    let mut report = InitReport::default();
+    each_field(fields, &["Init Duration: ", "Phase: ", "Status: ", "Error Type: "], |label, value| {
+        match label {
+            "Init Duration: " => fill(&mut report.init_duration_ms, value.number("ms")),
+            "Phase: " => fill(&mut report.phase, Some(value.word.into())),
+            "Status: " => fill(&mut report.status, value.status()),
+            _ => fill(&mut report.error_type, value.error_type()),
+        };
+    });
+    fields.starts_with("Init Duration: ").then_some(report)
+}
+
+/// `RESTORE_REPORT Restore Duration: 398.97 ms`, with `Status: …` and `Error Type: …` on failure
+pub(super) fn restore_report(line: &str) -> Option<RestoreReport<'_>> {
+    let fields = line.strip_prefix("RESTORE_REPORT ")?;
+    let mut report = RestoreReport::default();
+    each_field(fields, &["Restore Duration: ", "Status: ", "Error Type: "], |label, value| {
+        match label {
+            "Restore Duration: " => fill(&mut report.restore_duration_ms, value.number("ms")),
+            "Status: " => fill(&mut report.status, value.status()),
+            _ => fill(&mut report.error_type, value.error_type()),
+        };
+    });
+    fields.starts_with("Restore Duration: ").then_some(report)
+}
+
+/// `EXTENSION⇥Name: datadog-agent⇥State: Ready⇥Events: [INVOKE,SHUTDOWN]`
+pub(super) fn extension(line: &str) -> Option<Registration<'_>> {
+    registration(line.strip_prefix("EXTENSION\t")?, "Events: ")
+}
+
+/// `TELEMETRY⇥Name: datadog-agent⇥State: Subscribed⇥Types: [Platform, Function, Extension]`
+pub(super) fn telemetry(line: &str) -> Option<Registration<'_>> {
+    registration(line.strip_prefix("TELEMETRY\t")?, "Types: ")
+}
+
+/// `LOGS⇥Name: my-extension⇥State: Subscribed⇥Types: [Platform,Function]`
+pub(super) fn logs(line: &str) -> Option<Registration<'_>> {
+    registration(line.strip_prefix("LOGS\t")?, "Types: ")
+}
+
+fn registration<'a>(fields: &'a str, items: &str) -> Option<Registration<'a>> {
+    let field = |label: &str| fields.split(['\t', '\n', '\r']).find_map(|field| field.strip_prefix(label));
+    let list = field(items).and_then(|list| list.trim().strip_prefix('[')?.strip_suffix(']'));
+    Some(Registration {
+        name: field("Name: ")?.trim_end(),
+        state: field("State: ")?.trim_end(),
+        items: list.unwrap_or_default().split(',').map(str::trim).filter(|item| !item.is_empty()).collect(),
+        error_type: field("Error Type: ").map(str::trim_end).and_then(error_type),
+    })
+}
+
+/// `IMAGE⇥Launch error: fork/exec /entry.sh: exec format error⇥Entrypoint: …`: whether it is one.
+pub(super) fn image_error(line: &str) -> bool {
+    line.strip_prefix("IMAGE\t")
+        .is_some_and(|rest| rest.starts_with("Launch error: ") || rest.starts_with("Invalid task config: "))
+}
+
+/// `2020-06-09T15:02:26.150Z 7c9567b5-… Task timed out after 3.00 seconds⏎⏎`, and nothing else.
+pub(super) fn timeout(line: &str) -> Option<Timeout<'_>> {
+    const TEXT: &str = "Task timed out after ";
+    let line = line.trim_end();
+    let (id, rest) = match line.strip_prefix(TEXT) {
+        Some(rest) => (None, rest),
+        None => {
+            let (stamp, rest) = line.split_once(' ')?;
+            let (id, rest) = rest.split_once(' ')?;
+            let stamped = stamp.len() >= 20 && stamp.as_bytes().get(10) == Some(&b'T') && stamp.ends_with('Z');
+            let id = if stamped { request_id(id.as_bytes())? } else { return None };
+            (Some(id), rest.strip_prefix(TEXT)?)
+        }
+    };
+    Some(Timeout { request_id: id, seconds: number(rest.strip_suffix(" seconds")?)? })
+}
+
+/// A runtime that ended where it shouldn't have:
+///
+/// ```text
+/// RequestId: 5952… Error: Runtime exited with error: signal: killed⏎Runtime.ExitError⏎
+/// RequestId: 5952… Process exited before completing request⏎⏎
+/// Unknown application error occurred⏎Runtime.ImportModuleError⏎
+/// ```
+pub(super) fn fault(line: &str) -> Option<Fault<'_>> {
+    const UNKNOWN: &str = "Unknown application error occurred";
+    const PROCESS: &str = "Process exited before completing request";
+    let line = line.trim_end();
+    let (head, tail) = line.split_once('\n').unwrap_or((line, ""));
+    let kind = error_type(tail).filter(|kind| kind.contains('.'));
+    if head == UNKNOWN {
+        kind?;
+        return Some(Fault { request_id: None, reason: UNKNOWN, error_type: kind });
+    }
+    let (id, rest) = head.strip_prefix("RequestId: ")?.split_once(' ')?;
+    let id = Some(request_id(id.as_bytes())?);
+    if rest == PROCESS && tail.is_empty() {
+        return Some(Fault { request_id: id, reason: PROCESS, error_type: None });
+    }
+    let reason = rest.strip_prefix("Error: ")?;
+    let whole = kind.is_some() || (tail.is_empty() && reason.starts_with("Runtime exited"));
+    whole.then_some(Fault { request_id: id, reason, error_type: kind })
+}
+
+/// What stands behind a label.
+#[derive(Clone, Copy)]
+struct Value<'a> {
+    /// The first word.
+    word: &'a str,
+    /// What follows the word, up to the next TAB.
+    rest: &'a str,
+}
+
+impl<'a> Value<'a> {
+    fn number(self, unit: &str) -> Option<f64> {
+        (word(self.rest.strip_prefix(' ')?).0 == unit).then(|| number(self.word))?
+    }
+
+    fn status(self) -> Option<Status> {
+        self.word.bytes().all(|b| b.is_ascii_alphabetic()).then(|| Status::parse(self.word))
+    }
+
+    fn error_type(self) -> Option<Cow<'a, str>> {
+        error_type(self.word).map(Cow::Borrowed)
+    }
+}
+
+/// Puts a value where none is yet. Returns whether there was one to put.
+fn fill<T>(slot: &mut Option<T>, value: Option<T>) -> bool {
+    let read = value.is_some();
+    if slot.is_none() {
+        *slot = value;
+    }
+    read
+}
+
+/// Finds fields by their labels, of which a longer one stands before one that
+/// it ends in. What is between TABs is skipped when it begins with no label.
+/// Returns whether a piece was the start of a label: text that was cut off.
+fn each_field<'a>(text: &'a str, labels: &[&'static str], mut found: impl FnMut(&'static str, Value<'a>)) -> bool {
+    let tabbed = text.contains('\t');
+    let mut cut = false;
+    for piece in text.split(['\t', '\n', '\r']) {
+        let mut rest = piece.trim_start();
+        let mut first = tabbed;
+        while !rest.is_empty() {
+            if let Some((label, value)) = labels.iter().find_map(|label| Some((*label, rest.strip_prefix(label)?))) {
+                let (word, after) = word(value);
+                found(label, Value { word, rest: after });
+                rest = after.trim_start();
+            } else if first {
+                cut = labels.iter().any(|label| label.starts_with(rest));
+                break;
+            } else {
+                rest = word(rest).1.trim_start();
+            }
+            first = false;
+        }
+    }
+    cut
+}

@@ -1,0 +1,24 @@
+use regex::Regex;
+
+use crate::json::JsonStr;
+
+/// Which logs are shipped, by what their message matches.
+#[derive(Clone, Debug, Default)]
+pub struct Filter {
+    /// Only logs that match this.
+    pub include: Option<Regex>,
+    /// No logs that match this, even if they match `include`.
+    pub exclude: Option<Regex>,
+}
+
+impl Filter {
+    /// Whether a log with this message is shipped.
+    pub fn passes(&self, message: JsonStr<'_>) -> bool {
+        if self.include.is_none() && self.exclude.is_none() {
+            return true;
+        }
+        let text = message.unescape();
+        let matches = |pattern: &Regex| pattern.is_match(&text);
+        self.include.as_ref().is_none_or(matches) && !self.exclude.as_ref().is_some_and(matches)
+    }
+}

@@ -1,0 +1,189 @@
+//! What an invocation's lines measure, each invocation counted once.
+//!
+//! A `REPORT` is the end of an attempt: an asynchronous retry keeps its request
+//! id and counts again. Failures that older lines tell before the `REPORT` are
+//! remembered until then, so that they count once per attempt. What
+//! `runtimeDone` says of failure waits for the `report`, which says it too and
+//! may come in the next batch.
+
+use std::collections::HashMap;
+
+use crate::model::{Measure, Metric, Name, Origin, Sink, Tag, Timestamp, Value};
+use crate::parse::{Failure, InitReport, Report, RestoreReport, Status};
+
+/// What is known of attempts that haven't ended.
+#[derive(Debug)]
+pub(super) struct Attempts {
+    by_request: HashMap<String, Attempt>,
+    max: usize,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Attempt {
+    counted: Failure,
+    runtime_duration_ms: Option<f64>,
+}
+
+/// The event that a measure is read from, and where it goes.
+pub(super) struct At<'a, S> {
+    pub(super) origin: &'a Origin,
+    pub(super) time: Timestamp,
+    pub(super) event_id: &'a str,
+    pub(super) out: &'a mut S,
+    /// Measures made.
+    pub(super) made: &'a mut u64,
+}
+
+impl<S: Sink> At<'_, S> {
+    fn emit(&mut self, measure: Measure, value: f64, request_id: Option<&str>, tags: &[Tag<'_>]) {
+        use crate::model::Kind::{Check, Count, Gauge, Histogram};
+
+        let value = match measure.kind() {
+            Count => Value::Count(value),
+            Gauge => Value::Gauge(value),
+            Histogram | Check => Value::Histogram(value),
+        };
+        *self.made += 1;
+        self.out.metric(
+            self.origin,
+            &Metric {
+                name: Name::Measure(measure),
+                time: self.time,
+                value,
+                unit: measure.unit(),
+                tags,
+                request_id,
+                event_id: self.event_id,
+            },
+        );
+    }
+
+    fn emit_failure(&mut self, failure: Failure, request_id: Option<&str>, tags: &[Tag<'_>]) {
+        for (measure, happened) in [
+            (Measure::Errors, failure.error),
+            (Measure::Timeouts, failure.timeout),
+            (Measure::OutOfMemory, failure.out_of_memory),
+        ] {
+            if happened {
+                self.emit(measure, 1.0, request_id, tags);
+            }
+        }
+    }
+
+    fn emit_some(&mut self, measure: Measure, value: Option<f64>, request_id: Option<&str>, tags: &[Tag<'_>]) {
+        if let Some(value) = value {
+            self.emit(measure, value, request_id, tags);
+        }
+    }
+
+    /// An environment that started: its init duration, unless a `report` has it.
+    ///
+    /// The `report` of the first invocation has the init duration of an
+    /// on-demand start that went well; of all others only this line has it.
+    pub(super) fn init_report(&mut self, report: &InitReport<'_>) {
+        let on_demand = report.initialization_type.as_deref() == Some("on-demand");
+        let well = report.status.is_none_or(|status| status == Status::Success);
+        if !(on_demand && well) {
+            self.emit_some(Measure::InitDuration, report.init_duration_ms, None, &[]);
+        }
+    }
+
+    /// A restore: its duration when it failed, as otherwise the `REPORT` has it.
+    pub(super) fn restore_report(&mut self, report: &RestoreReport<'_>) {
+        if report.status.is_some_and(Status::failed) {
+            self.emit_some(Measure::RestoreDuration, report.restore_duration_ms, None, &[]);
+        }
+    }
+}
+
+impl Attempts {
+    pub(super) fn new(max: usize) -> Self {
+        Self { by_request: HashMap::new(), max }
+    }
+
+    /// Ends the attempt: everything its `REPORT` measures.
+    pub(super) fn report<S: Sink>(&mut self, report: &Report<'_>, at: &mut At<'_, S>) {
+        let request_id = report.request_id.as_deref();
+        let attempt = request_id.and_then(|id| self.by_request.remove(id)).unwrap_or_default();
+        let mut number = itoa::Buffer::new();
+        let tags = [
+            Tag { key: "memory_size_mb", value: report.memory_size_mb.map_or("", |mb| number.format(whole(mb))) },
+            Tag { key: "cold_start", value: if report.cold_start() { "true" } else { "false" } },
+        ];
+        let tags = if report.memory_size_mb.is_some() { tags.as_slice() } else { tags.get(1..).unwrap_or_default() };
+        let mut emit = |measure, value| at.emit_some(measure, value, request_id, tags);
+        emit(Measure::Invocations, Some(1.0));
+        emit(Measure::Duration, report.duration_ms);
+        emit(Measure::BilledDuration, report.billed_duration_ms);
+        emit(Measure::MemorySize, report.memory_size_mb);
+        emit(Measure::MaxMemoryUsed, report.max_memory_used_mb);
+        emit(Measure::InitDuration, report.init_duration_ms);
+        emit(Measure::RestoreDuration, report.restore_duration_ms);
+        emit(Measure::BilledRestoreDuration, report.billed_restore_duration_ms);
+        emit(Measure::ColdStarts, report.cold_start().then_some(1.0));
+        if let (Some(whole), Some(runtime)) = (report.duration_ms, attempt.runtime_duration_ms) {
+            emit(Measure::PostRuntimeDuration, Some(rounded(whole - runtime)).filter(|rest| *rest >= 0.0));
+        } else {
+            emit(Measure::ResponseLatency, report.span("responseLatency"));
+            emit(Measure::ResponseDuration, report.span("responseDuration"));
+        }
+        at.emit_failure(less(report.failure(), attempt.counted), request_id, tags);
+    }
+
+    /// What the runtime took, which the `report` doesn't have.
+    pub(super) fn runtime_done<S: Sink>(&mut self, done: &Report<'_>, at: &mut At<'_, S>) {
+        let request_id = done.request_id.as_deref();
+        at.emit_some(Measure::RuntimeDuration, done.duration_ms, request_id, &[]);
+        at.emit_some(Measure::ProducedBytes, done.produced_bytes, request_id, &[]);
+        at.emit_some(Measure::ResponseLatency, done.span("responseLatency"), request_id, &[]);
+        at.emit_some(Measure::ResponseDuration, done.span("responseDuration"), request_id, &[]);
+        if let Some(attempt) = request_id.and_then(|id| self.attempt(id)) {
+            attempt.runtime_duration_ms = done.duration_ms;
+        }
+    }
+
+    /// A failure that a line of its own tells.
+    pub(super) fn failed<S: Sink>(&mut self, failure: Failure, request_id: Option<&str>, at: &mut At<'_, S>) {
+        let Some(attempt) = request_id.and_then(|id| self.attempt(id)) else {
+            at.emit_failure(failure, request_id, &[]);
+            return;
+        };
+        let new = less(failure, attempt.counted);
+        attempt.counted = Failure {
+            error: attempt.counted.error || failure.error,
+            timeout: attempt.counted.timeout || failure.timeout,
+            out_of_memory: attempt.counted.out_of_memory || failure.out_of_memory,
+        };
+        at.emit_failure(new, request_id, &[]);
+    }
+
+    /// The attempt of a request, when there is room to remember it.
+    fn attempt(&mut self, request_id: &str) -> Option<&mut Attempt> {
+        if self.by_request.len() >= self.max && !self.by_request.contains_key(request_id) {
+            return None;
+        }
+        if !self.by_request.contains_key(request_id) {
+            self.by_request.insert(request_id.to_owned(), Attempt::default());
+        }
+        self.by_request.get_mut(request_id)
+    }
+}
+
+/// What of a failure hasn't been counted.
+const fn less(failure: Failure, counted: Failure) -> Failure {
+    Failure {
+        error: failure.error && !counted.error,
+        timeout: failure.timeout && !counted.timeout,
+        out_of_memory: failure.out_of_memory && !counted.out_of_memory,
+    }
+}
+
+/// To the microsecond, which is as exact as Lambda says: 11.642 − 11.185 is 0.457.
+fn rounded(millis: f64) -> f64 {
+    (millis * 1000.0).round() / 1000.0
+}
+
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "memory is positive and small")]
+fn whole(number: f64) -> u64 {
+    number as u64
+}

@@ -1,0 +1,560 @@
+//! From log events to telemetry.
+//!
+//! For each event, in this order: what it says of the platform is measured, a
+//! line that carries only a metric becomes one, and what remains is a log, which
+//! the filter lets through or not. Measures are made before anything is dropped.
+
+mod filter;
+mod measure;
+mod origin;
+
+use std::collections::HashSet;
+
+use memchr::memmem;
+
+pub use filter::Filter;
+use measure::{At, Attempts};
+use origin::Origins;
+
+use crate::event::{Envelope, LogEvent};
+use crate::json::JsonStr;
+use crate::model::{Forwarder, Level, Log, Metric, Name, Sink, Tag, Timestamp};
+use crate::parse::{DatadogMetric, Line, Monitoring, MonitoringLine, Platform, Prefix, Report};
+
+/// How telemetry is made of log events.
+#[derive(Clone, Debug, Default)]
+pub struct Settings {
+    /// Which logs are shipped.
+    pub filter: Filter,
+    /// Whether Lambda's own lines are shipped as logs.
+    pub platform_lines: Lines,
+    /// Whether lines that carry only a metric are shipped as logs too.
+    pub metric_lines: Lines,
+    /// Tags added to everything.
+    pub tags: Vec<(String, String)>,
+    /// How much of a batch is remembered.
+    pub bounds: Bounds,
+}
+
+/// What becomes of lines that were measured.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Lines {
+    /// They end here.
+    Drop,
+    /// They are logs.
+    #[default]
+    Keep,
+}
+
+/// How much of a batch is remembered.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Bounds {
+    /// Requests whose lines are joined at the same time.
+    pub requests: usize,
+    /// Distinct names of custom metrics.
+    pub metric_names: usize,
+    /// Tags of one custom metric.
+    pub tags: usize,
+}
+
+impl Default for Bounds {
+    fn default() -> Self {
+        Self { requests: 10_000, metric_names: 1_000, tags: 64 }
+    }
+}
+
+/// What became of the events of a batch.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Counts {
+    /// Log events read.
+    pub received: u64,
+    /// Lines that became metrics and nothing else.
+    pub consumed: u64,
+    /// Logs made.
+    pub logs: u64,
+    /// Of these, logs that the settings kept from being shipped.
+    pub filtered: u64,
+    /// Metrics made.
+    pub metrics: u64,
+    /// Custom metrics left as logs, as their batch had too many names.
+    pub metric_names_over_bound: u64,
+    /// Tags left out, as their metric had too many.
+    pub tags_over_bound: u64,
+}
+
+/// Turns log events into telemetry: made once, used for every batch.
+#[derive(Debug)]
+pub struct Pipeline {
+    settings: Settings,
+    needles: Needles,
+}
+
+/// What a JSON line contains, still escaped, if it is more than a log.
+#[derive(Debug)]
+struct Needles {
+    platform: memmem::Finder<'static>,
+    emf: memmem::Finder<'static>,
+    monitoring: memmem::Finder<'static>,
+    datadog: memmem::Finder<'static>,
+}
+
+/// One batch on its way through the pipeline.
+#[derive(Debug)]
+pub struct Run<'p> {
+    pipeline: &'p Pipeline,
+    origins: Origins,
+    attempts: Attempts,
+    spelling: Option<Spelling>,
+    /// The request whose `START` was read and whose `END` wasn't.
+    running: Option<String>,
+    /// The request whose JSON `report` was read after its `start`.
+    reported: Option<String>,
+    /// A `REPORT` that came while its request was running.
+    held: Option<Held>,
+    names: HashSet<String>,
+    counts: Counts,
+    /// Text of the event at hand.
+    text: String,
+}
+
+/// In which of its two ways Lambda writes to this stream: a stream has one.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Spelling {
+    Json,
+    Text,
+}
+
+#[derive(Debug)]
+struct Held {
+    report: Report<'static>,
+    time: Timestamp,
+    event_id: String,
+    ended: bool,
+}
+
+/// What is known of a line that will be a log.
+#[derive(Clone, Copy, Debug, Default)]
+struct About<'a> {
+    level: Option<Level>,
+    request_id: Option<&'a str>,
+}
+
+/// What becomes of a line.
+enum Fate<'a> {
+    /// It was a metric and nothing else.
+    Consumed,
+    /// It is one of Lambda's own.
+    Platform(About<'a>),
+    /// It is a log.
+    Log(About<'a>),
+}
+
+impl Pipeline {
+    /// Takes the settings.
+    pub fn new(settings: Settings) -> Self {
+        let needles = Needles {
+            platform: memmem::Finder::new(b"\"platform."),
+            emf: memmem::Finder::new(b"_aws\\\""),
+            monitoring: memmem::Finder::new(b"MONITORING|"),
+            datadog: memmem::Finder::new(b"\"m\\\""),
+        };
+        Self { settings, needles }
+    }
+
+    /// Begins a batch.
+    pub fn run(&self, envelope: &Envelope, forwarder: &Forwarder) -> Run<'_> {
+        Run {
+            pipeline: self,
+            origins: Origins::new(envelope, forwarder, self.settings.tags.clone()),
+            attempts: Attempts::new(self.settings.bounds.requests),
+            spelling: None,
+            running: None,
+            reported: None,
+            held: None,
+            names: HashSet::new(),
+            counts: Counts::default(),
+            text: String::new(),
+        }
+    }
+}
+
+impl Needles {
+    /// Whether a JSON line, still escaped, may be more than a log.
+    fn any(&self, json: &[u8]) -> bool {
+        [&self.platform, &self.emf, &self.monitoring, &self.datadog]
+            .into_iter()
+            .any(|needle| needle.find(json).is_some())
+    }
+}
+
+impl Run<'_> {
+    /// Turns one log event into a log, metrics, or both.
+    pub fn push(&mut self, event: LogEvent<'_>, out: &mut impl Sink) {
+        self.counts.received += 1;
+        self.origins.extracted(event.extracted_fields);
+        let mut text = std::mem::take(&mut self.text);
+        text.clear();
+        let fate = self.decide(&event, &mut text, out);
+        self.ship(&event, fate, out);
+        self.text = text;
+    }
+
+    /// Log events taken so far.
+    pub const fn received(&self) -> u64 {
+        self.counts.received
+    }
+
+    /// Ends the batch.
+    pub fn finish(&mut self, out: &mut impl Sink) -> Counts {
+        self.release(out);
+        self.counts
+    }
+
+    fn decide<'a>(&mut self, event: &LogEvent<'a>, text: &'a mut String, out: &mut impl Sink) -> Fate<'a> {
+        let escaped = event.message.escaped();
+        match escaped.first() {
+            Some(b'{') => self.json(event, text, out),
+            Some(b'M') if escaped.starts_with(b"MONITORING|") => self.text(event, text, out),
+            Some(b'0'..=b'9' | b'[') => match Prefix::parse_escaped(escaped) {
+                Some(prefix) if self.starts_metric(escaped, prefix.len) => self.text(event, text, out),
+                Some(prefix) => Fate::Log(About { level: Level::parse(prefix.level), request_id: prefix.request_id }),
+                None if memmem::find(escaped, b"Task timed out after ").is_some() => self.text(event, text, out),
+                None => Fate::Log(About::default()),
+            },
+            Some(b'S' | b'E' | b'R' | b'I' | b'T' | b'L' | b'U') if may_be_platform(escaped) => {
+                self.text(event, text, out)
+            }
+            _ => Fate::Log(About::default()),
+        }
+    }
+
+    fn starts_metric(&self, escaped: &[u8], at: usize) -> bool {
+        escaped.get(at..).is_some_and(|rest| rest.starts_with(self.pipeline.needles.monitoring.needle()))
+    }
+
+    /// A line that may be one of Lambda's own or a metric, as text.
+    fn text<'a>(&mut self, event: &LogEvent<'a>, text: &'a mut String, out: &mut impl Sink) -> Fate<'a> {
+        event.message.unescape_into(text);
+        let text: &'a str = text;
+        let line = Line::platform_text(text).or_else(|| Line::metric_text(text, event.time));
+        let about = |prefix: Option<Prefix<'a>>| {
+            prefix.map_or_else(About::default, |prefix| About {
+                level: Level::parse(prefix.level),
+                request_id: prefix.request_id,
+            })
+        };
+        match line.map(Line::into_platform) {
+            Some(Ok(platform)) => self.platform(platform, Spelling::Text, event, out),
+            Some(Err(Line::Monitoring(line))) => {
+                if self.monitoring(&line, event, out) {
+                    Fate::Consumed
+                } else {
+                    Fate::Log(about(Prefix::parse(text)))
+                }
+            }
+            _ => Fate::Log(about(Prefix::parse(text))),
+        }
+    }
+
+    /// A line that is, or looks like, a JSON object.
+    fn json<'a>(&mut self, event: &LogEvent<'a>, text: &'a mut String, out: &mut impl Sink) -> Fate<'a> {
+        let special = self.pipeline.needles.any(event.message.escaped());
+        if !special && !out.wants_json_fields() {
+            return Fate::Log(About::default());
+        }
+        event.message.unescape_into(text);
+        let text: &'a str = text;
+        let about = |text: &'a str| {
+            let app = crate::parse::Application::parse(text).unwrap_or_default();
+            let request_id = match app.request_id {
+                Some(std::borrow::Cow::Borrowed(id)) => Some(id),
+                _ => None,
+            };
+            About { level: app.level.as_deref().and_then(Level::parse), request_id }
+        };
+        if !special {
+            return Fate::Log(about(text));
+        }
+        match Line::json(text, event.time).map(Line::into_platform) {
+            Some(Ok(platform)) => self.platform(platform, Spelling::Json, event, out),
+            Some(Err(Line::Monitoring(line))) if self.monitoring(&line, event, out) => Fate::Consumed,
+            Some(Err(Line::DatadogMetric(metric))) if self.datadog(&metric, event, out) => Fate::Consumed,
+            _ => Fate::Log(about(text)),
+        }
+    }
+
+    /// Measures what Lambda says of itself.
+    fn platform<'a>(
+        &mut self,
+        platform: Platform<'a>,
+        spelling: Spelling,
+        event: &LogEvent<'_>,
+        out: &mut impl Sink,
+    ) -> Fate<'a> {
+        if self.spelling.is_some_and(|known| known != spelling) {
+            // Lambda writes a stream in one way: the function has printed this.
+            return Fate::Log(About::default());
+        }
+        self.spelling = Some(spelling);
+        self.learn(&platform);
+        let request_id = platform.request_id();
+        if self.origins.current().function.is_some() {
+            self.measure(platform, event, out);
+        }
+        Fate::Platform(About { level: None, request_id })
+    }
+
+    /// Takes what the line says of the function.
+    fn learn(&mut self, platform: &Platform<'_>) {
+        match platform {
+            Platform::Start(start) => self.origins.start(start),
+            Platform::InitStart(start) => self.origins.init_start(start, false),
+            Platform::RestoreStart(start) => self.origins.init_start(start, true),
+            Platform::RestoreReport(_) => self.origins.initialization_type("snap-start"),
+            Platform::InitReport(report) => {
+                if let Some(kind) = report.initialization_type.as_deref() {
+                    self.origins.initialization_type(kind);
+                } else if report.status.is_none() {
+                    // In text only starts that aren't on demand report that they went well.
+                    let provisioned = report.phase.as_deref() == Some("init");
+                    self.origins.initialization_type(if provisioned {
+                        "provisioned-concurrency"
+                    } else {
+                        "snap-start"
+                    });
+                }
+            }
+            Platform::Report(report) if report.restore_duration_ms.is_some() => {
+                self.origins.initialization_type("snap-start")
+            }
+            Platform::Report(report) if report.init_duration_ms.is_some() => {
+                self.origins.initialization_type("on-demand")
+            }
+            Platform::End { .. }
+            | Platform::Fault(_)
+            | Platform::Other
+            | Platform::Report(_)
+            | Platform::RuntimeDone(_)
+            | Platform::Timeout(_) => {}
+        }
+    }
+
+    fn measure(&mut self, platform: Platform<'_>, event: &LogEvent<'_>, out: &mut impl Sink) {
+        match platform {
+            Platform::Start(start) => {
+                self.release(out);
+                self.reported = None;
+                self.running = start.request_id.map(std::borrow::Cow::into_owned);
+            }
+            Platform::End { request_id } => {
+                if self.running.as_deref() == Some(request_id) {
+                    self.running = None;
+                }
+                if let Some(held) = &mut self.held {
+                    held.ended |= held.report.request_id.as_deref() == Some(request_id);
+                }
+            }
+            Platform::Report(report) => self.report(report, event, out),
+            Platform::RuntimeDone(done) => {
+                self.attempts.runtime_done(&done, &mut at(&self.origins, event, out, &mut self.counts))
+            }
+            Platform::Timeout(timeout) => {
+                let failure = crate::parse::Failure { error: true, timeout: true, out_of_memory: false };
+                self.failed(failure, timeout.request_id, event, out);
+            }
+            Platform::Fault(fault) => self.failed(fault.failure(), fault.request_id, event, out),
+            Platform::InitReport(report) => at(&self.origins, event, out, &mut self.counts).init_report(&report),
+            Platform::RestoreReport(report) => at(&self.origins, event, out, &mut self.counts).restore_report(&report),
+            Platform::InitStart(_) | Platform::Other | Platform::RestoreStart(_) => {}
+        }
+    }
+
+    fn failed(
+        &mut self,
+        failure: crate::parse::Failure,
+        request_id: Option<&str>,
+        event: &LogEvent<'_>,
+        out: &mut impl Sink,
+    ) {
+        let request_id = request_id.or(self.running.as_deref());
+        self.attempts.failed(failure, request_id, &mut at(&self.origins, event, out, &mut self.counts));
+    }
+
+    /// A report counts if it is Lambda's. Text gives it away when its request is
+    /// still running, as Lambda writes `END` first: such a one is held until the
+    /// `END` has come and no second report has. JSON has no `END`: there the
+    /// second report after one start isn't Lambda's.
+    fn report(&mut self, report: Report<'_>, event: &LogEvent<'_>, out: &mut impl Sink) {
+        let request_id = report.request_id.as_deref();
+        let running = self.running.as_deref();
+        if request_id.is_none() && report.duration_ms.is_none() {
+            return;
+        }
+        match self.spelling {
+            Some(Spelling::Text) if running.is_some() => {
+                if running == request_id {
+                    let (time, event_id) = (event.time, event.id.to_owned());
+                    self.held = Some(Held { report: report.into_owned(), time, event_id, ended: false });
+                }
+                return;
+            }
+            Some(Spelling::Json) if request_id.is_some() => {
+                if self.reported.as_deref() == request_id {
+                    return;
+                }
+                if running == request_id {
+                    self.reported = self.running.take();
+                }
+            }
+            _ => {}
+        }
+        self.held = self.held.take().filter(|held| held.report.request_id.as_deref() != request_id);
+        self.attempts.report(&report, &mut at(&self.origins, event, out, &mut self.counts));
+    }
+
+    /// Counts the report that was held, if it was Lambda's after all.
+    fn release(&mut self, out: &mut impl Sink) {
+        if let Some(held) = self.held.take().filter(|held| held.ended) {
+            let mut at = At {
+                origin: self.origins.current(),
+                time: held.time,
+                event_id: &held.event_id,
+                out,
+                made: &mut self.counts.metrics,
+            };
+            self.attempts.report(&held.report, &mut at);
+        }
+    }
+
+    /// Makes metrics of `MONITORING` lines; `false` when there are too many names.
+    fn monitoring(&mut self, line: &MonitoringLine<'_>, event: &LogEvent<'_>, out: &mut impl Sink) -> bool {
+        if line.metrics.is_empty() || !line.metrics.iter().all(|metric| self.admits(&metric.name)) {
+            return false;
+        }
+        for metric in &line.metrics {
+            let Monitoring { name, value, time, .. } = metric;
+            let tags = self.tags(metric.tags());
+            self.emit(
+                event,
+                out,
+                &Metric {
+                    name: Name::Custom(name),
+                    time: *time,
+                    value: *value,
+                    unit: None,
+                    tags: &tags,
+                    request_id: line.request_id.as_deref(),
+                    event_id: event.id,
+                },
+            );
+        }
+        true
+    }
+
+    /// Makes a metric of Datadog's JSON; `false` when there are too many names.
+    fn datadog(&mut self, metric: &DatadogMetric<'_>, event: &LogEvent<'_>, out: &mut impl Sink) -> bool {
+        if !self.admits(&metric.name) {
+            return false;
+        }
+        let tags = self.tags(metric.tags.iter().map(AsRef::as_ref));
+        self.emit(
+            event,
+            out,
+            &Metric {
+                name: Name::Custom(&metric.name),
+                time: metric.time,
+                value: crate::model::Value::Histogram(metric.value),
+                unit: None,
+                tags: &tags,
+                request_id: None,
+                event_id: event.id,
+            },
+        );
+        true
+    }
+
+    fn emit(&mut self, _: &LogEvent<'_>, out: &mut impl Sink, metric: &Metric<'_>) {
+        self.counts.metrics += 1;
+        out.metric(self.origins.current(), metric);
+    }
+
+    /// Whether one more metric of this name is within bounds.
+    fn admits(&mut self, name: &str) -> bool {
+        if self.names.contains(name) {
+            return true;
+        }
+        let admitted = self.names.len() < self.pipeline.settings.bounds.metric_names;
+        if admitted {
+            self.names.insert(name.to_owned());
+        } else {
+            self.counts.metric_names_over_bound += 1;
+        }
+        admitted
+    }
+
+    fn tags<'a>(&mut self, tags: impl Iterator<Item = &'a str>) -> Vec<Tag<'a>> {
+        let mut kept: Vec<_> = tags.map(Tag::parse).collect();
+        let over = kept.len().saturating_sub(self.pipeline.settings.bounds.tags);
+        self.counts.tags_over_bound += over as u64;
+        kept.truncate(self.pipeline.settings.bounds.tags);
+        kept
+    }
+
+    /// Passes on as a log what is to be one.
+    fn ship(&mut self, event: &LogEvent<'_>, fate: Fate<'_>, out: &mut impl Sink) {
+        let settings = &self.pipeline.settings;
+        let (about, kept) = match fate {
+            Fate::Consumed if settings.metric_lines == Lines::Drop => {
+                self.counts.consumed += 1;
+                return;
+            }
+            Fate::Consumed => (About::default(), true),
+            Fate::Platform(about) => (about, settings.platform_lines == Lines::Keep),
+            Fate::Log(about) => (about, true),
+        };
+        self.counts.logs += 1;
+        if !kept || !settings.filter.passes(event.message) {
+            self.counts.filtered += 1;
+            return;
+        }
+        let log = Log {
+            id: event.id,
+            time: event.time,
+            message: event.message,
+            level: about.level,
+            request_id: about.request_id,
+        };
+        out.log(self.origins.current(), &log);
+    }
+}
+
+fn at<'a, S: Sink>(origins: &'a Origins, event: &LogEvent<'a>, out: &'a mut S, counts: &'a mut Counts) -> At<'a, S> {
+    At { origin: origins.current(), time: event.time, event_id: event.id, out, made: &mut counts.metrics }
+}
+
+/// Whether a line, still escaped, begins as one of Lambda's own.
+fn may_be_platform(escaped: &[u8]) -> bool {
+    const STARTS: [&[u8]; 13] = [
+        b"START RequestId: ",
+        b"END RequestId: ",
+        b"REPORT RequestId: ",
+        b"RequestId: ",
+        b"INIT_START ",
+        b"INIT_REPORT ",
+        b"RESTORE_START ",
+        b"RESTORE_REPORT ",
+        b"EXTENSION\\t",
+        b"TELEMETRY\\t",
+        b"LOGS\\t",
+        b"IMAGE\\t",
+        b"Task timed out after ",
+    ];
+    STARTS.iter().any(|start| escaped.starts_with(start)) || escaped.starts_with(b"Unknown application error occurred")
+}
+
+/// Reads a line that is given as text: for tests and tools.
+pub fn push_text(run: &mut Run<'_>, id: &str, time: Timestamp, text: &str, out: &mut impl Sink) {
+    let mut buffer = Vec::new();
+    let message = JsonStr::escape(text, &mut buffer);
+    run.push(LogEvent { id, time, message, extracted_fields: None }, out);
+}

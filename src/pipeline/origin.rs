@@ -1,0 +1,276 @@
+//! Who wrote a batch: function, version, account, region.
+//!
+//! Name: `functionArn` or `platform.initStart`, else the stream, else the group.
+//! Account: `extractedFields`, else `functionArn`, else the owner of the group.
+//! Region: `extractedFields`, else `functionArn`, else where the forwarder runs.
+
+use std::collections::HashMap;
+
+use crate::event::Envelope;
+use crate::model::{Forwarder, Function, Origin};
+use crate::parse::{InitStart, Start};
+
+/// The origin of the event at hand, and what it was worked out from.
+#[derive(Debug)]
+pub(super) struct Origins {
+    current: Origin,
+    /// The event's own account and region, as JSON.
+    extracted: String,
+    /// Account and region without `extractedFields`.
+    account: Option<String>,
+    region: Option<String>,
+}
+
+impl Origins {
+    pub(super) fn new(envelope: &Envelope, forwarder: &Forwarder, tags: Vec<(String, String)>) -> Self {
+        let function = function(&envelope.log_group, &envelope.log_stream);
+        let home = function.as_ref().filter(|function| function.edge).and_then(|_| edge(&envelope.log_group));
+        let region = home.map(|(region, _)| region.to_owned()).or_else(|| forwarder.region.clone());
+        let account = Some(envelope.owner.clone()).filter(|owner| !owner.is_empty());
+        let current = Origin {
+            generation: 0,
+            account: account.clone(),
+            region: region.clone(),
+            log_group: envelope.log_group.clone(),
+            log_stream: envelope.log_stream.clone(),
+            function,
+            tags,
+        };
+        Self { current, extracted: String::new(), account, region }
+    }
+
+    pub(super) const fn current(&self) -> &Origin {
+        &self.current
+    }
+
+    /// Takes the event's own account and region, when it has them.
+    pub(super) fn extracted(&mut self, json: Option<&str>) {
+        let json = json.unwrap_or_default();
+        if json == self.extracted {
+            return;
+        }
+        json.clone_into(&mut self.extracted);
+        let mut fields: HashMap<String, serde_json::Value> = serde_json::from_str(json).unwrap_or_default();
+        let mut field = |name: &str| match fields.remove(name) {
+            Some(serde_json::Value::String(value)) if !value.is_empty() => Some(value),
+            _ => None,
+        };
+        let account = field("@aws.account").or_else(|| self.account.clone());
+        let region = field("@aws.region").or_else(|| self.region.clone());
+        self.change(|origin| (origin.account, origin.region) = (account, region));
+    }
+
+    /// Takes what an invocation's start says of the function.
+    pub(super) fn start(&mut self, start: &Start<'_>) {
+        let arn = start.function_arn.as_deref().and_then(FunctionArn::parse);
+        let version = start.version.as_deref();
+        let known = self.current.function.as_ref();
+        let same = match &arn {
+            Some(arn) => known.is_some_and(|function| {
+                function.name == arn.name && function.partition.as_deref() == Some(arn.partition)
+            }),
+            None => true,
+        };
+        let same_version =
+            known.is_none_or(|function| version.is_none_or(|version| function.version.as_deref() == Some(version)));
+        if same && same_version {
+            return;
+        }
+        if let Some(arn) = &arn {
+            (self.account, self.region) = (Some(arn.account.to_owned()), Some(arn.region.to_owned()));
+        }
+        let (account, region) = (self.account.clone(), self.region.clone());
+        let from_event = !self.extracted.is_empty();
+        self.change(|origin| {
+            if let Some(arn) = arn {
+                let function = origin.function.get_or_insert_default();
+                arn.name.clone_into(&mut function.name);
+                function.partition = Some(arn.partition.to_owned());
+                if !from_event {
+                    (origin.account, origin.region) = (account, region);
+                }
+            }
+            if let (Some(function), Some(version)) = (&mut origin.function, version) {
+                function.version = Some(version.to_owned());
+            }
+        });
+    }
+
+    /// Takes what the start of an environment says of the function.
+    pub(super) fn init_start(&mut self, start: &InitStart<'_>, snap_start: bool) {
+        let owned = |text: &Option<std::borrow::Cow<'_, str>>| text.as_deref().map(str::to_owned);
+        let region = start.runtime_version_arn.as_deref().and_then(|arn| arn.split(':').nth(3));
+        let region = region.filter(|region| !region.is_empty() && self.region.is_none()).map(str::to_owned);
+        if region.is_some() {
+            self.region.clone_from(&region);
+        }
+        self.change(|origin| {
+            if let Some(name) = owned(&start.function_name) {
+                origin.function.get_or_insert_default().name = name;
+            }
+            let Some(function) = &mut origin.function else { return };
+            function.version = owned(&start.function_version).or(function.version.take());
+            function.runtime_version = owned(&start.runtime_version).or(function.runtime_version.take());
+            let kind = owned(&start.initialization_type).or_else(|| snap_start.then(|| "snap-start".to_owned()));
+            function.initialization_type = kind.or(function.initialization_type.take());
+            function.memory_size_mb = start.instance_max_memory.map(megabytes).or(function.memory_size_mb);
+            origin.region = origin.region.take().or(region);
+        });
+    }
+
+    /// Takes how the environment was started.
+    pub(super) fn initialization_type(&mut self, kind: &str) {
+        let known =
+            self.current.function.as_ref().is_none_or(|function| function.initialization_type.as_deref() == Some(kind));
+        if !known {
+            self.change(|origin| {
+                if let Some(function) = &mut origin.function {
+                    function.initialization_type = Some(kind.to_owned());
+                }
+            });
+        }
+    }
+
+    fn change(&mut self, change: impl FnOnce(&mut Origin)) {
+        change(&mut self.current);
+        self.current.generation += 1;
+    }
+}
+
+/// Bytes or, as the documentation's example has it, MB.
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "memory is positive and small")]
+fn megabytes(value: f64) -> u64 {
+    let value = value as u64;
+    if value >= 1 << 20 { value >> 20 } else { value }
+}
+
+struct FunctionArn<'a> {
+    partition: &'a str,
+    region: &'a str,
+    account: &'a str,
+    name: &'a str,
+}
+
+impl<'a> FunctionArn<'a> {
+    /// `arn:aws:lambda:eu-west-1:123456789012:function:checkout`, perhaps with a version.
+    fn parse(arn: &'a str) -> Option<Self> {
+        let mut parts = arn.split(':');
+        let mut part = || parts.next().filter(|part| !part.is_empty());
+        let (arn, partition, service) = (part()?, part()?, part()?);
+        let (region, account, kind, name) = (part()?, part()?, part()?, part()?);
+        let right = arn == "arn" && service == "lambda" && kind == "function";
+        right.then_some(Self { partition, region, account, name })
+    }
+}
+
+/// The function that a group and a stream name, if they are a function's at all.
+fn function(group: &str, stream: &str) -> Option<Function> {
+    let stream = Stream::parse(stream);
+    let web = group.strip_prefix("/aws/lambda/web/").map(|name| name.strip_suffix(".local").unwrap_or(name));
+    let edge = edge(group);
+    let by_group = web.or(edge.map(|(_, name)| name)).or_else(|| group.strip_prefix("/aws/lambda/"));
+    let by_stream = stream.as_ref().map(|stream| stream.function).filter(|name| !name.is_empty());
+    let name = by_stream.or(by_group).filter(|name| !name.is_empty())?;
+    Some(Function {
+        name: name.to_owned(),
+        version: stream.as_ref().map(|stream| stream.version.to_owned()),
+        instance: stream.as_ref().map(|stream| stream.instance.to_owned()),
+        edge: edge.is_some(),
+        ..Function::default()
+    })
+}
+
+/// Home region and name of a function at the edge, whose groups are `/aws/lambda/us-east-1.name` in every region.
+fn edge(group: &str) -> Option<(&str, &str)> {
+    let (region, name) = group.strip_prefix("/aws/lambda/")?.split_once('.')?;
+    let is_region = region.split('-').count() >= 3
+        && region.ends_with(|c: char| c.is_ascii_digit())
+        && region.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
+    (is_region && !name.is_empty()).then_some((region, name))
+}
+
+/// `2026/11/20/[$LATEST]22be53a8…`, or with the function's name before the bracket in groups that functions share.
+struct Stream<'a> {
+    function: &'a str,
+    version: &'a str,
+    instance: &'a str,
+}
+
+impl<'a> Stream<'a> {
+    fn parse(stream: &'a str) -> Option<Self> {
+        const DATE: &[u8; 11] = b"dddd/dd/dd/";
+        let (date, rest) = stream.split_at_checked(DATE.len())?;
+        let dated = date
+            .bytes()
+            .zip(DATE)
+            .all(|(byte, form)| if *form == b'd' { byte.is_ascii_digit() } else { byte == *form });
+        let (function, rest) = rest.split_once('[')?;
+        let (version, instance) = rest.split_once(']')?;
+        let named = function.bytes().all(|b| b.is_ascii_alphanumeric() || b"_.-".contains(&b)) && function.len() <= 140;
+        let hex = instance.len() == 32 && instance.bytes().all(|b| b.is_ascii_hexdigit());
+        (dated && named && hex && !version.is_empty()).then_some(Self { function, version, instance })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HEX: &str = "22be53a8cfde4e68b844f8ec293b2543";
+
+    fn origins(group: &str, stream: &str) -> Origins {
+        let envelope = Envelope {
+            owner: "123456789012".into(),
+            log_group: group.into(),
+            log_stream: stream.into(),
+            ..Envelope::default()
+        };
+        let forwarder = Forwarder { region: Some("eu-west-1".into()), ..Forwarder::default() };
+        Origins::new(&envelope, &forwarder, Vec::new())
+    }
+
+    #[test]
+    fn names_the_function_by_stream_and_group() {
+        for (group, stream, expected) in [
+            ("/aws/lambda/MyFunc", "2026/11/20/[$LATEST]HEX", Some(("MyFunc", Some("$LATEST"), "eu-west-1"))),
+            ("/aws/lambda/MyFunc", "anything", Some(("MyFunc", None, "eu-west-1"))),
+            ("/custom/shared", "2026/11/20/stock-sync[12]HEX", Some(("stock-sync", Some("12"), "eu-west-1"))),
+            ("/aws/lambda/other", "2026/11/20/stock-sync[12]HEX", Some(("stock-sync", Some("12"), "eu-west-1"))),
+            ("/aws/lambda/us-east-1.edge-fn", "2026/11/20/[3]HEX", Some(("edge-fn", Some("3"), "us-east-1"))),
+            ("/aws/lambda/web/site", "whatever", Some(("site", None, "eu-west-1"))),
+            ("/aws/lambda/web/site.local", "whatever", Some(("site", None, "eu-west-1"))),
+            ("/aws/lambda-insights", "my-fn", None),
+            ("/aws/lambda/", "x", None),
+            ("/custom/shared", "2026/11/20/stock-sync[12]tooshort", None),
+            ("/aws/apigateway/x", "", None),
+        ] {
+            let origins = origins(group, &stream.replace("HEX", HEX));
+            let found = origins.current();
+            let shape = found
+                .function
+                .as_ref()
+                .map(|f| (f.name.as_str(), f.version.as_deref(), found.region.as_deref().unwrap()));
+            assert_eq!(shape, expected, "{group} {stream}");
+        }
+    }
+
+    #[test]
+    fn facts_that_arrive_later_hold_from_there_on() {
+        let mut origins = origins("/custom/shared", "stream");
+        assert_eq!(origins.current().function, None);
+        let arn = "arn:aws-cn:lambda:cn-north-1:999999999999:function:Orders";
+        origins.start(&Start { request_id: None, version: Some("7".into()), function_arn: Some(arn.into()) });
+        let origin = origins.current();
+        assert_eq!(origin.function_arn().as_deref(), Some(arn));
+        assert_eq!(origin.function.as_ref().unwrap().version.as_deref(), Some("7"));
+        let generation = origin.generation;
+        origins.start(&Start { request_id: None, version: Some("7".into()), function_arn: Some(arn.into()) });
+        assert_eq!(origins.current().generation, generation, "nothing new");
+        let fields = r#"{"@aws.account":"111122223333","@aws.region":"eu-north-1","@source.log":"x"}"#;
+        origins.extracted(Some(fields));
+        assert_eq!(origins.current().account.as_deref(), Some("111122223333"));
+        assert_eq!(origins.current().region.as_deref(), Some("eu-north-1"));
+        origins.extracted(None);
+        assert_eq!(origins.current().account.as_deref(), Some("999999999999"));
+    }
+}

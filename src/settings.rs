@@ -1,0 +1,178 @@
+//! Everything that can be set, read at once.
+
+use crate::backend::Backend;
+use crate::delivery::{Http, HttpSettings};
+use crate::env::{Env, Mistake, Row, Setting, read};
+use crate::event::Limits;
+use crate::forwarder::{Forwarder, Sending};
+use crate::pipeline::{self, Bounds, Filter, Lines, Pipeline};
+
+const TAGS: Setting<Vec<(String, String)>> =
+    Setting::new("LOGFERRY_TAGS", read::tags, "Tags added to everything, as `key:value` pairs set apart by commas.");
+const INCLUDE: Setting<regex::Regex> =
+    Setting::new("LOGFERRY_INCLUDE", read::pattern, "Ship only logs whose message matches this regular expression.");
+const EXCLUDE: Setting<regex::Regex> =
+    Setting::new("LOGFERRY_EXCLUDE", read::pattern, "Do not ship logs whose message matches this regular expression.");
+const INCLUDE_AT_MATCH: Setting<regex::Regex> = Setting::new(
+    "INCLUDE_AT_MATCH",
+    read::pattern,
+    "The same as LOGFERRY_INCLUDE, under the Datadog Forwarder's name.",
+);
+const EXCLUDE_AT_MATCH: Setting<regex::Regex> = Setting::new(
+    "EXCLUDE_AT_MATCH",
+    read::pattern,
+    "The same as LOGFERRY_EXCLUDE, under the Datadog Forwarder's name.",
+);
+const PLATFORM_LINES: Setting<Lines> = Setting::new(
+    "LOGFERRY_PLATFORM_LINES",
+    lines,
+    "Whether Lambda's own lines (START, END, REPORT, platform.*) are shipped as logs: keep or drop.",
+)
+.default("keep");
+const METRIC_LINES: Setting<Lines> = Setting::new(
+    "LOGFERRY_METRIC_LINES",
+    lines,
+    "Whether lines that carry only a metric are shipped as logs too: keep or drop.",
+)
+.default("drop");
+const MAX_INFLATED_BYTES: Setting<u64> =
+    Setting::new("LOGFERRY_MAX_INFLATED_BYTES", read::bytes, "Bytes that one payload may inflate to.").default("1GiB");
+const MAX_EVENT_BYTES: Setting<u64> =
+    Setting::new("LOGFERRY_MAX_EVENT_BYTES", read::bytes, "Bytes of one log event, as JSON.").default("8MiB");
+const MAX_REQUESTS: Setting<usize> = Setting::new(
+    "LOGFERRY_MAX_REQUESTS",
+    read::count,
+    "Invocations of one batch whose lines are joined at the same time.",
+)
+.default("10000");
+const MAX_METRIC_NAMES: Setting<usize> = Setting::new(
+    "LOGFERRY_MAX_METRIC_NAMES",
+    read::count,
+    "Distinct names of custom metrics in one batch; lines with further ones stay logs.",
+)
+.default("1000");
+const MAX_TAGS: Setting<usize> =
+    Setting::new("LOGFERRY_MAX_TAGS", read::count, "Tags of one custom metric; further ones are left out.")
+        .default("64");
+const CONCURRENCY: Setting<usize> =
+    Setting::new("LOGFERRY_CONCURRENCY", read::count, "Requests of one backend that are on their way at once.")
+        .default("4");
+const TIMEOUT: Setting<std::time::Duration> =
+    Setting::new("LOGFERRY_TIMEOUT", read::duration, "How long one attempt to send may take.").default("10s");
+const RESERVE: Setting<std::time::Duration> =
+    Setting::new("LOGFERRY_RESERVE", read::duration, "What is kept of the function's timeout: nothing is sent in it.")
+        .default("1s");
+
+/// Everything that can be set.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// How telemetry is made.
+    pub pipeline: pipeline::Settings,
+    /// Where it is sent.
+    pub backends: Vec<Backend>,
+    /// How much a payload may make us hold.
+    pub limits: Limits,
+    /// How requests are sent.
+    pub sending: Sending,
+    /// How the network is reached.
+    pub http: HttpSettings,
+}
+
+impl Settings {
+    /// Reads everything. `default_backend` holds when no backend is named.
+    ///
+    /// # Errors
+    ///
+    /// All mistakes at once.
+    pub fn from_lookup(
+        lookup: &dyn Fn(&str) -> Option<String>,
+        default_backend: Option<&str>,
+    ) -> Result<Forwarder<Http>, Vec<Mistake>> {
+        let mut env = Env::new(lookup);
+        let settings = Self::from_env(&mut env, default_backend);
+        let http = settings.as_ref().and_then(|settings| Http::new(&settings.http, &mut env));
+        let mistakes = env.into_mistakes();
+        match (settings, http) {
+            (Some(settings), Some(http)) if mistakes.is_empty() => Ok(settings.forwarder(http)),
+            _ => Err(mistakes),
+        }
+    }
+
+    /// Reads everything; `None` when something that has to be there isn't. Mistakes stay with `env`.
+    pub fn from_env(env: &mut Env<'_>, default_backend: Option<&str>) -> Option<Self> {
+        let backends = Backend::from_env(env, default_backend);
+        let http = HttpSettings::from_env(env);
+        let pipeline = pipeline_settings(env);
+        let (inflated, event) = (env.read(&MAX_INFLATED_BYTES), env.read(&MAX_EVENT_BYTES));
+        let (concurrency, attempt, reserve) = (env.read(&CONCURRENCY), env.read(&TIMEOUT), env.read(&RESERVE));
+        Some(Self {
+            pipeline: pipeline?,
+            backends,
+            limits: Limits { inflated_bytes: inflated?, event_bytes: usize::try_from(event?).unwrap_or(usize::MAX) },
+            sending: Sending { concurrency: concurrency?, attempt: attempt?, reserve: reserve? },
+            http,
+        })
+    }
+
+    /// Wires everything.
+    pub fn forwarder<T>(self, transport: T) -> Forwarder<T> {
+        Forwarder {
+            pipeline: Pipeline::new(self.pipeline),
+            backends: self.backends,
+            transport,
+            limits: self.limits,
+            sending: self.sending,
+        }
+    }
+
+    /// All settings, by the component that they belong to: for the README and the template.
+    pub fn rows() -> Vec<(&'static str, Vec<Row>)> {
+        let mut rows = Backend::rows();
+        let own = [
+            TAGS.row(),
+            INCLUDE.row(),
+            EXCLUDE.row(),
+            INCLUDE_AT_MATCH.row(),
+            EXCLUDE_AT_MATCH.row(),
+            PLATFORM_LINES.row(),
+            METRIC_LINES.row(),
+            CONCURRENCY.row(),
+            TIMEOUT.row(),
+            RESERVE.row(),
+            MAX_INFLATED_BYTES.row(),
+            MAX_EVENT_BYTES.row(),
+            MAX_REQUESTS.row(),
+            MAX_METRIC_NAMES.row(),
+            MAX_TAGS.row(),
+        ];
+        if let Some((_, general)) = rows.first_mut() {
+            general.extend(own);
+            general.extend(HttpSettings::ROWS);
+        }
+        rows
+    }
+}
+
+fn pipeline_settings(env: &mut Env<'_>) -> Option<pipeline::Settings> {
+    let tags = env.read(&TAGS).unwrap_or_default();
+    let (include, include_at_match) = (env.read(&INCLUDE), env.read(&INCLUDE_AT_MATCH));
+    let (exclude, exclude_at_match) = (env.read(&EXCLUDE), env.read(&EXCLUDE_AT_MATCH));
+    let (platform_lines, metric_lines) = (env.read(&PLATFORM_LINES), env.read(&METRIC_LINES));
+    let (requests, metric_names, tags_bound) =
+        (env.read(&MAX_REQUESTS), env.read(&MAX_METRIC_NAMES), env.read(&MAX_TAGS));
+    Some(pipeline::Settings {
+        filter: Filter { include: include.or(include_at_match), exclude: exclude.or(exclude_at_match) },
+        platform_lines: platform_lines?,
+        metric_lines: metric_lines?,
+        tags,
+        bounds: Bounds { requests: requests?, metric_names: metric_names?, tags: tags_bound? },
+    })
+}
+
+fn lines(value: &str) -> Result<Lines, String> {
+    match value {
+        "drop" => Ok(Lines::Drop),
+        "keep" => Ok(Lines::Keep),
+        _ => Err("is neither `keep` nor `drop`".to_owned()),
+    }
+}
