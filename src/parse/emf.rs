@@ -22,7 +22,9 @@ use crate::model::Timestamp;
 pub struct Emf<'a> {
     /// When.
     pub time: Timestamp,
-    /// Metrics, with the dimensions of all sets of their directive.
+    /// Invocation, where the line says it.
+    pub request_id: Option<Cow<'a, str>>,
+    /// Metrics: at least one, with the dimensions of all sets of their directive.
     pub metrics: Vec<EmfMetric<'a>>,
 }
 
@@ -33,7 +35,7 @@ pub struct EmfMetric<'a> {
     pub namespace: Cow<'a, str>,
     /// Name.
     pub name: Cow<'a, str>,
-    /// As `Milliseconds`; none for `None`.
+    /// As `Milliseconds`, `None`.
     pub unit: Option<Cow<'a, str>>,
     /// One value or several.
     pub values: Vec<f64>,
@@ -71,13 +73,30 @@ type Root<'a> = HashMap<Cow<'a, str>, &'a RawValue>;
 
 impl<'a> Emf<'a> {
     /// Reads a line that is a JSON object with `_aws`; `written` is the time of its log event.
-    pub fn parse(line: &'a str, written: Timestamp) -> Option<Self> {
+    pub fn parse(line: &'a str, written: Option<Timestamp>) -> Option<Self> {
+        if !line.contains("_aws") {
+            return None;
+        }
         let root: Root<'a> = serde_json::from_str(line).ok()?;
         let metadata: Metadata<'a> = serde_json::from_str(root.get("_aws")?.get()).ok()?;
         #[expect(clippy::cast_possible_truncation, reason = "saturates")]
-        let time = metadata.timestamp.map_or(written, |millis| Timestamp::from_millis(millis as i64));
-        let metrics = metadata.directives.into_iter().flat_map(|directive| read(directive, &root));
-        Some(Self { time, metrics: metrics.collect() })
+        let own = metadata.timestamp.map(|millis| Timestamp::from_millis(millis as i64));
+        let metrics: Vec<_> = metadata.directives.into_iter().flat_map(|directive| read(directive, &root)).collect();
+        let time = own.or(written).unwrap_or_default();
+        (!metrics.is_empty()).then_some(Self { time, request_id: None, metrics })
+    }
+
+    /// The same, borrowing nothing.
+    pub fn into_owned(self) -> Emf<'static> {
+        let owned = |text: Cow<'_, str>| Cow::Owned(text.into_owned());
+        let metrics = self.metrics.into_iter().map(|metric| EmfMetric {
+            namespace: owned(metric.namespace),
+            name: owned(metric.name),
+            unit: metric.unit.map(owned),
+            values: metric.values,
+            dimensions: metric.dimensions.into_iter().map(|(key, value)| (owned(key), owned(value))).collect(),
+        });
+        Emf { time: self.time, request_id: self.request_id.map(owned), metrics: metrics.collect() }
     }
 }
 
@@ -98,7 +117,7 @@ fn read<'a>(directive: Directive<'a>, root: &Root<'a>) -> Vec<EmfMetric<'a>> {
         Some(EmfMetric {
             namespace: namespace.clone(),
             name,
-            unit: definition.unit.filter(|unit| unit != "None"),
+            unit: definition.unit,
             values,
             dimensions: dimensions.clone(),
         })
@@ -106,12 +125,11 @@ fn read<'a>(directive: Directive<'a>, root: &Root<'a>) -> Vec<EmfMetric<'a>> {
     metrics.collect()
 }
 
-/// A number, or a list of at most a hundred.
+/// A number, or a list of at most a hundred; what else a list holds is left out.
 fn values(raw: &RawValue) -> Option<Vec<f64>> {
     let json = raw.get();
-    if !json.starts_with('[') {
-        return Some(vec![serde_json::from_str(json).ok()?]);
-    }
-    let values: Vec<f64> = serde_json::from_str(json).ok()?;
-    (1..=100).contains(&values.len()).then_some(values)
+    let items: Vec<&RawValue> = if json.starts_with('[') { serde_json::from_str(json).ok()? } else { vec![raw] };
+    let numbers = items.iter().take(100).filter_map(|item| serde_json::from_str(item.get()).ok());
+    let numbers: Vec<f64> = numbers.collect();
+    (!numbers.is_empty()).then_some(numbers)
 }

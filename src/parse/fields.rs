@@ -96,12 +96,13 @@ pub(super) fn word(text: &str) -> (&str, &str) {
 
 /// A number as Lambda writes it: digits, perhaps a point and more digits.
 ///
-/// Not `f64::from_str`, which takes signs, exponents and `inf`.
+/// Not `f64::from_str`, which takes signs, exponents and `inf`. No duration in
+/// ms and no memory in MB is as large as 10¹⁵.
 pub(super) fn number(text: &str) -> Option<f64> {
     let (whole, fraction) = text.split_once('.').unwrap_or((text, "0"));
     let digits = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
     let value: f64 = if digits(whole) && digits(fraction) { text.parse().ok()? } else { return None };
-    value.is_finite().then_some(value)
+    (value < 1e15).then_some(value)
 }
 
 /// An error type: words joined by points, as `Runtime.OutOfMemory`.

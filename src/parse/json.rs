@@ -205,7 +205,7 @@ pub struct Application<'a> {
     pub request_id: Option<Cow<'a, str>>,
     /// As `TypeError`.
     pub error_type: Option<Cow<'a, str>>,
-    /// The message, where it is a string.
+    /// The message; of one that isn't a string its JSON.
     pub message: Option<Cow<'a, str>>,
 }
 
@@ -221,8 +221,8 @@ struct Keys<'a> {
     aws_request_id: Option<Cow<'a, str>>,
     #[serde(borrow, default, rename = "errorType", deserialize_with = "lenient::string")]
     error_type: Option<Cow<'a, str>>,
-    #[serde(borrow, default, deserialize_with = "lenient::string")]
-    message: Option<Cow<'a, str>>,
+    #[serde(borrow, default)]
+    message: Option<&'a RawValue>,
 }
 
 impl<'a> Application<'a> {
@@ -233,7 +233,17 @@ impl<'a> Application<'a> {
             level: keys.level.or(keys.log_level),
             request_id: keys.request_id.or(keys.aws_request_id),
             error_type: keys.error_type,
-            message: keys.message,
+            message: keys.message.and_then(message),
         })
     }
+}
+
+fn message(raw: &RawValue) -> Option<Cow<'_, str>> {
+    let json = raw.get();
+    if !json.starts_with('"') {
+        return json.starts_with('{').then_some(Cow::Borrowed(json));
+    }
+    // Without escapes, what is between the quotes is the text.
+    let inside = json.get(1..json.len() - 1)?;
+    if inside.contains('\\') { serde_json::from_str(json).ok().map(Cow::Owned) } else { Some(Cow::Borrowed(inside)) }
 }

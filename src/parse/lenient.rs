@@ -13,7 +13,7 @@ pub(super) fn string<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Optio
     deserializer.deserialize_any(Lenient(PhantomData))
 }
 
-/// A finite number that isn't negative.
+/// A number that something measured can be: not negative, and less than 10¹⁵.
 pub(super) fn number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<f64>, D::Error> {
     deserializer.deserialize_any(Lenient(PhantomData))
 }
@@ -67,7 +67,7 @@ impl<'de> Scalar<'de> for Cow<'de, str> {
 
 impl Scalar<'_> for f64 {
     fn from_number(value: f64) -> Option<Self> {
-        (value.is_finite() && value >= 0.0).then_some(value)
+        (0.0..1e15).contains(&value).then_some(value)
     }
 }
 

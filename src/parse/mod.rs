@@ -11,6 +11,7 @@ mod json;
 mod lenient;
 mod monitoring;
 mod platform;
+mod signature;
 mod text;
 
 use std::borrow::Cow;
@@ -23,6 +24,7 @@ pub use monitoring::{Monitoring, Records};
 pub use platform::{
     Failure, Fault, InitReport, InitStart, Platform, Report, RestoreReport, Span, Start, Status, Timeout, Xray,
 };
+pub use signature::oom_signature;
 pub use text::Registration;
 
 use crate::model::Timestamp;
@@ -82,8 +84,8 @@ pub struct MonitoringLine<'a> {
 }
 
 impl<'a> Line<'a> {
-    /// Finds out what a line is; `written` is the time of its log event.
-    pub fn parse(line: &'a str, written: Timestamp) -> Self {
+    /// Finds out what a line is; `written` is the time of its log event, if it is known.
+    pub fn parse(line: &'a str, written: Option<Timestamp>) -> Self {
         Self::platform_text(line)
             .or_else(|| Self::json(line, written))
             .or_else(|| Self::metric_text(line, written))
@@ -115,7 +117,7 @@ impl<'a> Line<'a> {
     }
 
     /// A JSON object: one of Lambda's own lines, a metric, or what an application wrote.
-    pub fn json(line: &'a str, written: Timestamp) -> Option<Self> {
+    pub fn json(line: &'a str, written: Option<Timestamp>) -> Option<Self> {
         if !line.starts_with('{') {
             return None;
         }
@@ -126,27 +128,51 @@ impl<'a> Line<'a> {
             .or_else(|| Application::parse(line).map(|app| Self::app_json(app, written)))
     }
 
-    /// `MONITORING|` at the start of the line, or behind what a runtime puts before it.
-    pub fn metric_text(line: &'a str, written: Timestamp) -> Option<Self> {
+    /// `MONITORING|` at the start of the line, or it or an EMF document behind what a runtime puts before it.
+    pub fn metric_text(line: &'a str, written: Option<Timestamp>) -> Option<Self> {
         let prefix = Prefix::parse(line);
         let rest = line.get(prefix.map_or(0, |prefix| prefix.len)..)?;
-        let metrics = Monitoring::parse(rest, written)?.flatten().collect();
         let request_id = prefix.and_then(|prefix| prefix.request_id).map(Cow::Borrowed);
+        if rest.starts_with('{') {
+            return Emf::parse(rest, written).map(|emf| Self::Emf(Emf { request_id, ..emf }));
+        }
+        let metrics = Monitoring::parse(rest, written)?.flatten().collect();
         Some(Self::Monitoring(MonitoringLine { request_id, metrics }))
     }
 
-    fn app_json(app: Application<'a>, written: Timestamp) -> Self {
-        let metrics: Option<Vec<_>> = match &app.message {
-            Some(Cow::Borrowed(message)) => Monitoring::parse(message, written).map(|all| all.flatten().collect()),
-            Some(Cow::Owned(message)) => {
-                Monitoring::parse(message, written).map(|all| all.flatten().map(Monitoring::into_owned).collect())
-            }
+    /// What an application wrote as JSON, whose message may be a metric.
+    fn app_json(app: Application<'a>, written: Option<Timestamp>) -> Self {
+        let inside = match &app.message {
+            Some(Cow::Borrowed(message)) => Self::metric_message(message, written),
+            Some(Cow::Owned(message)) => Self::metric_message(message, written).map(Line::into_owned_metric),
             None => None,
         };
-        if let Some(metrics) = metrics {
-            return Self::Monitoring(MonitoringLine { request_id: app.request_id, metrics });
+        match inside {
+            Some(Self::Monitoring(line)) => Self::Monitoring(MonitoringLine { request_id: app.request_id, ..line }),
+            Some(Self::Emf(emf)) => Self::Emf(Emf { request_id: app.request_id, ..emf }),
+            _ => Self::AppJson(app),
         }
-        Self::AppJson(app)
+    }
+
+    /// A message that is a metric from its first byte on.
+    fn metric_message(message: &str, written: Option<Timestamp>) -> Option<Line<'_>> {
+        if message.starts_with('{') {
+            return Emf::parse(message, written).map(Line::Emf);
+        }
+        let metrics = Monitoring::parse(message, written)?.flatten().collect();
+        Some(Line::Monitoring(MonitoringLine { request_id: None, metrics }))
+    }
+
+    /// A metric, borrowing nothing.
+    fn into_owned_metric<'b>(self) -> Line<'b> {
+        match self {
+            Self::Emf(emf) => Line::Emf(emf.into_owned()),
+            Self::Monitoring(line) => Line::Monitoring(MonitoringLine {
+                request_id: None,
+                metrics: line.metrics.into_iter().map(Monitoring::into_owned).collect(),
+            }),
+            _ => Line::Empty,
+        }
     }
 
     /// What the line says of the platform; `Err` gives it back when it is none of Lambda's own.

@@ -45,8 +45,8 @@ impl<'a> Monitoring<'a> {
     /// Reads the records of a line that begins with `MONITORING|`.
     ///
     /// Returns nothing when it isn't one, or when a record can't be read: the
-    /// line then stays a log. `written` is the time of the log event.
-    pub fn parse(line: &'a str, written: Timestamp) -> Option<Records<'a>> {
+    /// line then stays a log. `written` is the time of the log event, if it is known.
+    pub fn parse(line: &'a str, written: Option<Timestamp>) -> Option<Records<'a>> {
         let records = Records { rest: line.trim(), written };
         records.rest.starts_with(MARKER).then(|| records.clone().all(|record| record.is_some()))?.then_some(records)
     }
@@ -67,7 +67,7 @@ impl<'a> Monitoring<'a> {
         }
     }
 
-    fn one(record: &'a str, written: Timestamp) -> Option<Self> {
+    fn one(record: &'a str, written: Option<Timestamp>) -> Option<Self> {
         if record.bytes().any(|b| b.is_ascii_control()) {
             return None;
         }
@@ -82,11 +82,12 @@ impl<'a> Monitoring<'a> {
             _ => return None,
         };
         let name = metric_name(sections.next()?)?;
-        let own = stamped(stamp.trim()).filter(|time| time.distance(written) <= MAX_DISTANCE);
+        let near = |time: &Timestamp| written.is_none_or(|written| time.distance(written) <= MAX_DISTANCE);
+        let own = stamped(stamp.trim()).filter(near);
         Some(Self {
             name,
             value,
-            time: own.unwrap_or(written),
+            time: own.or(written).unwrap_or_default(),
             own_time: own.is_some(),
             tags: Cow::Borrowed(sections.next().unwrap_or_default()),
         })
@@ -97,7 +98,7 @@ impl<'a> Monitoring<'a> {
 #[derive(Clone, Debug)]
 pub struct Records<'a> {
     rest: &'a str,
-    written: Timestamp,
+    written: Option<Timestamp>,
 }
 
 impl<'a> Iterator for Records<'a> {

@@ -242,7 +242,7 @@ impl<'a> Value<'a> {
     }
 
     fn status(self) -> Option<Status> {
-        self.word.bytes().all(|b| b.is_ascii_alphabetic()).then(|| Status::parse(self.word))
+        Some(Status::parse(self.word)).filter(|status| *status != Status::Unknown)
     }
 
     fn error_type(self) -> Option<Cow<'a, str>> {

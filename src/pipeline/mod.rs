@@ -236,7 +236,7 @@ impl Run<'_> {
     fn text<'a>(&mut self, event: &LogEvent<'a>, text: &'a mut String, out: &mut impl Sink) -> Fate<'a> {
         event.message.unescape_into(text);
         let text: &'a str = text;
-        let line = Line::platform_text(text).or_else(|| Line::metric_text(text, event.time));
+        let line = Line::platform_text(text).or_else(|| Line::metric_text(text, Some(event.time)));
         let about = |prefix: Option<Prefix<'a>>| {
             prefix.map_or_else(About::default, |prefix| About {
                 level: Level::parse(prefix.level),
@@ -275,7 +275,7 @@ impl Run<'_> {
         if !special {
             return Fate::Log(about(text));
         }
-        match Line::json(text, event.time).map(Line::into_platform) {
+        match Line::json(text, Some(event.time)).map(Line::into_platform) {
             Some(Ok(platform)) => self.platform(platform, Spelling::Json, event, out),
             Some(Err(Line::Monitoring(line))) if self.monitoring(&line, event, out) => Fate::Consumed,
             Some(Err(Line::DatadogMetric(metric))) if self.datadog(&metric, event, out) => Fate::Consumed,

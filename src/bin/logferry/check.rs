@@ -1,0 +1,38 @@
+use std::io::{self, Write};
+
+use logferry::settings::Settings;
+
+use crate::{Status, variable};
+
+/// Reads all settings as the Lambda does; shows what holds, or every mistake.
+pub(crate) fn run() -> io::Result<Status> {
+    let forwarder = match Settings::from_lookup(&variable, None) {
+        Ok(forwarder) => forwarder,
+        Err(mistakes) => {
+            let mut err = io::stderr().lock();
+            for mistake in &mistakes {
+                writeln!(err, "wrong setting: {mistake}")?;
+            }
+            writeln!(err, "{} to mend; `logferry check` again shows whether all is well", count(mistakes.len()))?;
+            return Ok(Status::Usage);
+        }
+    };
+    let mut out = io::stdout().lock();
+    let names: Vec<_> = forwarder.backends.iter().map(logferry::backend::Backend::name).collect();
+    writeln!(out, "the settings are good; telemetry goes to {}\n", names.join(", "))?;
+    let rows = Settings::rows().into_iter().filter(|(component, _)| component.is_empty() || names.contains(component));
+    for row in rows.flat_map(|(_, rows)| rows) {
+        let value = variable(row.name).filter(|value| !value.trim().is_empty());
+        let shown = match (value, row.secret) {
+            (Some(_), true) => "***".to_owned(),
+            (Some(value), false) => value,
+            (None, _) => row.default.map_or_else(|| "-".to_owned(), |default| format!("{default} (default)")),
+        };
+        writeln!(out, "{:<30} {shown}", row.name)?;
+    }
+    Ok(Status::Fine)
+}
+
+fn count(mistakes: usize) -> String {
+    if mistakes == 1 { "1 mistake".to_owned() } else { format!("{mistakes} mistakes") }
+}

@@ -1,0 +1,326 @@
+use std::io::{self, IsTerminal, Read, Write};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use logferry::backend::decompress;
+use logferry::delivery::{Http, Transport, TransportError};
+use logferry::event::{Batch, Payload};
+use logferry::forwarder::{Forwarder, Invocation, Outcome};
+use logferry::ledger::Ledger;
+use logferry::model::{self, Log, Metric, Origin, Sink};
+use logferry::request::{Destination, Request, Response};
+use logferry::settings::Settings;
+use tokio::time::Instant;
+
+use crate::pretty::Pretty;
+use crate::style::Style;
+use crate::summary::Summary;
+use crate::{Format, ReplayArgs, Status, now, variable};
+
+/// How long one payload may take: as long as a Lambda function may run.
+const PATIENCE: Duration = Duration::from_secs(15 * 60);
+
+/// What is replayed: its name, and its bytes.
+struct Input {
+    name: String,
+    bytes: Vec<u8>,
+}
+
+/// What the bytes of an input are.
+#[derive(Clone, Debug, Eq, PartialEq)]
+enum Content {
+    /// A batch: JSON, gzipped or not.
+    Batch(Vec<u8>),
+    /// What the Lambda is invoked with.
+    Event(String),
+}
+
+/// Sends, or shows what would be sent.
+enum Carrier {
+    Dry,
+    Http(Box<Http>),
+}
+
+/// Who watches what is made.
+enum Watcher {
+    Nobody,
+    Pretty(Box<Pretty>),
+    Summary(Box<Summary>),
+}
+
+/// Replays all inputs, one after another.
+pub(crate) fn run(args: &ReplayArgs) -> io::Result<Status> {
+    let inputs = inputs(&args.paths)?;
+    let mut forwarder = match forwarder(args) {
+        Ok(forwarder) => forwarder,
+        Err(mistakes) => {
+            for mistake in mistakes {
+                eprintln!("wrong setting: {mistake}");
+            }
+            return Ok(Status::Usage);
+        }
+    };
+    let mut watcher = match (args.format, args.summary) {
+        (_, true) => Watcher::Summary(Box::default()),
+        (Format::Pretty, false) if !args.dry_run => Watcher::Pretty(Box::default()),
+        _ => Watcher::Nobody,
+    };
+    let mut total = Outcome { ledger: forwarder.ledger(), notes: Vec::new() };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let progress = Progress::new(inputs.len());
+    for (index, path) in inputs.iter().enumerate() {
+        progress.show(index, path);
+        let input = read(path)?;
+        for content in contents(&input) {
+            let outcome = runtime.block_on(replay(&mut forwarder, &content, &mut watcher));
+            for note in &outcome.notes {
+                progress.clear();
+                eprintln!("{}: {note}", input.name);
+            }
+            total.add(outcome);
+        }
+    }
+    progress.clear();
+    finish(args, &total, &watcher)
+}
+
+async fn replay(forwarder: &mut Forwarder<Carrier>, content: &Content, watcher: &mut Watcher) -> Outcome {
+    let own = model::Forwarder { region: variable("AWS_REGION").filter(|region| !region.is_empty()), ..Default::default() };
+    let now = now();
+    let seed = now.millis().unsigned_abs();
+    let invocation = Invocation { forwarder: &own, now, deadline: Instant::now() + PATIENCE, seed };
+    match content {
+        Content::Event(event) => forwarder.handle(event, &invocation, watcher).await,
+        Content::Batch(bytes) => {
+            let batch = Batch::new(Payload::Bytes(bytes), forwarder.limits);
+            forwarder.forward(batch, &invocation, watcher).await
+        }
+    }
+}
+
+/// Shows the end of the replay.
+fn finish(args: &ReplayArgs, total: &Outcome, watcher: &Watcher) -> io::Result<Status> {
+    let mut out = io::stdout().lock();
+    let style = Style::of_stdout(variable("NO_COLOR").is_some_and(|value| !value.is_empty()));
+    match watcher {
+        Watcher::Nobody => {}
+        Watcher::Pretty(pretty) => out.write_all(pretty.render(style).as_bytes())?,
+        Watcher::Summary(summary) => out.write_all(summary.render(style).as_bytes())?,
+    }
+    match args.format {
+        Format::Ndjson => writeln!(out, "{}", serde_json::to_string(&total.ledger)?)?,
+        Format::Pretty => writeln!(out, "{}", sentence(&total.ledger, args.dry_run))?,
+    }
+    out.flush()?;
+    let undelivered: u64 = total.ledger.backends.iter().flat_map(|account| account.dropped.values()).map(|weight| weight.total()).sum();
+    let well = undelivered == 0 && total.ledger.damaged == 0 && total.notes.is_empty();
+    Ok(if well { Status::Fine } else { Status::Incomplete })
+}
+
+/// What went where, in words.
+fn sentence(ledger: &Ledger, dry_run: bool) -> String {
+    let mut said = format!(
+        "{} log events became {} logs and {} metrics",
+        ledger.received, ledger.made.logs, ledger.made.metrics
+    );
+    if ledger.consumed > 0 {
+        said += &format!("; {} lines carried only a metric", ledger.consumed);
+    }
+    if ledger.control_messages > 0 {
+        said += &format!("; {} control message", ledger.control_messages);
+    }
+    if ledger.damaged > 0 {
+        said += &format!("; {} damaged", ledger.damaged);
+    }
+    for account in &ledger.backends {
+        let verb = if dry_run { "would get" } else { "got" };
+        said += &format!("\n{} {verb} {}", account.backend, account.sent.total());
+        if account.requests > 0 {
+            said += &format!(" in {} requests of {} bytes", account.requests, account.bytes);
+        }
+        if account.filtered.total() > 0 {
+            said += &format!("; {} kept back by the settings", account.filtered.total());
+        }
+        for (reason, weight) in &account.dropped {
+            said += &format!("; {} not delivered ({})", weight.total(), reason.as_str());
+        }
+    }
+    said
+}
+
+/// Everything wired as in the Lambda; standard output is where nothing else is said.
+fn forwarder(args: &ReplayArgs) -> Result<Forwarder<Carrier>, Vec<logferry::env::Mistake>> {
+    let to = args.to.join(",");
+    let lookup = |name: &str| {
+        if name == "LOGFERRY_BACKENDS" && !to.is_empty() { Some(to.clone()) } else { variable(name) }
+    };
+    let mut forwarder = Settings::from_lookup(&lookup, Some("stdout"))?;
+    if args.format == Format::Pretty && !args.dry_run {
+        // The watcher shows it.
+        forwarder.backends.retain(|backend| backend.name() != "stdout");
+    }
+    let Forwarder { pipeline, backends, transport, limits, sending } = forwarder;
+    let transport = if args.dry_run { Carrier::Dry } else { Carrier::Http(Box::new(transport)) };
+    Ok(Forwarder { pipeline, backends, transport, limits, sending })
+}
+
+/// All files, those in folders by name.
+fn inputs(paths: &[PathBuf]) -> io::Result<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    for path in paths {
+        if path.is_dir() {
+            let mut inside: Vec<_> = std::fs::read_dir(path)?.collect::<Result<Vec<_>, _>>()?.iter().map(std::fs::DirEntry::path).collect();
+            inside.retain(|path| !path.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.')));
+            inside.sort();
+            files.extend(inputs(&inside)?);
+        } else if path.as_os_str() == "-" || path.exists() {
+            files.push(path.clone());
+        } else {
+            return Err(io::Error::new(io::ErrorKind::NotFound, format!("{}: there is no such file or folder", path.display())));
+        }
+    }
+    Ok(files)
+}
+
+fn read(path: &Path) -> io::Result<Input> {
+    let mut bytes = Vec::new();
+    if path.as_os_str() == "-" {
+        io::stdin().lock().read_to_end(&mut bytes)?;
+        return Ok(Input { name: "standard input".to_owned(), bytes });
+    }
+    let bytes = std::fs::read(path).map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", path.display())))?;
+    Ok(Input { name: path.display().to_string(), bytes })
+}
+
+/// What an input holds: an event, a batch, either of them on each line, or the lines of a log.
+fn contents(input: &Input) -> Vec<Content> {
+    let bytes = input.bytes.as_slice();
+    if bytes.starts_with(&[0x1f, 0x8b]) {
+        return vec![Content::Batch(bytes.to_vec())];
+    }
+    let text = String::from_utf8_lossy(bytes);
+    let trimmed = text.trim();
+    if let Some(content) = one(trimmed) {
+        return vec![content];
+    }
+    let lines: Option<Vec<_>> = trimmed.lines().filter(|line| !line.trim().is_empty()).map(one).collect();
+    match lines {
+        Some(lines) if !lines.is_empty() => lines,
+        // What begins as an event or a batch is one that is damaged: the forwarder says how.
+        _ if looks_like_batch(trimmed) => vec![Content::Batch(bytes.to_vec())],
+        _ => vec![Content::Batch(log_lines(&text, &input.name))],
+    }
+}
+
+fn one(text: &str) -> Option<Content> {
+    let object: serde_json::Map<String, serde_json::Value> = serde_json::from_str(text).ok()?;
+    if object.contains_key("logEvents") {
+        return Some(Content::Batch(text.as_bytes().to_vec()));
+    }
+    ["awslogs", "Records", "records"].iter().any(|key| object.contains_key(*key)).then(|| Content::Event(text.to_owned()))
+}
+
+fn looks_like_batch(text: &str) -> bool {
+    let head = text.get(..text.floor_char_boundary(2000)).unwrap_or_default();
+    text.starts_with('{') && ["\"messageType\"", "\"logEvents\"", "\"logGroup\"", "\"awslogs\""].iter().any(|key| head.contains(key))
+}
+
+/// A batch of the lines of a log, as `aws logs tail` or a test prints them: the
+/// file's name stands for the function's.
+fn log_lines(text: &str, name: &str) -> Vec<u8> {
+    let function = Path::new(name).file_stem().map_or_else(|| "stdin".into(), |stem| stem.to_string_lossy().replace(' ', "-"));
+    let time = now().millis();
+    let mut events: Vec<(String, usize)> = Vec::new();
+    for (number, line) in text.lines().enumerate().filter(|(_, line)| !line.is_empty()) {
+        match events.last_mut() {
+            // The line that continues a REPORT belongs to its event.
+            Some((report, _)) if line.starts_with("XRAY TraceId: ") && report.starts_with("REPORT ") => {
+                report.push('\n');
+                report.push_str(line);
+            }
+            _ => events.push((line.to_owned(), number + 1)),
+        }
+    }
+    let events: Vec<_> = events
+        .iter()
+        .map(|(message, number)| serde_json::json!({ "id": number.to_string(), "timestamp": time, "message": message }))
+        .collect();
+    let batch = serde_json::json!({
+        "messageType": "DATA_MESSAGE", "owner": "", "logGroup": format!("/aws/lambda/{function}"), "logStream": "", "logEvents": events,
+    });
+    batch.to_string().into_bytes()
+}
+
+impl Transport for Carrier {
+    async fn send(&self, request: &Request) -> Result<Response, TransportError> {
+        match self {
+            Self::Http(http) => http.send(request).await,
+            Self::Dry => {
+                let shown = show(request).map_err(|error| TransportError::Interrupted(error.to_string()));
+                shown.map(|()| Response { status: 200, ..Response::default() })
+            }
+        }
+    }
+}
+
+/// Prints a request as it would be sent, its body readable and its secrets masked.
+fn show(request: &Request) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    let body = decompress(request.compression, &request.body).unwrap_or_default();
+    if let Destination::Http { url, headers } = &request.destination {
+        writeln!(out, "POST {url}")?;
+        for (name, value) in headers {
+            writeln!(out, "{name}: {value}")?;
+        }
+        writeln!(out, "Content-Length: {}\n", request.body.len())?;
+        out.write_all(&body)?;
+        return writeln!(out, "\n");
+    }
+    out.write_all(&body)
+}
+
+impl Sink for Watcher {
+    fn log(&mut self, origin: &Origin, log: &Log<'_>) {
+        match self {
+            Self::Nobody => {}
+            Self::Pretty(pretty) => pretty.log(origin, log),
+            Self::Summary(summary) => summary.log(origin, log),
+        }
+    }
+
+    fn wants_json_fields(&self) -> bool {
+        matches!(self, Self::Pretty(_))
+    }
+
+    fn metric(&mut self, origin: &Origin, metric: &Metric<'_>) {
+        match self {
+            Self::Nobody => {}
+            Self::Pretty(pretty) => pretty.metric(origin, metric),
+            Self::Summary(summary) => summary.metric(origin, metric),
+        }
+    }
+}
+
+/// Where a long replay is, when somebody watches.
+struct Progress {
+    total: usize,
+    shown: bool,
+}
+
+impl Progress {
+    fn new(total: usize) -> Self {
+        Self { total, shown: total > 1 && io::stderr().is_terminal() }
+    }
+
+    fn show(&self, index: usize, path: &Path) {
+        if self.shown {
+            eprint!("\r\x1b[K{} of {}: {}", index + 1, self.total, path.display());
+        }
+    }
+
+    fn clear(&self) {
+        if self.shown {
+            eprint!("\r\x1b[K");
+        }
+    }
+}
