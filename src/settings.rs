@@ -9,16 +9,16 @@ use crate::pipeline::{self, Bounds, Filter, Lines, Pipeline};
 
 const TAGS: Setting<Vec<(String, String)>> =
     Setting::new("LOGFERRY_TAGS", read::tags, "Tags added to everything, as `key:value` pairs set apart by commas.");
-const INCLUDE: Setting<regex::Regex> =
+const INCLUDE: Setting<regex::bytes::Regex> =
     Setting::new("LOGFERRY_INCLUDE", read::pattern, "Ship only logs whose message matches this regular expression.");
-const EXCLUDE: Setting<regex::Regex> =
+const EXCLUDE: Setting<regex::bytes::Regex> =
     Setting::new("LOGFERRY_EXCLUDE", read::pattern, "Do not ship logs whose message matches this regular expression.");
-const INCLUDE_AT_MATCH: Setting<regex::Regex> = Setting::new(
+const INCLUDE_AT_MATCH: Setting<regex::bytes::Regex> = Setting::new(
     "INCLUDE_AT_MATCH",
     read::pattern,
     "The same as LOGFERRY_INCLUDE, under the Datadog Forwarder's name.",
 );
-const EXCLUDE_AT_MATCH: Setting<regex::Regex> = Setting::new(
+const EXCLUDE_AT_MATCH: Setting<regex::bytes::Regex> = Setting::new(
     "EXCLUDE_AT_MATCH",
     read::pattern,
     "The same as LOGFERRY_EXCLUDE, under the Datadog Forwarder's name.",

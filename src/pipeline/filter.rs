@@ -1,4 +1,4 @@
-use regex::Regex;
+use regex::bytes::Regex;
 
 use crate::json::JsonStr;
 
@@ -18,7 +18,7 @@ impl Filter {
             return true;
         }
         let text = message.unescape();
-        let matches = |pattern: &Regex| pattern.is_match(&text);
+        let matches = |pattern: &Regex| pattern.is_match(text.as_bytes());
         self.include.as_ref().is_none_or(matches) && !self.exclude.as_ref().is_some_and(matches)
     }
 }

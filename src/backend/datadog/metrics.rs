@@ -88,7 +88,7 @@ impl Metrics {
         let Some(set) = self.set(origin, metric.tags) else { return };
         match metric.name {
             Name::Measure(measure) => {
-                let value = metric.value.number() * Datadog::words(measure).1;
+                let value = metric.value.number() / Datadog::words(measure).1;
                 if let Some(points) = set.measures.get_mut(measure.index()) {
                     points.push((second, value));
                 }

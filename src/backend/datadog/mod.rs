@@ -205,14 +205,14 @@ impl Datadog {
         Template { destination: Destination::Http { url: url.to_owned(), headers }, compression, frame, limits }
     }
 
-    /// What Datadog's users call a measure, and what its values are multiplied by.
+    /// What Datadog's users call a measure, and what its values are divided by.
     pub const fn words(measure: Measure) -> (&'static str, f64) {
         match measure {
-            Measure::Duration => ("aws.lambda.enhanced.duration", 1e-3),
-            Measure::BilledDuration => ("aws.lambda.enhanced.billed_duration", 1e-3),
-            Measure::InitDuration => ("aws.lambda.enhanced.init_duration", 1e-3),
-            Measure::RestoreDuration => ("aws.lambda.enhanced.restore_duration", 1e-3),
-            Measure::BilledRestoreDuration => ("aws.lambda.enhanced.billed_restore_duration", 1e-3),
+            Measure::Duration => ("aws.lambda.enhanced.duration", 1e3),
+            Measure::BilledDuration => ("aws.lambda.enhanced.billed_duration", 1e3),
+            Measure::InitDuration => ("aws.lambda.enhanced.init_duration", 1e3),
+            Measure::RestoreDuration => ("aws.lambda.enhanced.restore_duration", 1e3),
+            Measure::BilledRestoreDuration => ("aws.lambda.enhanced.billed_restore_duration", 1e3),
             Measure::MemorySize => ("aws.lambda.enhanced.memorysize", 1.0),
             Measure::MaxMemoryUsed => ("aws.lambda.enhanced.max_memory_used", 1.0),
             Measure::Invocations => ("aws.lambda.enhanced.invocations", 1.0),

@@ -1,0 +1,137 @@
+//! Whole requests of every fixture, for every backend, compared with `fixtures/requests`.
+//!
+//! `UPDATE=1 cargo test --test backends` writes them anew: the diff is what a reviewer reads.
+
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test may fail")]
+
+use std::fmt::Write;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use logferry::backend::{Backend, decompress};
+use logferry::delivery::{Transport, TransportError};
+use logferry::env::Env;
+use logferry::event::{Batch, Limits, Payload};
+use logferry::forwarder::{Forwarder, Invocation, Sending};
+use logferry::model::{self, Timestamp};
+use logferry::pipeline::{self, Pipeline};
+use logferry::request::{Destination, Request, Response};
+use tokio::time::Instant;
+
+/// Keeps what is sent, as text.
+#[derive(Default)]
+struct Recorder(std::cell::RefCell<Vec<String>>);
+
+impl Transport for Recorder {
+    async fn send(&self, request: &Request) -> Result<Response, TransportError> {
+        self.0.borrow_mut().push(shown(request));
+        Ok(Response { status: 202, ..Response::default() })
+    }
+}
+
+/// A request as a person reads it: one item a line.
+fn shown(request: &Request) -> String {
+    let mut text = String::new();
+    if let Destination::Http { url, headers } = &request.destination {
+        writeln!(text, "POST {url}").unwrap();
+        for (name, value) in headers {
+            writeln!(text, "{name}: {value}").unwrap();
+        }
+        writeln!(text).unwrap();
+    }
+    let body = String::from_utf8(decompress(request.compression, &request.body).unwrap()).unwrap();
+    let mut from = 0;
+    for item in &request.items {
+        writeln!(text, "{}", body[from..item.end].trim_start_matches('\n')).unwrap();
+        from = item.end;
+    }
+    writeln!(text, "{}", body[from..].trim_start_matches('\n')).unwrap();
+    text
+}
+
+/// Settings under which each backend is shown.
+const CASES: [(&str, &[(&str, &str)], &[&str]); 3] = [
+    ("stdout", &[("LOGFERRY_BACKENDS", "stdout")], &[]),
+    ("datadog", &[("LOGFERRY_BACKENDS", "datadog"), ("DD_API_KEY", "0123456789abcdef0123456789abcdef"), ("DD_TAGS", "env:prod,team:shop")], &[]),
+    (
+        "datadog-aggregates",
+        &[("LOGFERRY_BACKENDS", "datadog"), ("DD_API_KEY", "x"), ("LOGFERRY_DATADOG_METRICS", "aggregates"), ("DD_FORWARD_LOG", "false")],
+        &["python-text", "node-text"],
+    ),
+];
+
+fn settings(pairs: &[(&str, &str)]) -> Vec<Backend> {
+    let lookup = |name: &str| pairs.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned());
+    let mut env = Env::new(&lookup);
+    let backends = Backend::from_env(&mut env, None);
+    assert_eq!(env.into_mistakes(), []);
+    backends
+}
+
+async fn requests(event: &Path, pairs: &[(&str, &str)]) -> String {
+    let text = std::fs::read_to_string(event).unwrap();
+    let forwarder_itself = model::Forwarder {
+        function_arn: Some("arn:aws:lambda:eu-west-1:123456789012:function:logferry".into()),
+        function_name: Some("logferry".into()),
+        region: Some("eu-west-1".into()),
+        log_group: Some("/aws/lambda/logferry".into()),
+    };
+    let mut forwarder = Forwarder {
+        pipeline: Pipeline::new(pipeline::Settings::default()),
+        backends: settings(pairs),
+        transport: Recorder::default(),
+        limits: Limits::DEFAULT,
+        sending: Sending::default(),
+    };
+    let invocation = Invocation {
+        forwarder: &forwarder_itself,
+        // 2026-11-20T10:30:00Z
+        now: Timestamp::from_millis(1_795_170_600_000),
+        deadline: Instant::now() + Duration::from_secs(60),
+        seed: 0,
+    };
+    let outcome = if text.contains("\"awslogs\"") {
+        forwarder.handle(&text, &invocation, &mut ()).await
+    } else {
+        let batch = Batch::new(Payload::Bytes(text.as_bytes()), forwarder.limits);
+        forwarder.forward(batch, &invocation, &mut ()).await
+    };
+    assert_eq!(outcome.notes, [], "{}", event.display());
+    let mut all = forwarder.transport.0.take();
+    all.sort();
+    let summary = serde_json::to_string(&outcome.ledger).unwrap();
+    format!("{}\n{summary}\n", all.join("\n"))
+}
+
+#[tokio::test]
+async fn requests_are_what_they_were() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures");
+    let mut events: Vec<PathBuf> = std::fs::read_dir(root.join("events")).unwrap().map(|entry| entry.unwrap().path()).collect();
+    events.sort();
+    let update = update();
+    let mut different = Vec::new();
+    for (name, pairs, only) in CASES {
+        for event in &events {
+            let stem = event.file_stem().unwrap().to_str().unwrap();
+            if !only.is_empty() && !only.contains(&stem) {
+                continue;
+            }
+            let found = requests(event, pairs).await;
+            let path = root.join("requests").join(name).join(format!("{stem}.txt"));
+            if update {
+                std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+                std::fs::write(&path, &found).unwrap();
+            } else if std::fs::read_to_string(&path).is_ok_and(|expected| expected == found) {
+                continue;
+            } else {
+                different.push(path.display().to_string());
+            }
+        }
+    }
+    assert!(different.is_empty() || update, "different, see `UPDATE=1 cargo test --test backends` and git diff: {different:#?}");
+}
+
+#[expect(clippy::disallowed_methods, reason = "whoever runs the test decides")]
+fn update() -> bool {
+    std::env::var("UPDATE").is_ok_and(|value| value == "1")
+}

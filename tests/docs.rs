@@ -1,0 +1,180 @@
+//! What documents say is what the program does: tables of the README and parts of the template are generated.
+//!
+//! `UPDATE=1 cargo test --test docs` writes them anew.
+
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test may fail")]
+
+use std::cell::RefCell;
+use std::collections::BTreeSet;
+use std::fmt::Write;
+use std::path::PathBuf;
+use std::process::Command;
+use std::sync::Mutex;
+
+use logferry::backend::{Backend, Datadog};
+use logferry::env::{Env, Row};
+use logferry::model::Measure;
+use logferry::settings::Settings;
+
+fn root() -> PathBuf {
+    env!("CARGO_MANIFEST_DIR").into()
+}
+
+#[expect(clippy::disallowed_methods, reason = "whoever runs the test decides")]
+fn update() -> bool {
+    std::env::var("UPDATE").is_ok_and(|value| value == "1")
+}
+
+/// Compares what stands between two marks of a file, or writes it.
+fn between(file: &str, mark: &str, generated: &str) {
+    static FILES: Mutex<()> = Mutex::new(());
+    let _one_at_a_time = FILES.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let path = root().join(file);
+    let text = std::fs::read_to_string(&path).unwrap();
+    let line = |which: &str| {
+        let found = text.lines().find(|line| line.contains(&format!("{which}: {mark}")));
+        found.unwrap_or_else(|| panic!("{file} has no line with `{which}: {mark}`"))
+    };
+    let start = text.find(line("begin")).unwrap() + line("begin").len() + 1;
+    let end = text.find(line("end")).unwrap();
+    if text[start..end] == *generated {
+        return;
+    }
+    assert!(update(), "{file}: `{mark}` is out of date, see `UPDATE=1 cargo test --test docs`");
+    std::fs::write(&path, [&text[..start], generated, &text[end..]].concat()).unwrap();
+}
+
+#[test]
+fn every_variable_that_is_read_is_listed() {
+    let listed: BTreeSet<_> = Settings::rows().into_iter().flat_map(|(_, rows)| rows).map(|row| row.name.to_owned()).collect();
+    let read = RefCell::new(BTreeSet::new());
+    for backend in Backend::NAMES {
+        let lookup = |name: &str| {
+            read.borrow_mut().insert(name.to_owned());
+            (name == "LOGFERRY_BACKENDS").then(|| backend.to_owned())
+        };
+        let _ = Settings::from_env(&mut Env::new(&lookup), None);
+    }
+    assert_eq!(*read.borrow(), listed);
+}
+
+#[test]
+fn settings_are_legal_documentation() {
+    let rows: Vec<_> = Settings::rows().into_iter().flat_map(|(_, rows)| rows).collect();
+    let names: BTreeSet<_> = rows.iter().map(|row| row.name).collect();
+    assert_eq!(names.len(), rows.len(), "each name once");
+    for row in rows {
+        assert!(row.name.bytes().all(|b| b.is_ascii_uppercase() || b == b'_'), "{}", row.name);
+        assert!(row.doc.ends_with('.') && !row.doc.contains(['\n', '"', '|']), "{}", row.doc);
+    }
+}
+
+#[test]
+fn readme_lists_the_settings() {
+    let mut table = String::new();
+    for (component, rows) in Settings::rows().into_iter().filter(|(_, rows)| !rows.is_empty()) {
+        let heading = if component.is_empty() { "For everything" } else { component };
+        writeln!(table, "\n**{heading}**\n\n| variable | default | what for |\n|---|---|---|").unwrap();
+        for row in rows {
+            let default = row.default.map(|default| format!("`{default}`")).unwrap_or_default();
+            writeln!(table, "| `{}` | {default} | {} |", row.name, row.doc).unwrap();
+        }
+    }
+    between("README.md", "settings", &format!("{table}\n"));
+}
+
+#[test]
+fn readme_lists_the_metrics() {
+    let mut table = String::from("\n| measure | kind | unit | Datadog | what it is |\n|---|---|---|---|---|\n");
+    for measure in Measure::ALL {
+        let unit = measure.unit().map_or("", logferry::model::Unit::as_str);
+        let (datadog, divisor) = Datadog::words(measure);
+        let seconds = if divisor > 1.0 { " (s)" } else { "" };
+        let (name, kind, what) = (measure.name(), measure.kind().as_str(), measure.describe());
+        writeln!(table, "| `{name}` | {kind} | {unit} | `{datadog}`{seconds} | {what} |").unwrap();
+    }
+    between("README.md", "metrics", &format!("{table}\n"));
+}
+
+#[test]
+fn readme_shows_real_output() {
+    let output = |args: &[&str]| {
+        let output = Command::new(env!("CARGO_BIN_EXE_logferry"))
+            .args(args)
+            .current_dir(root())
+            .env_clear()
+            .env("AWS_REGION", "eu-west-1")
+            .env("COLUMNS", "100")
+            .output()
+            .unwrap();
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let replay = output(&["replay", "fixtures/events/node-text.json"]);
+    let lines: Vec<_> = replay.lines().map(str::trim_end).collect();
+    between("README.md", "replay", &format!("```text\n{}\n```\n", lines.join("\n")));
+}
+
+/// `LOGFERRY_CA_FILE` → `CaFile`
+fn parameter(variable: &str) -> String {
+    let words = variable.strip_prefix("LOGFERRY_").unwrap_or(variable).split('_');
+    words.map(|word| format!("{}{}", &word[..1], word[1..].to_ascii_lowercase())).collect()
+}
+
+/// What the template has as the default: the Lambda needs a backend, and so do most who deploy it.
+fn template_default(row: &Row) -> String {
+    match (row.name, row.default) {
+        ("LOGFERRY_BACKENDS", _) => "datadog".to_owned(),
+        (_, Some(default)) => format!("'{default}'"),
+        (_, None) => "''".to_owned(),
+    }
+}
+
+#[test]
+fn template_has_every_setting() {
+    let (mut groups, mut parameters, mut variables) = (String::new(), String::new(), String::new());
+    for (component, rows) in Settings::rows().into_iter().filter(|(_, rows)| !rows.is_empty()) {
+        let label = if component.is_empty() { "For everything".to_owned() } else { format!("Backend {component}") };
+        writeln!(groups, "      - Label: {{default: {label}}}\n        Parameters:").unwrap();
+        writeln!(parameters, "  # {label}").unwrap();
+        for row in rows {
+            let name = parameter(row.name);
+            writeln!(groups, "          - {name}").unwrap();
+            writeln!(parameters, "  {name}:\n    Type: String").unwrap();
+            if row.secret {
+                writeln!(parameters, "    NoEcho: true").unwrap();
+            }
+            writeln!(parameters, "    Default: {}\n    Description: \"{}\"", template_default(&row), row.doc).unwrap();
+            if row.name == "DD_API_KEY" {
+                // Instead of the key itself its place may be given.
+                writeln!(groups, "          - DdApiKeySecretArn").unwrap();
+                parameters.push_str(SECRET_ARN);
+                writeln!(variables, "          {}: {API_KEY}", row.name).unwrap();
+            } else {
+                writeln!(variables, "          {}: !Ref {name}", row.name).unwrap();
+            }
+        }
+    }
+    between("template.yaml", "setting groups", &groups);
+    between("template.yaml", "settings", &parameters);
+    between("template.yaml", "setting variables", &variables);
+}
+
+const SECRET_ARN: &str = r#"  DdApiKeySecretArn:
+    Type: String
+    Default: ''
+    AllowedPattern: '|arn:[^:]+:secretsmanager:[^:]+:[^:]+:secret:.+'
+    ConstraintDescription: the ARN of a Secrets Manager secret, or nothing
+    Description: "Secret in Secrets Manager whose whole text is the Datadog API key, to be given in place of DdApiKey. It is resolved when the stack is deployed: after a rotation, deploy again."
+"#;
+
+const API_KEY: &str = "!If [HasDdApiKeySecretArn, !Sub '{{resolve:secretsmanager:${DdApiKeySecretArn}:SecretString}}', !Ref DdApiKey]";
+
+#[test]
+fn template_grants_no_more_than_is_used() {
+    let template = std::fs::read_to_string(root().join("template.yaml")).unwrap();
+    for forbidden in ["Resource: '*'", "Resource: \"*\"", "ManagedPolicyArns", "AdministratorAccess"] {
+        assert!(!template.contains(forbidden), "{forbidden}");
+    }
+    assert_eq!(template.matches("AWS::Lambda::Permission").count(), 1);
+    assert!(template.contains("SourceAccount: !Ref AWS::AccountId") && template.contains("SourceArn: "));
+}
