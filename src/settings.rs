@@ -5,7 +5,7 @@ use crate::delivery::{Http, HttpSettings};
 use crate::env::{Env, Mistake, Row, Setting, read};
 use crate::event::Limits;
 use crate::forwarder::{Forwarder, Sending};
-use crate::pipeline::{self, Bounds, Filter, Lines, Pipeline};
+use crate::pipeline::{self, Architecture, Bounds, Filter, Hints, Lines, Pipeline, Prices};
 
 const TAGS: Setting<Vec<(String, String)>> =
     Setting::new("LOGFERRY_TAGS", read::tags, "Tags added to everything, as `key:value` pairs set apart by commas.");
@@ -35,6 +35,37 @@ const METRIC_LINES: Setting<Lines> = Setting::new(
     "Whether lines that carry only a metric are shipped as logs too: keep or drop.",
 )
 .default("drop");
+const EMF_LINES: Setting<Lines> = Setting::new(
+    "LOGFERRY_EMF_LINES",
+    lines,
+    "Whether EMF documents are shipped as logs beside their metrics: keep or drop.",
+)
+.default("keep");
+const OOM_SIGNATURES: Setting<bool> = Setting::new(
+    "LOGFERRY_OOM_SIGNATURES",
+    read::boolean,
+    "Whether a runtime's own words about lack of memory count as out_of_memory; they may be about an error that was handled.",
+)
+.default("false");
+const HANDLER_ERRORS: Setting<bool> = Setting::new(
+    "LOGFERRY_HANDLER_ERRORS",
+    read::boolean,
+    "Whether exceptions that Node.js and Python report in the log count as errors; other languages' are not seen.",
+)
+.default("false");
+const ARCHITECTURE: Setting<Architectures> = Setting::new(
+    "LOGFERRY_ARCHITECTURE",
+    architectures,
+    "Architecture that costs are estimated for, x86_64 or arm64, and exceptions by function, as `x86_64,checkout:arm64`.",
+)
+.default("x86_64");
+const PRICE_GB_SECOND: Setting<f64> = Setting::new(
+    "LOGFERRY_PRICE_GB_SECOND",
+    price,
+    "US dollars for a GB-second; the list price of the first tier in us-east-1 when empty.",
+);
+const PRICE_REQUEST: Setting<f64> =
+    Setting::new("LOGFERRY_PRICE_REQUEST", price, "US dollars for a request; the list price when empty.");
 const MAX_INFLATED_BYTES: Setting<u64> =
     Setting::new("LOGFERRY_MAX_INFLATED_BYTES", read::bytes, "Bytes that one payload may inflate to.").default("1GiB");
 const MAX_EVENT_BYTES: Setting<u64> =
@@ -136,6 +167,12 @@ impl Settings {
             EXCLUDE_AT_MATCH.row(),
             PLATFORM_LINES.row(),
             METRIC_LINES.row(),
+            EMF_LINES.row(),
+            OOM_SIGNATURES.row(),
+            HANDLER_ERRORS.row(),
+            ARCHITECTURE.row(),
+            PRICE_GB_SECOND.row(),
+            PRICE_REQUEST.row(),
             CONCURRENCY.row(),
             TIMEOUT.row(),
             RESERVE.row(),
@@ -158,12 +195,19 @@ fn pipeline_settings(env: &mut Env<'_>) -> Option<pipeline::Settings> {
     let (include, include_at_match) = (env.read(&INCLUDE), env.read(&INCLUDE_AT_MATCH));
     let (exclude, exclude_at_match) = (env.read(&EXCLUDE), env.read(&EXCLUDE_AT_MATCH));
     let (platform_lines, metric_lines) = (env.read(&PLATFORM_LINES), env.read(&METRIC_LINES));
+    let emf_lines = env.read(&EMF_LINES);
+    let (out_of_memory, handler_errors) = (env.read(&OOM_SIGNATURES), env.read(&HANDLER_ERRORS));
+    let architectures = env.read(&ARCHITECTURE);
+    let (gb_second, request) = (env.read(&PRICE_GB_SECOND), env.read(&PRICE_REQUEST));
     let (requests, metric_names, tags_bound) =
         (env.read(&MAX_REQUESTS), env.read(&MAX_METRIC_NAMES), env.read(&MAX_TAGS));
     Some(pipeline::Settings {
         filter: Filter { include: include.or(include_at_match), exclude: exclude.or(exclude_at_match) },
         platform_lines: platform_lines?,
         metric_lines: metric_lines?,
+        emf_lines: emf_lines?,
+        prices: prices(architectures?, gb_second, request),
+        hints: Hints { out_of_memory: out_of_memory?, handler_errors: handler_errors? },
         tags,
         bounds: Bounds { requests: requests?, metric_names: metric_names?, tags: tags_bound? },
     })
@@ -175,4 +219,32 @@ fn lines(value: &str) -> Result<Lines, String> {
         "keep" => Ok(Lines::Keep),
         _ => Err("is neither `keep` nor `drop`".to_owned()),
     }
+}
+
+/// The architecture of most functions, and those of others.
+type Architectures = (Architecture, Vec<(String, Architecture)>);
+
+fn prices((architecture, exceptions): Architectures, gb_second: Option<f64>, request: Option<f64>) -> Prices {
+    Prices { architecture, exceptions, gb_second, request }
+}
+
+fn architectures(value: &str) -> Result<Architectures, String> {
+    let mut all = Architecture::default();
+    let mut exceptions = Vec::new();
+    for item in value.split(',').map(str::trim).filter(|item| !item.is_empty()) {
+        let (function, name) = item.split_once(':').map_or((None, item), |(function, name)| (Some(function), name));
+        let architecture = Architecture::parse(name).ok_or_else(|| {
+            format!("names `{name}`, which is no architecture: expected `x86_64` or `arm64`, and exceptions as `checkout:arm64`")
+        })?;
+        match function {
+            None => all = architecture,
+            Some(function) => exceptions.push((function.to_owned(), architecture)),
+        }
+    }
+    Ok((all, exceptions))
+}
+
+fn price(value: &str) -> Result<f64, String> {
+    let price: Option<f64> = value.parse().ok().filter(|price| (0.0..1.0).contains(price));
+    price.ok_or_else(|| "is not a price: expected US dollars, as `0.0000166667`".to_owned())
 }

@@ -14,6 +14,9 @@ pub struct Log<'a> {
     pub level: Option<Level>,
     /// Invocation that wrote it.
     pub request_id: Option<&'a str>,
+    /// Bytes of `message`, as it stands in JSON, that the runtime put before
+    /// what was logged: time, request id and level.
+    pub prefix: usize,
 }
 
 /// How bad it is.

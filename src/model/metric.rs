@@ -144,9 +144,9 @@ impl<'a> Name<'a> {
 }
 
 impl<'a> Tag<'a> {
-    /// Splits `key:value` at its first colon.
+    /// Splits `key:value` at its first colon, or `key=value`, which some write, at its first `=`.
     pub fn parse(tag: &'a str) -> Self {
-        let (key, value) = tag.split_once(':').unwrap_or((tag, ""));
+        let (key, value) = tag.split_once(':').or_else(|| tag.split_once('=')).unwrap_or((tag, ""));
         Self { key, value }
     }
 }

@@ -20,11 +20,11 @@ pub use datadog::DatadogMetric;
 pub use emf::{Emf, EmfMetric};
 pub use fields::Prefix;
 pub use json::{Application, Metrics, PlatformEvent, RawSpan, Record};
-pub use monitoring::{Monitoring, Records};
+pub use monitoring::{Monitoring, Records, metric_name};
 pub use platform::{
     Failure, Fault, InitReport, InitStart, Platform, Report, RestoreReport, Span, Start, Status, Timeout, Xray,
 };
-pub use signature::oom_signature;
+pub use signature::{handler_error, oom_signature};
 pub use text::Registration;
 
 use crate::model::Timestamp;

@@ -158,7 +158,7 @@ pub(super) fn stamped(text: &str) -> Option<Timestamp> {
 }
 
 /// Makes a name legal as Datadog's agent does; `None` when nothing is left.
-pub(super) fn metric_name(name: &str) -> Option<Cow<'_, str>> {
+pub fn metric_name(name: &str) -> Option<Cow<'_, str>> {
     let name = name.trim();
     let start = name.bytes().position(|b| b.is_ascii_alphabetic())?;
     let name = name.get(start..)?;

@@ -1,3 +1,5 @@
+use super::fields::Prefix;
+
 /// What runtimes say when they lack memory, each in its own language.
 ///
 /// Sources: Go, Java, Node.js, Ruby, .NET, Python. That a program says so
@@ -24,9 +26,44 @@ pub fn oom_signature(line: &str) -> bool {
     })
 }
 
+/// Whether a line is how Node.js or Python report that a handler failed:
+///
+/// ```text
+/// 2023-11-14T22:13:20.123Z⇥8edab1f8-…⇥ERROR⇥Invoke Error ⇥{"errorType":…
+/// [ERROR] KeyError: 'x'⏎Traceback (most recent call last):⏎…
+/// ```
+///
+/// A line that is merely logged as an error is none.
+pub fn handler_error(line: &str) -> bool {
+    const NODE: [&str; 3] = ["Invoke Error ", "Uncaught Exception ", "Unhandled Promise Rejection "];
+    if let Some(prefix) = Prefix::parse(line) {
+        let rest = line.get(prefix.len..).unwrap_or_default();
+        return NODE.iter().any(|start| rest.strip_prefix(start).is_some_and(|rest| rest.starts_with('\t')));
+    }
+    let Some((first, rest)) = line.strip_prefix("[ERROR] ").and_then(|rest| rest.split_once(['\n', '\r'])) else {
+        return false;
+    };
+    first.contains(':') && rest.trim_start().starts_with("Traceback (most recent call last)")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn knows_how_handlers_fail() {
+        for (line, expected) in [
+            ("2023-11-14T22:13:20.123Z\tabc\tERROR\tInvoke Error \t{}", true),
+            ("2023-11-14T22:13:20.123Z\tundefined\tERROR\tUncaught Exception \t{}", true),
+            ("2023-11-14T22:13:20.123Z\tabc\tERROR\tInvoke Error in payment", false),
+            ("[ERROR] KeyError: 'x'\nTraceback (most recent call last):\n", true),
+            ("[ERROR] KeyError: 'x'\rTraceback (most recent call last):\r", true),
+            ("[ERROR] payment failed", false),
+            ("[ERROR]\t2023-11-14T22:13:20.123Z\tabc\tpayment failed", false),
+        ] {
+            assert_eq!(handler_error(line), expected, "{line}");
+        }
+    }
 
     #[test]
     fn knows_the_words_of_each_runtime_and_no_others() {

@@ -8,6 +8,7 @@
 
 use std::collections::HashMap;
 
+use super::cost::Prices;
 use crate::model::{Measure, Metric, Name, Origin, Sink, Tag, Timestamp, Value};
 use crate::parse::{Failure, InitReport, Report, RestoreReport, Status};
 
@@ -21,6 +22,8 @@ pub(super) struct Attempts {
 #[derive(Clone, Copy, Debug, Default)]
 struct Attempt {
     counted: Failure,
+    /// What the program's own words tell.
+    hinted: Failure,
     runtime_duration_ms: Option<f64>,
 }
 
@@ -102,7 +105,7 @@ impl Attempts {
     }
 
     /// Ends the attempt: everything its `REPORT` measures.
-    pub(super) fn report<S: Sink>(&mut self, report: &Report<'_>, at: &mut At<'_, S>) {
+    pub(super) fn report<S: Sink>(&mut self, report: &Report<'_>, prices: &Prices, at: &mut At<'_, S>) {
         let request_id = report.request_id.as_deref();
         let attempt = request_id.and_then(|id| self.by_request.remove(id)).unwrap_or_default();
         let mut number = itoa::Buffer::new();
@@ -127,7 +130,32 @@ impl Attempts {
             emit(Measure::ResponseLatency, report.span("responseLatency"));
             emit(Measure::ResponseDuration, report.span("responseDuration"));
         }
-        at.emit_failure(less(report.failure(), attempt.counted), request_id, tags);
+        let failure = both(report.failure(), attempt.hinted);
+        at.emit_failure(less(failure, attempt.counted), request_id, tags);
+        let name = at.origin.function.as_ref().map_or("", |function| function.name.as_str());
+        if let Some(cost) = prices.cost(name, report) {
+            let [architecture, basis] = prices.tags(name);
+            let mut all = tags.to_vec();
+            all.extend([architecture, basis]);
+            at.emit(Measure::EstimatedCost, cost, request_id, &all);
+        }
+    }
+
+    /// Remembers what a program's words tell until its `REPORT`.
+    pub(super) fn hinted(&mut self, failure: Failure, request_id: &str) {
+        if let Some(attempt) = self.attempt(request_id) {
+            attempt.hinted = both(attempt.hinted, failure);
+        }
+    }
+
+    /// Counts errors that were hinted at and whose `REPORT` will come in another
+    /// batch: it never tells of them. Lack of memory it may tell, so that waits.
+    pub(super) fn finish<S: Sink>(&mut self, at: &mut At<'_, S>) {
+        let mut pending: Vec<_> = self.by_request.drain().filter(|(_, attempt)| attempt.hinted.error).collect();
+        pending.sort_unstable_by(|a, b| a.0.cmp(&b.0));
+        for (id, attempt) in pending.iter().filter(|(_, attempt)| !attempt.hinted.out_of_memory) {
+            at.emit_failure(less(attempt.hinted, attempt.counted), Some(id), &[]);
+        }
     }
 
     /// What the runtime took, which the `report` doesn't have.
@@ -149,11 +177,7 @@ impl Attempts {
             return;
         };
         let new = less(failure, attempt.counted);
-        attempt.counted = Failure {
-            error: attempt.counted.error || failure.error,
-            timeout: attempt.counted.timeout || failure.timeout,
-            out_of_memory: attempt.counted.out_of_memory || failure.out_of_memory,
-        };
+        attempt.counted = both(attempt.counted, failure);
         at.emit_failure(new, request_id, &[]);
     }
 
@@ -166,6 +190,14 @@ impl Attempts {
             self.by_request.insert(request_id.to_owned(), Attempt::default());
         }
         self.by_request.get_mut(request_id)
+    }
+}
+
+const fn both(one: Failure, other: Failure) -> Failure {
+    Failure {
+        error: one.error || other.error,
+        timeout: one.timeout || other.timeout,
+        out_of_memory: one.out_of_memory || other.out_of_memory,
     }
 }
 

@@ -4,22 +4,26 @@
 //! line that carries only a metric becomes one, and what remains is a log, which
 //! the filter lets through or not. Measures are made before anything is dropped.
 
+mod cost;
+mod custom;
 mod filter;
+mod hint;
 mod measure;
 mod origin;
 
-use std::collections::HashSet;
-
 use memchr::memmem;
 
+pub use cost::{Architecture, Prices};
+use custom::{Custom, From};
 pub use filter::Filter;
+pub use hint::Hints;
 use measure::{At, Attempts};
 use origin::Origins;
 
 use crate::event::{Envelope, LogEvent};
 use crate::json::JsonStr;
-use crate::model::{Forwarder, Level, Log, Metric, Name, Sink, Tag, Timestamp};
-use crate::parse::{DatadogMetric, Line, Monitoring, MonitoringLine, Platform, Prefix, Report};
+use crate::model::{Forwarder, Level, Log, Sink, Timestamp};
+use crate::parse::{Failure, Line, Platform, Prefix, Report};
 
 /// How telemetry is made of log events.
 #[derive(Clone, Debug, Default)]
@@ -30,6 +34,12 @@ pub struct Settings {
     pub platform_lines: Lines,
     /// Whether lines that carry only a metric are shipped as logs too.
     pub metric_lines: Lines,
+    /// Whether EMF documents are shipped as logs beside their metrics.
+    pub emf_lines: Lines,
+    /// What invocations cost.
+    pub prices: Prices,
+    /// Failures that only the words of a program tell.
+    pub hints: Hints,
     /// Tags added to everything.
     pub tags: Vec<(String, String)>,
     /// How much of a batch is remembered.
@@ -111,8 +121,9 @@ pub struct Run<'p> {
     reported: Option<String>,
     /// A `REPORT` that came while its request was running.
     held: Option<Held>,
-    names: HashSet<String>,
+    custom: Custom,
     counts: Counts,
+    last_time: Timestamp,
     /// Text of the event at hand.
     text: String,
 }
@@ -137,12 +148,22 @@ struct Held {
 struct About<'a> {
     level: Option<Level>,
     request_id: Option<&'a str>,
+    /// Bytes that the runtime put before the message, as it stands in JSON.
+    prefix: usize,
+}
+
+impl<'a> About<'a> {
+    fn of(prefix: Prefix<'a>) -> Self {
+        Self { level: Level::parse(prefix.level), request_id: prefix.request_id, prefix: prefix.len }
+    }
 }
 
 /// What becomes of a line.
 enum Fate<'a> {
     /// It was a metric and nothing else.
     Consumed,
+    /// It held metrics among other things.
+    Emf(About<'a>),
     /// It is one of Lambda's own.
     Platform(About<'a>),
     /// It is a log.
@@ -171,8 +192,9 @@ impl Pipeline {
             running: None,
             reported: None,
             held: None,
-            names: HashSet::new(),
+            custom: Custom::default(),
             counts: Counts::default(),
+            last_time: Timestamp::default(),
             text: String::new(),
         }
     }
@@ -191,6 +213,7 @@ impl Run<'_> {
     /// Turns one log event into a log, metrics, or both.
     pub fn push(&mut self, event: LogEvent<'_>, out: &mut impl Sink) {
         self.counts.received += 1;
+        self.last_time = event.time;
         self.origins.extracted(event.extracted_fields);
         let mut text = std::mem::take(&mut self.text);
         text.clear();
@@ -207,6 +230,8 @@ impl Run<'_> {
     /// Ends the batch.
     pub fn finish(&mut self, out: &mut impl Sink) -> Counts {
         self.release(out);
+        let (origin, made) = (self.origins.current(), &mut self.counts.metrics);
+        self.attempts.finish(&mut At { origin, time: self.last_time, event_id: "", out, made });
         self.counts
     }
 
@@ -217,7 +242,7 @@ impl Run<'_> {
             Some(b'M') if escaped.starts_with(b"MONITORING|") => self.text(event, text, out),
             Some(b'0'..=b'9' | b'[') => match Prefix::parse_escaped(escaped) {
                 Some(prefix) if self.starts_metric(escaped, prefix.len) => self.text(event, text, out),
-                Some(prefix) => Fate::Log(About { level: Level::parse(prefix.level), request_id: prefix.request_id }),
+                Some(prefix) => Fate::Log(About::of(prefix)),
                 None if memmem::find(escaped, b"Task timed out after ").is_some() => self.text(event, text, out),
                 None => Fate::Log(About::default()),
             },
@@ -228,8 +253,12 @@ impl Run<'_> {
         }
     }
 
+    /// Whether a metric begins behind what the runtime put before the line.
     fn starts_metric(&self, escaped: &[u8], at: usize) -> bool {
-        escaped.get(at..).is_some_and(|rest| rest.starts_with(self.pipeline.needles.monitoring.needle()))
+        let needles = &self.pipeline.needles;
+        escaped.get(at..).is_some_and(|rest| {
+            rest.starts_with(needles.monitoring.needle()) || (rest.first() == Some(&b'{') && needles.emf.find(rest).is_some())
+        })
     }
 
     /// A line that may be one of Lambda's own or a metric, as text.
@@ -237,22 +266,10 @@ impl Run<'_> {
         event.message.unescape_into(text);
         let text: &'a str = text;
         let line = Line::platform_text(text).or_else(|| Line::metric_text(text, Some(event.time)));
-        let about = |prefix: Option<Prefix<'a>>| {
-            prefix.map_or_else(About::default, |prefix| About {
-                level: Level::parse(prefix.level),
-                request_id: prefix.request_id,
-            })
-        };
         match line.map(Line::into_platform) {
             Some(Ok(platform)) => self.platform(platform, Spelling::Text, event, out),
-            Some(Err(Line::Monitoring(line))) => {
-                if self.monitoring(&line, event, out) {
-                    Fate::Consumed
-                } else {
-                    Fate::Log(about(Prefix::parse(text)))
-                }
-            }
-            _ => Fate::Log(about(Prefix::parse(text))),
+            Some(Err(line)) => self.metric(&line, event, out, About::default),
+            None => Fate::Log(Prefix::parse_escaped(event.message.escaped()).map_or_else(About::default, About::of)),
         }
     }
 
@@ -264,22 +281,41 @@ impl Run<'_> {
         }
         event.message.unescape_into(text);
         let text: &'a str = text;
-        let about = |text: &'a str| {
-            let app = crate::parse::Application::parse(text).unwrap_or_default();
-            let request_id = match app.request_id {
-                Some(std::borrow::Cow::Borrowed(id)) => Some(id),
-                _ => None,
-            };
-            About { level: app.level.as_deref().and_then(Level::parse), request_id }
-        };
         if !special {
-            return Fate::Log(about(text));
+            return Fate::Log(about_json(text));
         }
         match Line::json(text, Some(event.time)).map(Line::into_platform) {
             Some(Ok(platform)) => self.platform(platform, Spelling::Json, event, out),
-            Some(Err(Line::Monitoring(line))) if self.monitoring(&line, event, out) => Fate::Consumed,
-            Some(Err(Line::DatadogMetric(metric))) if self.datadog(&metric, event, out) => Fate::Consumed,
-            _ => Fate::Log(about(text)),
+            Some(Err(line)) => self.metric(&line, event, out, || about_json(text)),
+            None => Fate::Log(About::default()),
+        }
+    }
+
+    /// A line that may hold metrics; `about` is what is known of it if it will be a log.
+    fn metric<'a>(
+        &mut self,
+        line: &Line<'_>,
+        event: &LogEvent<'a>,
+        out: &mut impl Sink,
+        about: impl FnOnce() -> About<'a>,
+    ) -> Fate<'a> {
+        if let Line::Emf(emf) = line {
+            self.origins.insights(emf);
+        }
+        let running = if self.correlates() { self.running.as_deref() } else { None };
+        let (origin, bounds) = (self.origins.current(), self.pipeline.settings.bounds);
+        let mut from = From { bounds, origin, event, running, counts: &mut self.counts, out };
+        match line {
+            Line::Monitoring(line) if self.custom.monitoring(line, &mut from) => Fate::Consumed,
+            Line::DatadogMetric(metric) if self.custom.datadog(metric, &mut from) => Fate::Consumed,
+            Line::Emf(emf) if self.custom.emf(emf, &mut from) => {
+                let prefix = Prefix::parse_escaped(event.message.escaped());
+                Fate::Emf(prefix.map_or_else(about, About::of))
+            }
+            _ => {
+                let prefix = Prefix::parse_escaped(event.message.escaped());
+                Fate::Log(prefix.map_or_else(about, About::of))
+            }
         }
     }
 
@@ -301,7 +337,7 @@ impl Run<'_> {
         if self.origins.current().function.is_some() {
             self.measure(platform, event, out);
         }
-        Fate::Platform(About { level: None, request_id })
+        Fate::Platform(About { request_id, ..About::default() })
     }
 
     /// Takes what the line says of the function.
@@ -359,7 +395,7 @@ impl Run<'_> {
                 self.attempts.runtime_done(&done, &mut at(&self.origins, event, out, &mut self.counts))
             }
             Platform::Timeout(timeout) => {
-                let failure = crate::parse::Failure { error: true, timeout: true, out_of_memory: false };
+                let failure = Failure { error: true, timeout: true, out_of_memory: false };
                 self.failed(failure, timeout.request_id, event, out);
             }
             Platform::Fault(fault) => self.failed(fault.failure(), fault.request_id, event, out),
@@ -371,7 +407,7 @@ impl Run<'_> {
 
     fn failed(
         &mut self,
-        failure: crate::parse::Failure,
+        failure: Failure,
         request_id: Option<&str>,
         event: &LogEvent<'_>,
         out: &mut impl Sink,
@@ -409,7 +445,7 @@ impl Run<'_> {
             _ => {}
         }
         self.held = self.held.take().filter(|held| held.report.request_id.as_deref() != request_id);
-        self.attempts.report(&report, &mut at(&self.origins, event, out, &mut self.counts));
+        self.attempts.report(&report, &self.pipeline.settings.prices, &mut at(&self.origins, event, out, &mut self.counts));
     }
 
     /// Counts the report that was held, if it was Lambda's after all.
@@ -422,82 +458,8 @@ impl Run<'_> {
                 out,
                 made: &mut self.counts.metrics,
             };
-            self.attempts.report(&held.report, &mut at);
+            self.attempts.report(&held.report, &self.pipeline.settings.prices, &mut at);
         }
-    }
-
-    /// Makes metrics of `MONITORING` lines; `false` when there are too many names.
-    fn monitoring(&mut self, line: &MonitoringLine<'_>, event: &LogEvent<'_>, out: &mut impl Sink) -> bool {
-        if line.metrics.is_empty() || !line.metrics.iter().all(|metric| self.admits(&metric.name)) {
-            return false;
-        }
-        for metric in &line.metrics {
-            let Monitoring { name, value, time, .. } = metric;
-            let tags = self.tags(metric.tags());
-            self.emit(
-                event,
-                out,
-                &Metric {
-                    name: Name::Custom(name),
-                    time: *time,
-                    value: *value,
-                    unit: None,
-                    tags: &tags,
-                    request_id: line.request_id.as_deref(),
-                    event_id: event.id,
-                },
-            );
-        }
-        true
-    }
-
-    /// Makes a metric of Datadog's JSON; `false` when there are too many names.
-    fn datadog(&mut self, metric: &DatadogMetric<'_>, event: &LogEvent<'_>, out: &mut impl Sink) -> bool {
-        if !self.admits(&metric.name) {
-            return false;
-        }
-        let tags = self.tags(metric.tags.iter().map(AsRef::as_ref));
-        self.emit(
-            event,
-            out,
-            &Metric {
-                name: Name::Custom(&metric.name),
-                time: metric.time,
-                value: crate::model::Value::Histogram(metric.value),
-                unit: None,
-                tags: &tags,
-                request_id: None,
-                event_id: event.id,
-            },
-        );
-        true
-    }
-
-    fn emit(&mut self, _: &LogEvent<'_>, out: &mut impl Sink, metric: &Metric<'_>) {
-        self.counts.metrics += 1;
-        out.metric(self.origins.current(), metric);
-    }
-
-    /// Whether one more metric of this name is within bounds.
-    fn admits(&mut self, name: &str) -> bool {
-        if self.names.contains(name) {
-            return true;
-        }
-        let admitted = self.names.len() < self.pipeline.settings.bounds.metric_names;
-        if admitted {
-            self.names.insert(name.to_owned());
-        } else {
-            self.counts.metric_names_over_bound += 1;
-        }
-        admitted
-    }
-
-    fn tags<'a>(&mut self, tags: impl Iterator<Item = &'a str>) -> Vec<Tag<'a>> {
-        let mut kept: Vec<_> = tags.map(Tag::parse).collect();
-        let over = kept.len().saturating_sub(self.pipeline.settings.bounds.tags);
-        self.counts.tags_over_bound += over as u64;
-        kept.truncate(self.pipeline.settings.bounds.tags);
-        kept
     }
 
     /// Passes on as a log what is to be one.
@@ -508,24 +470,68 @@ impl Run<'_> {
                 self.counts.consumed += 1;
                 return;
             }
+            Fate::Emf(_) if settings.emf_lines == Lines::Drop => {
+                self.counts.consumed += 1;
+                return;
+            }
             Fate::Consumed => (About::default(), true),
             Fate::Platform(about) => (about, settings.platform_lines == Lines::Keep),
-            Fate::Log(about) => (about, true),
+            Fate::Emf(about) => (about, true),
+            Fate::Log(about) => {
+                self.hint(event, &about);
+                (about, true)
+            }
         };
         self.counts.logs += 1;
         if !kept || !settings.filter.passes(event.message) {
             self.counts.filtered += 1;
             return;
         }
+        let running = if self.correlates() { self.running.as_deref() } else { None };
         let log = Log {
             id: event.id,
             time: event.time,
             message: event.message,
             level: about.level,
-            request_id: about.request_id,
+            request_id: about.request_id.or(running),
+            prefix: about.prefix,
         };
         out.log(self.origins.current(), &log);
     }
+
+    /// Whether a line without a request id is of the request that runs.
+    ///
+    /// Lambda writes text only where an environment has one request at a time;
+    /// of JSON that is so unless these are Managed Instances, where they interleave.
+    fn correlates(&self) -> bool {
+        match self.spelling {
+            Some(Spelling::Text) => true,
+            Some(Spelling::Json) => {
+                let function = self.origins.current().function.as_ref();
+                let kind = function.and_then(|function| function.initialization_type.as_deref());
+                kind.is_some_and(|kind| kind != "lambda-managed-instances")
+            }
+            None => false,
+        }
+    }
+
+    /// Takes down a failure that a program's words tell, until its `REPORT`.
+    fn hint(&mut self, event: &LogEvent<'_>, about: &About<'_>) {
+        let Some(hinted) = self.pipeline.settings.hints.read(event.message, about.level) else { return };
+        if let Some(id) = about.request_id.or(self.running.as_deref()) {
+            self.attempts.hinted(hinted, id);
+        }
+    }
+}
+
+/// What a JSON line says of itself, as far as it says it without escapes.
+fn about_json(text: &str) -> About<'_> {
+    let app = crate::parse::Application::parse(text).unwrap_or_default();
+    let request_id = match app.request_id {
+        Some(std::borrow::Cow::Borrowed(id)) => Some(id),
+        Some(std::borrow::Cow::Owned(_)) | None => None,
+    };
+    About { level: app.level.as_deref().and_then(Level::parse), request_id, prefix: 0 }
 }
 
 fn at<'a, S: Sink>(origins: &'a Origins, event: &LogEvent<'a>, out: &'a mut S, counts: &'a mut Counts) -> At<'a, S> {

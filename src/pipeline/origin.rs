@@ -8,7 +8,7 @@ use std::collections::HashMap;
 
 use crate::event::Envelope;
 use crate::model::{Forwarder, Function, Origin};
-use crate::parse::{InitStart, Start};
+use crate::parse::{Emf, InitStart, Start};
 
 /// The origin of the event at hand, and what it was worked out from.
 #[derive(Debug)]
@@ -128,6 +128,23 @@ impl Origins {
                     function.initialization_type = Some(kind.to_owned());
                 }
             });
+        }
+    }
+
+    /// Takes the function that an event of Lambda Insights is about: its log group is shared by all.
+    pub(super) fn insights(&mut self, emf: &Emf<'_>) {
+        if self.current.log_group != "/aws/lambda-insights" {
+            return;
+        }
+        let dimension = |wanted: &str| {
+            let mut all = emf.metrics.iter().flat_map(|metric| &metric.dimensions);
+            all.find(|(key, _)| key == wanted).map(|(_, value)| value.to_string())
+        };
+        let (name, version) = (dimension("function_name"), dimension("version"));
+        let known = self.current.function.as_ref().map(|function| (&function.name, &function.version));
+        if let (Some(name), false) = (&name, known == name.as_ref().map(|name| (name, &version))) {
+            let function = Function { name: name.clone(), version, ..Function::default() };
+            self.change(|origin| origin.function = Some(function));
         }
     }
 

@@ -4,6 +4,7 @@ use super::super::body::Body;
 use super::super::write::{number, text};
 use super::Datadog;
 use crate::model::{CheckStatus, Kind, Measure, Metric, Name, Origin, Tag, Timestamp};
+use crate::parse::metric_name;
 use crate::request::{Request, Weight};
 
 /// Points that are held before they are written: some 2 MB.
@@ -94,7 +95,8 @@ impl Metrics {
                 }
             }
             Name::Custom(name) => {
-                let key = (name.to_owned(), nature);
+                let name = metric_name(name).unwrap_or(std::borrow::Cow::Borrowed("unnamed"));
+                let key = (name.into_owned(), nature);
                 set.custom.entry(key).or_default().push((second, metric.value.number()));
             }
         }
@@ -262,11 +264,12 @@ impl Set {
             "memory_size_mb" => Tag { key: "memorysize", value: tag.value },
             _ => *tag,
         });
+        let named = of_function("function_name").filter(|named| tags.iter().all(|tag| tag.key != named.key));
         Self {
             generation: origin.generation,
             tags: tags.iter().map(|tag| (tag.key.to_owned(), tag.value.to_owned())).collect(),
             measure_tags: list(own.chain(place).chain(of_function("functionname")).chain(shared())),
-            custom_tags: list(tags.iter().copied().chain(of_function("function_name")).chain(shared())),
+            custom_tags: list(tags.iter().copied().chain(named).chain(shared())),
             host: function.unwrap_or(&origin.log_group).to_owned(),
             stream: origin.log_stream.clone(),
             measures: Default::default(),

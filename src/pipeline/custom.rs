@@ -1,0 +1,122 @@
+//! Metrics that functions write as lines.
+
+use std::collections::HashSet;
+
+use super::{Bounds, Counts};
+use crate::event::LogEvent;
+use crate::model::{Metric, Name, Origin, Sink, Tag, Timestamp, Unit, Value};
+use crate::parse::{DatadogMetric, Emf, EmfMetric, MonitoringLine};
+
+/// Custom metrics of a batch, within bounds: names are text that functions print.
+#[derive(Debug, Default)]
+pub(super) struct Custom {
+    names: HashSet<String>,
+}
+
+/// The event that a metric is read from, and where it goes.
+pub(super) struct From<'a, S> {
+    pub(super) bounds: Bounds,
+    pub(super) origin: &'a Origin,
+    pub(super) event: &'a LogEvent<'a>,
+    /// Invocation that wrote the line, when the line doesn't say.
+    pub(super) running: Option<&'a str>,
+    pub(super) counts: &'a mut Counts,
+    pub(super) out: &'a mut S,
+}
+
+impl Custom {
+    /// Makes metrics of `MONITORING` records; `false` when there are too many names.
+    pub(super) fn monitoring<S: Sink>(&mut self, line: &MonitoringLine<'_>, from: &mut From<'_, S>) -> bool {
+        if line.metrics.is_empty() || !self.admits(line.metrics.iter().map(|metric| metric.name.as_ref()), from) {
+            return false;
+        }
+        for metric in &line.metrics {
+            let tags = from.tags(metric.tags().map(Tag::parse));
+            from.emit(&metric.name, metric.time, metric.value, None, &tags, line.request_id.as_deref());
+        }
+        true
+    }
+
+    /// Makes a metric of Datadog's JSON; `false` when there are too many names.
+    pub(super) fn datadog<S: Sink>(&mut self, metric: &DatadogMetric<'_>, from: &mut From<'_, S>) -> bool {
+        if !self.admits(std::iter::once(metric.name.as_ref()), from) {
+            return false;
+        }
+        let tags = from.tags(metric.tags.iter().map(|tag| Tag::parse(tag)));
+        from.emit(&metric.name, metric.time, Value::Histogram(metric.value), None, &tags, None);
+        true
+    }
+
+    /// Makes metrics of an EMF document: one for each value, with its dimensions
+    /// and its namespace as tags. What counts (`Count`) is a count, all else a
+    /// sample of a distribution. `false` when there are too many names.
+    pub(super) fn emf<S: Sink>(&mut self, emf: &Emf<'_>, from: &mut From<'_, S>) -> bool {
+        if !self.admits(emf.metrics.iter().map(|metric| metric.name.as_ref()), from) {
+            return false;
+        }
+        for EmfMetric { namespace, name, unit, values, dimensions } in &emf.metrics {
+            let dimensions = dimensions.iter().map(|(key, value)| Tag { key, value });
+            let namespace = Tag { key: "namespace", value: namespace };
+            let tags = from.tags(dimensions.chain(std::iter::once(namespace)));
+            let (unit, counts) = match unit.as_deref() {
+                None | Some("None") => (None, false),
+                Some("Count") => (None, true),
+                Some(unit) => (Some(emf_unit(unit)), false),
+            };
+            for value in values {
+                let value = if counts { Value::Count(*value) } else { Value::Histogram(*value) };
+                from.emit(name, emf.time, value, unit, &tags, emf.request_id.as_deref());
+            }
+        }
+        true
+    }
+
+    /// Whether metrics of these names are within bounds.
+    fn admits<'n, S: Sink>(&mut self, names: impl Iterator<Item = &'n str>, from: &mut From<'_, S>) -> bool {
+        for name in names {
+            if self.names.contains(name) {
+                continue;
+            }
+            if self.names.len() >= from.bounds.metric_names {
+                from.counts.metric_names_over_bound += 1;
+                return false;
+            }
+            self.names.insert(name.to_owned());
+        }
+        true
+    }
+}
+
+impl<S: Sink> From<'_, S> {
+    fn tags<'t>(&mut self, tags: impl Iterator<Item = Tag<'t>>) -> Vec<Tag<'t>> {
+        let mut kept: Vec<_> = tags.collect();
+        self.counts.tags_over_bound += kept.len().saturating_sub(self.bounds.tags) as u64;
+        kept.truncate(self.bounds.tags);
+        kept
+    }
+
+    fn emit(
+        &mut self,
+        name: &str,
+        time: Timestamp,
+        value: Value,
+        unit: Option<Unit<'_>>,
+        tags: &[Tag<'_>],
+        request_id: Option<&str>,
+    ) {
+        self.counts.metrics += 1;
+        let request_id = request_id.or(self.running);
+        let name = Name::Custom(name);
+        self.out.metric(self.origin, &Metric { name, time, value, unit, tags, request_id, event_id: self.event.id });
+    }
+}
+
+/// The units that have a name of ours; others keep theirs.
+fn emf_unit(unit: &str) -> Unit<'_> {
+    match unit {
+        "Bytes" => Unit::Bytes,
+        "Milliseconds" => Unit::Milliseconds,
+        "Seconds" => Unit::Seconds,
+        other => Unit::Other(other),
+    }
+}

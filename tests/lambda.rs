@@ -1,0 +1,601 @@
+//! The Lambda function from end to end: the real process between a Runtime API and an intake of our own.
+//!
+//! `LOGFERRY_TEST_BOOTSTRAP` names another binary than the one built for this test, as the one that is deployed.
+
+#![expect(clippy::indexing_slicing, clippy::panic, clippy::unwrap_used, reason = "a test may fail")]
+
+#[expect(dead_code, reason = "other tests use the rest")]
+mod common;
+
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use common::intake::Intake;
+use common::lambda::{API_KEY, Bootstrap, Invocation, Lambda, OWN_LOG_GROUP, bootstrap};
+use common::pack::{batch, batch_of, fixture, gzip, packed, payload};
+use common::server::{Answer, Received};
+use serde_json::{Value, json};
+
+const LOGS: &str = "/api/v2/logs";
+const DISTRIBUTIONS: &str = "/api/v1/distribution_points";
+const SERIES: &str = "/api/v2/series";
+
+/// What an invocation that can't succeed is given, and what of it is left when it gives up.
+const LEFT: Duration = Duration::from_secs(6);
+const RESERVE: &str = "3s";
+
+// === what goes well ===
+
+#[test]
+fn ships_logs_and_metrics_and_says_so() {
+    let intake = Intake::accepting();
+    let lambda = bootstrap().datadog(&intake).start();
+    let batch = fixture("node-text");
+    let invocation = lambda.invoke(&packed(&batch));
+
+    assert_eq!(invocation.result.as_deref(), Ok("null"));
+    assert_eq!(invocation.lines, [] as [Value; 0]);
+    let events: Value = serde_json::from_str(&batch).unwrap();
+    let events = events["logEvents"].as_array().unwrap();
+    let (metric_lines, log_lines): (Vec<_>, Vec<_>) =
+        events.iter().partition(|event| event["message"].as_str().unwrap().contains("\tMONITORING|"));
+    let expected: Vec<_> = log_lines.iter().map(|event| (&event["id"], &event["message"])).collect();
+    let logs = logs(&intake);
+    assert_eq!(logs.iter().map(|log| (&log["id"], &log["message"])).collect::<Vec<_>>(), expected);
+
+    let names = |target| -> Vec<String> {
+        let series = intake.requests_to(target).into_iter().flat_map(|request| items(&request.json()["series"]));
+        series.map(|series| series["metric"].as_str().unwrap().to_owned()).collect()
+    };
+    let distributions = names(DISTRIBUTIONS);
+    for name in ["aws.lambda.enhanced.duration", "aws.lambda.enhanced.invocations", "orders.placed"] {
+        assert!(distributions.iter().any(|found| found == name), "{name} isn't among {distributions:?}");
+    }
+    assert!(names(SERIES).iter().all(|name| name == "checkout.basket_eur"));
+
+    for request in intake.requests() {
+        assert_eq!(request.method, "POST");
+        assert_eq!(request.headers["dd-api-key"], API_KEY);
+        assert_eq!(request.headers["content-type"], "application/json");
+        let encoding = if request.target == LOGS { "gzip" } else { "deflate" };
+        assert_eq!(request.headers["content-encoding"], encoding, "{}", request.target);
+    }
+    assert_eq!(invocation.count("/received"), events.len() as u64);
+    assert_eq!(invocation.count("/consumed"), metric_lines.len() as u64);
+    assert_eq!(invocation.count("/logs"), log_lines.len() as u64);
+    let bytes: usize = intake.requests().iter().map(|request| request.body.len()).sum();
+    assert_eq!(invocation.count("/backends/datadog/bytes"), bytes as u64);
+    assert_eq!(invocation.count("/backends/datadog/requests"), intake.requests().len() as u64);
+    assert_eq!(invocation.count("/backends/datadog/sent"), invocation.count("/logs") + invocation.count("/metrics"));
+}
+
+#[test]
+fn keeps_its_connections_from_one_invocation_to_the_next() {
+    let intake = Intake::accepting();
+    let lambda = bootstrap().datadog(&intake).start();
+    for _ in 0..5 {
+        assert_good(&lambda.invoke(&packed(fixture("node-text"))));
+    }
+    let (connections, requests) = (intake.connections(), intake.requests().len());
+    assert!(connections * 2 <= requests, "{connections} connections for {requests} requests");
+}
+
+#[test]
+fn is_not_troubled_by_connections_that_the_intake_has_closed_meanwhile() {
+    let intake = Intake::answering(|_, _| Answer::status(202).and_close());
+    let lambda = bootstrap().datadog(&intake).start();
+    for round in 1..=5 {
+        assert_good(&lambda.invoke(&packed(batch(["a", "b"]))));
+        assert_eq!(logs(&intake).len(), round * 2);
+    }
+}
+
+#[test]
+fn forwards_each_kind_of_batch() {
+    let intake = Intake::accepting();
+    let lambda = bootstrap().datadog(&intake).start();
+    let mut names: Vec<_> = std::fs::read_dir("fixtures/events").unwrap().map(|entry| entry.unwrap().path()).collect();
+    names.sort();
+    for path in names {
+        let text = std::fs::read_to_string(&path).unwrap();
+        let invocation = lambda.invoke(&if text.contains("\"awslogs\"") { text } else { packed(text) });
+        assert_good(&invocation);
+    }
+}
+
+#[test]
+fn a_large_batch_arrives_in_several_requests_each_log_once() {
+    const COUNT: usize = 3500;
+    const AT_ONCE: usize = 2;
+    let (flying, most) = (AtomicUsize::new(0), Arc::new(AtomicUsize::new(0)));
+    let intake = Intake::answering({
+        let most = Arc::clone(&most);
+        move |_, _| {
+            most.fetch_max(flying.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+            thread::sleep(Duration::from_millis(20));
+            flying.fetch_sub(1, Ordering::SeqCst);
+            Answer::status(202)
+        }
+    });
+    let lambda = bootstrap().datadog(&intake).set("LOGFERRY_CONCURRENCY", &AT_ONCE.to_string()).start();
+    let invocation = lambda.invoke(&packed(batch((0..COUNT).map(|_| "basket opened\n"))));
+    assert_good(&invocation);
+    assert_eq!(sorted_ids(&logs(&intake)), (1..=COUNT).collect::<Vec<_>>());
+    assert_eq!(invocation.count("/backends/datadog/requests"), 4);
+    assert!(most.load(Ordering::SeqCst) <= AT_ONCE, "{most:?} at once");
+}
+
+#[test]
+fn writes_to_standard_output() {
+    let lambda = bootstrap().set("LOGFERRY_BACKENDS", "stdout").start();
+    for _ in 0..2 {
+        let invocation = lambda.invoke(&packed(fixture("node-text")));
+        assert_good(&invocation);
+        let of_kind = |kind: &str| invocation.lines.iter().filter(|line| line["kind"] == kind).count() as u64;
+        assert_eq!(of_kind("log"), invocation.count("/logs"));
+        assert_eq!(of_kind("metric"), invocation.count("/metrics"));
+        assert_eq!(of_kind("log") + of_kind("metric"), invocation.lines.len() as u64);
+        assert_eq!(invocation.lines[0]["log_group"], "/aws/lambda/checkout");
+    }
+}
+
+#[test]
+fn one_backend_does_not_wait_for_another() {
+    let intake = Intake::always(LOGS, Answer::hang());
+    let settings = bootstrap().datadog(&intake).set("LOGFERRY_BACKENDS", "datadog,stdout");
+    let lambda = settings.set("LOGFERRY_RESERVE", RESERVE).start();
+    let invocation = lambda.invoke_within(&packed(batch(["a", "b"])), LEFT);
+    assert_eq!(invocation.result.as_ref().unwrap_err().error_type, "Undelivered");
+    assert_eq!(invocation.count("/backends/stdout/sent"), 2);
+    assert_eq!(invocation.count("/backends/datadog/dropped/unreachable"), 2);
+    assert_eq!(invocation.lines.iter().filter(|line| line["kind"] == "log").count(), 2);
+}
+
+// === cold start ===
+
+#[test]
+fn says_all_that_is_wrong_with_the_settings_at_once() {
+    let wrong = [
+        ("LOGFERRY_BACKENDS", "datadog,nowhere"),
+        ("DD_API_KEY", "0123456789abcdef 0123456789abcdef"),
+        ("DD_SITE", "datadog"),
+        ("DD_PORT", "0"),
+        ("LOGFERRY_TIMEOUT", "soon"),
+        ("LOGFERRY_INCLUDE", "("),
+        ("LOGFERRY_MAX_EVENT_BYTES", "much"),
+        ("HTTPS_PROXY", "user:hunter2@proxy"),
+    ];
+    let exit = wrong.iter().fold(bootstrap(), |settings, (name, value)| settings.set(name, value)).run();
+    assert_eq!(exit.status.code(), Some(78), "{}", exit.all);
+    assert_eq!(exit.asked, 0);
+    let sentences: Vec<_> = exit.stdout.iter().filter_map(|line| line["message"].as_str()).collect();
+    assert_eq!(sentences.len(), wrong.len(), "{sentences:#?}");
+    for (name, _) in wrong {
+        let about = |sentence: &&&str| sentence.starts_with(&format!("wrong setting: {name} "));
+        assert_eq!(sentences.iter().filter(about).count(), 1, "{name}: {sentences:#?}");
+    }
+    assert!(exit.stdout.iter().all(|line| line["kind"] == "settings" && line["level"] == "ERROR"));
+    for secret in ["0123456789abcdef", "hunter2"] {
+        assert!(!exit.all.contains(secret), "{}", exit.all);
+    }
+}
+
+#[test]
+fn needs_a_backend_and_what_the_backend_needs() {
+    for (backends, sentence) in [
+        (None, "LOGFERRY_BACKENDS is not set: name at least one backend, as `datadog`"),
+        (Some("datadog"), "DD_API_KEY is not set: the datadog backend needs an API key"),
+    ] {
+        let settings = backends.map_or_else(bootstrap, |name| bootstrap().set("LOGFERRY_BACKENDS", name));
+        let exit = settings.run();
+        assert_eq!(exit.status.code(), Some(78));
+        assert_eq!(
+            exit.stdout,
+            [json!({ "kind": "settings", "level": "ERROR", "message": format!("wrong setting: {sentence}") })]
+        );
+    }
+}
+
+#[test]
+fn a_list_of_no_backends_is_none() {
+    let exit = bootstrap().set("LOGFERRY_BACKENDS", ",").run();
+    assert_eq!(exit.status.code(), Some(78));
+    assert!(exit.all.contains("LOGFERRY_BACKENDS"), "{}", exit.all);
+}
+
+#[test]
+fn a_bad_ca_file_does_not_hide_behind_other_mistakes() {
+    let exit = stdout().set("LOGFERRY_TIMEOUT", "soon").set("LOGFERRY_CA_FILE", "/nonexistent/ca.pem").run();
+    assert_eq!(exit.status.code(), Some(78));
+    for name in ["LOGFERRY_TIMEOUT", "LOGFERRY_CA_FILE"] {
+        assert!(exit.all.contains(name), "{name}: {}", exit.all);
+    }
+}
+
+#[test]
+fn ends_when_the_runtime_api_does() {
+    let lambda = stdout().start();
+    assert_good(&lambda.invoke(&packed(batch(["a"]))));
+    lambda.api.close();
+    let exit = lambda.wait();
+    assert_eq!(exit.status.code(), Some(1));
+    assert!(exit.all.contains("the Lambda runtime ended: "), "{}", exit.all);
+}
+
+// === an intake that doesn't take it ===
+
+/// Something that an intake does instead of taking logs, for as long as anybody asks.
+struct Trouble {
+    answer: Answer,
+    reason: &'static str,
+    said: &'static str,
+    /// Whether a repeated invocation may help.
+    recoverable: bool,
+}
+
+#[test]
+fn trouble_has_a_name_and_passes() {
+    let trouble = |answer, reason, said, recoverable| Trouble { answer, reason, said, recoverable };
+    let errors = Answer::with(400, &[], b"{\"errors\":[\"no\nmessage\"]}");
+    let long_body = b"HTTP/1.1 202 Accepted\r\nContent-Length: 1000\r\n\r\n{";
+    let cases = [
+        trouble(errors, "refused", r#"status 400: {"errors":["no message"]}"#, false),
+        trouble(Answer::with(302, &[("Location", "/other")], b""), "refused", "status 302", false),
+        trouble(Answer::status(403), "unauthorized", "status 403: {}", true),
+        trouble(Answer::status(413), "oversize", "too large, even alone", false),
+        trouble(Answer::status(429), "busy", "status 429: {}", true),
+        trouble(Answer::with(503, &[("Retry-After", "3600")], b"later"), "busy", "status 503: later", true),
+        trouble(Answer::hang(), "unreachable", "no response within ", true),
+        trouble(Answer::close(), "unreachable", "the connection broke: ", true),
+        trouble(Answer::raw(*long_body), "unreachable", "the connection broke: ", true),
+        trouble(Answer::raw("HTTP/1.1 202 Acc"), "unreachable", "the connection broke: ", true),
+        trouble(Answer::raw("\x15\x03\x01 what?\r\n\r\n"), "unreachable", "the connection broke: ", true),
+    ];
+    // All wait at the same time.
+    thread::scope(|scope| {
+        for case in &cases {
+            scope.spawn(|| check_trouble(case));
+        }
+    });
+}
+
+fn check_trouble(Trouble { answer, reason, said, recoverable }: &Trouble) {
+    let healed = Arc::new(AtomicBool::new(false));
+    let intake = Intake::answering({
+        let (healed, answer) = (Arc::clone(&healed), answer.clone());
+        move |received, _| {
+            let ill = received.target == LOGS && !healed.load(Ordering::SeqCst);
+            if ill { answer.clone() } else { Answer::status(202) }
+        }
+    });
+    let lambda = bootstrap().datadog(&intake).set("LOGFERRY_RESERVE", RESERVE).start();
+    let invocation = lambda.invoke_within(&packed(fixture("node-text")), LEFT);
+    let note = invocation.note();
+    let start = format!(
+        "datadog: {} logs not delivered to {}{LOGS} ({reason}): {said}",
+        invocation.count("/logs"),
+        intake.url()
+    );
+    assert!(note.starts_with(&start), "{note}\nbut expected: {start}");
+    assert_eq!(invocation.count(&format!("/backends/datadog/dropped/{reason}")), invocation.count("/logs"));
+    assert_eq!(invocation.count("/backends/datadog/sent"), invocation.count("/metrics"));
+    match &invocation.result {
+        Ok(answered) => assert!(!recoverable && answered == "null", "{reason}: {answered}"),
+        Err(failure) => {
+            assert!(recoverable, "{failure:?}");
+            assert_eq!((failure.error_type.as_str(), failure.error_message.as_str()), ("Undelivered", note));
+        }
+    }
+    assert!(invocation.took < LEFT, "{reason}: answered after {:?}", invocation.took);
+
+    healed.store(true, Ordering::SeqCst);
+    assert_good(&lambda.invoke(&packed(fixture("node-text"))));
+}
+
+#[test]
+fn a_refused_connection_has_a_name_and_passes() {
+    // An address that no outgoing connection is from, so that the port stays free.
+    let listener = TcpListener::bind(SocketAddr::from(([127, 77, 0, 1], 0))).unwrap();
+    let address = listener.local_addr().unwrap();
+    drop(listener);
+    let metrics = Intake::accepting();
+    let settings = bootstrap().datadog_at(&format!("http://{address}"), &metrics.url());
+    let lambda = settings.set("LOGFERRY_RESERVE", RESERVE).start();
+    let invocation = lambda.invoke_within(&packed(fixture("node-text")), LEFT);
+    let note = invocation.note();
+    assert!(note.contains(&format!("to http://{address}{LOGS} (unreachable): cannot connect: ")), "{note}");
+    assert!(note.contains("refused"), "{note}");
+    assert_eq!(invocation.result.as_ref().unwrap_err().error_type, "Undelivered");
+    assert_eq!(invocation.count("/backends/datadog/sent"), invocation.count("/metrics"));
+
+    let intake = Intake::at(address, |_, _| Answer::status(202));
+    assert_good(&lambda.invoke(&packed(fixture("node-text"))));
+    assert!(!logs(&intake).is_empty());
+}
+
+#[test]
+fn an_unknown_host_has_a_name() {
+    let lambda = bootstrap()
+        .datadog_at("http://intake.invalid", "http://intake.invalid")
+        .set("LOGFERRY_RESERVE", RESERVE)
+        .start();
+    let invocation = lambda.invoke_within(&packed(batch(["a"])), LEFT);
+    let note = invocation.note();
+    assert!(note.contains("1 logs not delivered to http://intake.invalid/api/v2/logs (unreachable): "), "{note}");
+    assert_eq!(invocation.result.as_ref().unwrap_err().error_type, "Undelivered");
+}
+
+#[test]
+fn passing_trouble_is_waited_out_and_nothing_arrives_twice() {
+    let passing = [
+        Answer::status(500),
+        Answer::status(408),
+        Answer::status(429),
+        Answer::with(503, &[("Retry-After", "Sun, 06 Nov 1994 08:49:37 GMT")], b""),
+        Answer::close(),
+        Answer::raw("\0\x01\x02\x03\r\n\r\n"),
+    ];
+    thread::scope(|scope| {
+        for answer in passing {
+            scope.spawn(move || {
+                let intake = Intake::script(LOGS, [answer.clone()]);
+                let lambda = bootstrap().datadog(&intake).start();
+                let invocation = lambda.invoke(&packed(batch(["a", "b", "c"])));
+                assert_good(&invocation);
+                assert_eq!(invocation.count("/backends/datadog/retries"), 1, "{answer:?}");
+                let sent = intake.requests_to(LOGS);
+                assert_eq!(sent.len(), 2, "{answer:?}");
+                assert_eq!(sent[0].body, sent[1].body, "{answer:?}");
+            });
+        }
+    });
+}
+
+#[test]
+fn waits_as_long_as_the_intake_asks() {
+    let intake = Intake::script(LOGS, [Answer::with(429, &[("Retry-After", "1")], b"")]);
+    let lambda = bootstrap().datadog(&intake).start();
+    let invocation = lambda.invoke(&packed(batch(["a", "b"])));
+    assert_good(&invocation);
+    assert!(invocation.took >= Duration::from_secs(1), "only {:?}", invocation.took);
+    assert_eq!(invocation.count("/backends/datadog/retries"), 1);
+    assert_eq!(intake.requests_to(LOGS).len(), 2);
+}
+
+#[test]
+fn an_absurd_retry_after_is_no_panic() {
+    for asked in ["18446744073709551615", "9223372036854775807", "-1", "99999999999999999999999", "never"] {
+        let waits = asked.len() < 20 || asked == "18446744073709551615";
+        let intake = Intake::script(LOGS, [Answer::with(503, &[("Retry-After", asked)], b"")]);
+        let lambda = bootstrap().datadog(&intake).start();
+        let invocation = lambda.invoke(&packed(batch(["a"])));
+        match &invocation.result {
+            Ok(_) => assert!(!waits || asked.starts_with(['-', 'n']), "{asked}"),
+            Err(failure) => assert_eq!(failure.error_type, "Undelivered", "{asked}: {failure:?}"),
+        }
+    }
+}
+
+#[test]
+fn what_is_too_large_arrives_in_pieces_and_nothing_twice() {
+    const MOST: usize = 10;
+    let intake = Intake::answering(|received, _| {
+        let large = received.target == LOGS && items(&received.json()).len() > MOST;
+        Answer::status(if large { 413 } else { 202 })
+    });
+    let lambda = bootstrap().datadog(&intake).start();
+    let invocation = lambda.invoke(&packed(batch((0..100).map(|_| "basket opened\n"))));
+    assert_good(&invocation);
+    let sent = intake.requests_to(LOGS);
+    let taken: Vec<_> = sent.iter().map(|request| items(&request.json())).filter(|logs| logs.len() <= MOST).collect();
+    assert_eq!(sorted_ids(&taken.concat()), (1..=100).collect::<Vec<_>>());
+    assert_eq!(invocation.count("/backends/datadog/requests"), taken.len() as u64);
+    // Halves, not single items.
+    assert_eq!(taken.len(), 16);
+}
+
+#[test]
+fn only_the_one_log_that_is_too_large_is_given_up() {
+    let intake = Intake::answering(|received, _| {
+        let body = received.plain();
+        let large = memchr::memmem::find(&body, b"elephant").is_some();
+        Answer::status(if large { 413 } else { 202 })
+    });
+    let lambda = bootstrap().datadog(&intake).start();
+    let messages = (0..50).map(|number| if number == 29 { "elephant" } else { "mouse" });
+    let invocation = lambda.invoke(&packed(batch(messages)));
+    assert_eq!(invocation.result.as_deref(), Ok("null"));
+    assert_eq!(invocation.count("/backends/datadog/dropped/oversize"), 1);
+    assert_eq!(invocation.count("/backends/datadog/sent"), 49);
+    assert!(invocation.note().contains("1 logs not delivered"), "{}", invocation.note());
+}
+
+// === payloads ===
+
+#[test]
+fn a_damaged_payload_is_said_and_passes() {
+    let intake = Intake::accepting();
+    let lambda = bootstrap().datadog(&intake).set("LOGFERRY_MAX_INFLATED_BYTES", "1MiB").start();
+    let good = batch(["a", "b"]);
+    let mut flipped = gzip(good.as_bytes());
+    let last = flipped.len() - 6;
+    flipped[last] ^= 0xff;
+    let bomb = gzip(batch(["x"; 3]).replace("\"x\"", &format!("\"{}\"", "x".repeat(600_000))).as_bytes());
+    let of_group = "of /aws/lambda/checkout";
+    for (name, payload, of, error, read) in [
+        ("no base64", json!({ "awslogs": { "data": "&&&&" } }).to_string(), "", "the data isn't base64", 0),
+        ("nothing", payload(b""), "", "the data ends too early", 0),
+        ("no gzip", payload(b"hello"), "", "the data is neither gzip nor a JSON object", 0),
+        ("half a header", payload(&[0x1f, 0x8b, 8]), "", "the data ends too early", 0),
+        ("wrong checksum", payload(&flipped), of_group, "the gzip data is damaged", 2),
+        ("no JSON", packed("{\"owner\" 7}"), "", "the JSON is damaged near byte 9", 0),
+        ("half a log event", packed(&good[..good.len() - 10]), of_group, "the data ends too early", 1),
+        ("no log events", packed(batch_of("7")), of_group, "the JSON is damaged near byte ", 0),
+        ("bomb", self::payload(&bomb), of_group, "the data inflates to more than 1048576 bytes", 1),
+    ] {
+        let before = logs(&intake).len();
+        let invocation = lambda.invoke(&payload);
+        assert_eq!(invocation.result.as_deref(), Ok("null"), "{name}");
+        let note = invocation.note();
+        let start = if of.is_empty() { "damaged payload: ".to_owned() } else { format!("damaged payload {of}: ") };
+        assert!(note.starts_with(&format!("{start}{error}")), "{name}: {note}");
+        assert!(note.ends_with(&format!("; the {read} log events before it were forwarded")), "{name}: {note}");
+        assert_eq!((invocation.count("/damaged"), invocation.count("/received")), (1, read), "{name}");
+        assert_eq!((logs(&intake).len() - before) as u64, read, "{name}");
+        assert_good(&lambda.invoke(&packed(&good)));
+    }
+}
+
+#[test]
+fn what_came_before_the_damage_is_forwarded() {
+    const COUNT: usize = 2000;
+    let intake = Intake::accepting();
+    let lambda = bootstrap().datadog(&intake).start();
+    let messages: Vec<_> = (0..COUNT).map(|number| format!("basket {} opened", number * 7919)).collect();
+    let whole = gzip(batch(messages.iter().map(String::as_str)).as_bytes());
+    let invocation = lambda.invoke(&payload(&whole[..whole.len() * 3 / 4]));
+    assert_eq!(invocation.result.as_deref(), Ok("null"));
+    let ids = sorted_ids(&logs(&intake));
+    assert!(ids.len() > COUNT / 2 && ids.len() < COUNT, "{}", ids.len());
+    assert_eq!(ids, (1..=ids.len()).collect::<Vec<_>>());
+    assert_eq!(invocation.count("/received"), ids.len() as u64);
+    assert!(invocation.note().contains("the data ends too early"), "{}", invocation.note());
+}
+
+#[test]
+fn an_event_of_another_source_fails_and_passes() {
+    let lambda = stdout().start();
+    for event in [
+        "{}",
+        r#"{"Records":[]}"#,
+        r#"{"Records":[{"kinesis":{"data":"H4sI"}}]}"#,
+        r#"{"awslogs":{}}"#,
+        r#"{"awslogs":{"data":7}}"#,
+        r#"{"awslogs":null}"#,
+        r#""text""#,
+        "[]",
+        "null",
+        "7",
+    ] {
+        let invocation = lambda.invoke(event);
+        let failure = invocation.result.as_ref().unwrap_err();
+        assert_eq!((failure.error_type.as_str(), failure.error_message.as_str()), ("UnknownEvent", invocation.note()));
+        assert!(failure.error_message.contains("expected a CloudWatch Logs subscription"), "{event}: {failure:?}");
+        assert_eq!(invocation.count("/received"), 0);
+    }
+    assert_good(&lambda.invoke(&packed(batch(["a"]))));
+}
+
+#[test]
+fn an_event_that_is_not_json_fails_and_passes() {
+    let lambda = stdout().start();
+    for event in ["", "{", "\"\x01", "{\"awslogs\":{\"data\":\"H4sI"] {
+        // Lambda's own runtime tells it before we see it.
+        let failure = lambda.api.invoke(event, LEFT).result.unwrap_err();
+        assert!(!failure.error_message.is_empty(), "{event}");
+    }
+    assert_good(&lambda.invoke(&packed(batch(["a"]))));
+}
+
+#[test]
+fn what_carries_nothing_to_ship_makes_no_request() {
+    let intake = Intake::accepting();
+    let lambda = bootstrap().datadog(&intake).start();
+    let own = batch(["a", "b"]).replace("/aws/lambda/checkout", OWN_LOG_GROUP);
+    for (name, batch, count) in [
+        ("no log events", batch([]), None),
+        ("a control message", fixture("control-message"), Some("/control_messages")),
+        ("our own log group", own, Some("/own_log_group")),
+    ] {
+        let invocation = lambda.invoke(&packed(batch));
+        assert_good(&invocation);
+        assert_eq!(invocation.count("/received"), 0, "{name}");
+        assert_eq!(count.map_or(1, |pointer| invocation.count(pointer)), 1, "{name}");
+    }
+    assert_eq!(intake.requests().len(), 0);
+}
+
+#[test]
+fn odd_payloads_are_good_ones() {
+    let intake = Intake::accepting();
+    let lambda = bootstrap().datadog(&intake).start();
+    let event = |id: &str, message: &str| batch_of(&format!(r#"{{"id":{id},"timestamp":1795165334000,"message":{message}}}"#));
+    let mut broken = event(r#""1""#, r#""a?b""#).into_bytes();
+    let at = memchr::memchr(b'?', &broken).unwrap();
+    broken.splice(at..=at, *b"\xff\xc3\x28");
+    let (head, tail) = event(r#""1""#, r#""a""#).split_at(100).to_owned_pair();
+    for (name, payload, id, message, replaced) in [
+        ("no gzip", payload(event(r#""1""#, r#""a""#).as_bytes()), "1", "a", 0),
+        ("two members of gzip", payload(&[gzip(head.as_bytes()), gzip(tail.as_bytes())].concat()), "1", "a", 0),
+        ("an integer as id", packed(event("37", r#""a""#)), "37", "a", 0),
+        ("a lone surrogate", packed(event(r#""1""#, r#""a\ud83d b""#)), "1", "a\u{fffd} b", 1),
+        ("two wrong surrogates", packed(event(r#""1""#, r#""\ude00\ud83d""#)), "1", "\u{fffd}\u{fffd}", 2),
+        ("a pair of surrogates", packed(event(r#""1""#, r#""\ud83d\ude00""#)), "1", "😀", 0),
+        ("no UTF-8", packed(&broken), "1", "a\u{fffd}\u{fffd}(b", 2),
+        ("controls", packed(event(r#""1""#, r#""\u0000\u001b[0m\"\\\/""#)), "1", "\0\u{1b}[0m\"\\/", 0),
+    ] {
+        let invocation = lambda.invoke(&payload);
+        assert_good(&invocation);
+        let log = logs(&intake).pop().unwrap();
+        assert_eq!((log["id"].as_str(), log["message"].as_str()), (Some(id), Some(message)), "{name}");
+        assert_eq!(invocation.count("/replaced"), replaced, "{name}");
+    }
+}
+
+#[test]
+fn a_line_of_a_megabyte_is_shipped() {
+    let intake = Intake::accepting();
+    let lambda = bootstrap().datadog(&intake).start();
+    for piece in ["a", "\"é\n", "\u{1}"] {
+        // What CloudWatch Logs takes at most, its own 26 bytes left out.
+        let long = piece.repeat(((1 << 20) - 26) / piece.len());
+        let before = intake.requests_to(LOGS).len();
+        assert_good(&lambda.invoke(&packed(batch(["before", &long, "after"]))));
+        let sent = intake.requests_to(LOGS).split_off(before);
+        let logs: Vec<_> = sent.iter().flat_map(|request| items(&request.json())).collect();
+        let messages: Vec<_> = logs.iter().map(|log| log["message"].as_str().unwrap()).collect();
+        assert_eq!((messages[0], messages[2], messages.len()), ("before", "after", 3));
+        let (head, note) = messages[1].split_once('…').unwrap();
+        assert!(long.starts_with(head) && note == format!(" [cut by logferry: {} bytes in all]", long.len()), "{note}");
+        let size = logs[1].to_string().len();
+        assert!(size <= 1_000_000, "{size}");
+    }
+    let lambda = stdout().start();
+    let long = "\"é\n".repeat(250_000);
+    let invocation = lambda.invoke(&packed(batch([long.as_str()])));
+    assert_good(&invocation);
+    assert!(invocation.lines[0]["message"] == long, "the line is another");
+}
+
+// === helpers ===
+
+fn stdout() -> Bootstrap {
+    bootstrap().set("LOGFERRY_BACKENDS", "stdout")
+}
+
+/// Everything was delivered, and nothing is said.
+fn assert_good(invocation: &Invocation) {
+    assert_eq!(invocation.result.as_deref(), Ok("null"), "{:?}", invocation.notes());
+    assert_eq!(invocation.notes(), [] as [&str; 0]);
+    for account in invocation.summary["backends"].as_object().unwrap().values() {
+        assert_eq!(account["dropped"], json!({}), "{}", invocation.summary);
+    }
+}
+
+/// All logs that an intake was sent, in the order of their requests.
+fn logs(intake: &Intake) -> Vec<Value> {
+    intake.requests_to(LOGS).iter().map(Received::json).flat_map(|body| items(&body)).collect()
+}
+
+fn items(array: &Value) -> Vec<Value> {
+    array.as_array().unwrap().clone()
+}
+
+fn sorted_ids(logs: &[Value]) -> Vec<usize> {
+    let mut ids: Vec<_> = logs.iter().map(|log| log["id"].as_str().unwrap().parse().unwrap()).collect();
+    ids.sort_unstable();
+    ids
+}
