@@ -328,7 +328,7 @@ mod tests {
         assert_eq!(read::bytes("8MiB"), Ok(8 << 20));
         assert!(read::bytes("0").is_err() && read::bytes("1TB").is_err() && read::bytes("99999999999GiB").is_err());
         assert_eq!(read::duration("250ms"), Ok(Duration::from_millis(250)));
-        assert_eq!(read::duration("5m"), Ok(Duration::from_secs(300)));
+        assert_eq!(read::duration("5m"), Ok(Duration::from_mins(5)));
         assert!(read::duration("1.5h").is_err());
         assert_eq!(
             read::tags("env:prod, team:a:b,x"),

@@ -49,13 +49,29 @@ fn shown(request: &Request) -> String {
     text
 }
 
+/// Name, settings, and the only events to show; all if there are none.
+type Case = (&'static str, &'static [(&'static str, &'static str)], &'static [&'static str]);
+
 /// Settings under which each backend is shown.
-const CASES: [(&str, &[(&str, &str)], &[&str]); 3] = [
+const CASES: [Case; 3] = [
     ("stdout", &[("LOGFERRY_BACKENDS", "stdout")], &[]),
-    ("datadog", &[("LOGFERRY_BACKENDS", "datadog"), ("DD_API_KEY", "0123456789abcdef0123456789abcdef"), ("DD_TAGS", "env:prod,team:shop")], &[]),
+    (
+        "datadog",
+        &[
+            ("LOGFERRY_BACKENDS", "datadog"),
+            ("DD_API_KEY", "0123456789abcdef0123456789abcdef"),
+            ("DD_TAGS", "env:prod,team:shop"),
+        ],
+        &[],
+    ),
     (
         "datadog-aggregates",
-        &[("LOGFERRY_BACKENDS", "datadog"), ("DD_API_KEY", "x"), ("LOGFERRY_DATADOG_METRICS", "aggregates"), ("DD_FORWARD_LOG", "false")],
+        &[
+            ("LOGFERRY_BACKENDS", "datadog"),
+            ("DD_API_KEY", "x"),
+            ("LOGFERRY_DATADOG_METRICS", "aggregates"),
+            ("DD_FORWARD_LOG", "false"),
+        ],
         &["python-text", "node-text"],
     ),
 ];
@@ -87,7 +103,7 @@ async fn requests(event: &Path, pairs: &[(&str, &str)]) -> String {
         forwarder: &forwarder_itself,
         // 2026-11-20T10:30:00Z
         now: Timestamp::from_millis(1_795_170_600_000),
-        deadline: Instant::now() + Duration::from_secs(60),
+        deadline: Instant::now() + Duration::from_mins(1),
         seed: 0,
     };
     let outcome = if text.contains("\"awslogs\"") {
@@ -106,7 +122,8 @@ async fn requests(event: &Path, pairs: &[(&str, &str)]) -> String {
 #[tokio::test]
 async fn requests_are_what_they_were() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures");
-    let mut events: Vec<PathBuf> = std::fs::read_dir(root.join("events")).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let mut events: Vec<PathBuf> =
+        std::fs::read_dir(root.join("events")).unwrap().map(|entry| entry.unwrap().path()).collect();
     events.sort();
     let update = update();
     let mut different = Vec::new();
@@ -121,14 +138,15 @@ async fn requests_are_what_they_were() {
             if update {
                 std::fs::create_dir_all(path.parent().unwrap()).unwrap();
                 std::fs::write(&path, &found).unwrap();
-            } else if std::fs::read_to_string(&path).is_ok_and(|expected| expected == found) {
-                continue;
-            } else {
+            } else if !std::fs::read_to_string(&path).is_ok_and(|expected| expected == found) {
                 different.push(path.display().to_string());
             }
         }
     }
-    assert!(different.is_empty() || update, "different, see `UPDATE=1 cargo test --test backends` and git diff: {different:#?}");
+    assert!(
+        different.is_empty() || update,
+        "different, see `UPDATE=1 cargo test --test backends` and git diff: {different:#?}"
+    );
 }
 
 #[expect(clippy::disallowed_methods, reason = "whoever runs the test decides")]

@@ -46,7 +46,8 @@ fn between(file: &str, mark: &str, generated: &str) {
 
 #[test]
 fn every_variable_that_is_read_is_listed() {
-    let listed: BTreeSet<_> = Settings::rows().into_iter().flat_map(|(_, rows)| rows).map(|row| row.name.to_owned()).collect();
+    let listed: BTreeSet<_> =
+        Settings::rows().into_iter().flat_map(|(_, rows)| rows).map(|row| row.name.to_owned()).collect();
     let read = RefCell::new(BTreeSet::new());
     for backend in Backend::NAMES {
         let lookup = |name: &str| {
@@ -117,7 +118,7 @@ fn readme_shows_real_output() {
 /// `LOGFERRY_CA_FILE` → `CaFile`
 fn parameter(variable: &str) -> String {
     let words = variable.strip_prefix("LOGFERRY_").unwrap_or(variable).split('_');
-    words.map(|word| format!("{}{}", &word[..1], word[1..].to_ascii_lowercase())).collect()
+    words.flat_map(|word| [word[..1].to_owned(), word[1..].to_ascii_lowercase()]).collect()
 }
 
 /// What the template has as the default: the Lambda needs a backend, and so do most who deploy it.
@@ -167,7 +168,8 @@ const SECRET_ARN: &str = r#"  DdApiKeySecretArn:
     Description: "Secret in Secrets Manager whose whole text is the Datadog API key, to be given in place of DdApiKey. It is resolved when the stack is deployed: after a rotation, deploy again."
 "#;
 
-const API_KEY: &str = "!If [HasDdApiKeySecretArn, !Sub '{{resolve:secretsmanager:${DdApiKeySecretArn}:SecretString}}', !Ref DdApiKey]";
+const API_KEY: &str =
+    "!If [HasDdApiKeySecretArn, !Sub '{{resolve:secretsmanager:${DdApiKeySecretArn}:SecretString}}', !Ref DdApiKey]";
 
 #[test]
 fn template_grants_no_more_than_is_used() {

@@ -26,7 +26,8 @@ fn files(folder: &Path) -> Vec<PathBuf> {
 /// The modules of the library that a file names.
 fn used(text: &str) -> Vec<String> {
     let code = text.split("#[cfg(test)]\nmod tests {").next().unwrap();
-    let paths = code.lines().filter(|line| !line.trim_start().starts_with("//")).flat_map(|line| line.split("crate::").skip(1));
+    let paths =
+        code.lines().filter(|line| !line.trim_start().starts_with("//")).flat_map(|line| line.split("crate::").skip(1));
     paths.map(|path| path.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect()).collect()
 }
 
@@ -39,7 +40,8 @@ fn modules_use_lower_layers_only() {
     let mut wrong = Vec::new();
     for path in files(&src) {
         let inside = path.strip_prefix(&src).unwrap();
-        let module = inside.components().next().unwrap().as_os_str().to_str().unwrap().trim_end_matches(".rs").to_owned();
+        let module =
+            inside.components().next().unwrap().as_os_str().to_str().unwrap().trim_end_matches(".rs").to_owned();
         if ["bin", "lib", "main"].contains(&module.as_str()) {
             continue;
         }

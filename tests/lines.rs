@@ -33,7 +33,8 @@ fn same(found: &Value, expected: &Value) -> bool {
         (Value::Number(a), Value::Number(b)) => (a.as_f64().unwrap() - b.as_f64().unwrap()).abs() < 1e-9,
         (Value::Array(a), Value::Array(b)) => a.len() == b.len() && a.iter().zip(b).all(|(a, b)| same(a, b)),
         (Value::Object(a), Value::Object(b)) => {
-            let keys = |map: &Map<String, Value>| map.keys().filter(|key| *key != "partial").cloned().collect::<Vec<_>>();
+            let keys =
+                |map: &Map<String, Value>| map.keys().filter(|key| *key != "partial").cloned().collect::<Vec<_>>();
             keys(a) == keys(b) && keys(a).iter().all(|key| same(a.get(key).unwrap(), b.get(key).unwrap()))
         }
         (a, b) => a == b,
@@ -65,7 +66,12 @@ fn every_line_is_what_it_should_be() {
                 && same(&found["fields"], &expected["fields"])
                 && counts(&found["derive"]) == counts(&expected["derive"]);
             if !right {
-                wrong.push(format!("{} {}\n  line     {}\n  expected {expected}\n  found    {found}", path.display(), case["id"], case["message"]));
+                wrong.push(format!(
+                    "{} {}\n  line     {}\n  expected {expected}\n  found    {found}",
+                    path.display(),
+                    case["id"],
+                    case["message"]
+                ));
             }
             checked += 1;
         }

@@ -221,7 +221,7 @@ impl Compressor {
             }
             Self::None => {}
             Self::Zstd { stream, .. } => {
-                *out = stream.take().and_then(|stream| stream.finish().ok()).unwrap_or_default()
+                *out = stream.take().and_then(|stream| stream.finish().ok()).unwrap_or_default();
             }
         }
     }

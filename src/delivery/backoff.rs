@@ -28,7 +28,7 @@ impl Backoff {
         asked.map_or(jittered, |asked| asked.max(jittered))
     }
 
-    /// A number from 0 to 1: SplitMix64 (Steele, Lea & Flood, 2014).
+    /// A number from 0 to 1: `SplitMix64` (Steele, Lea & Flood, 2014).
     #[expect(clippy::cast_precision_loss, reason = "jitter needs no precision")]
     const fn random(&mut self) -> f64 {
         self.seed = self.seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
@@ -59,7 +59,7 @@ mod tests {
 
     #[test]
     fn what_the_intake_asks_for_is_the_least() {
-        assert_eq!(Backoff::new(0).pause(Some(Duration::from_secs(60))), Duration::from_secs(60));
+        assert_eq!(Backoff::new(0).pause(Some(Duration::from_mins(1))), Duration::from_mins(1));
         assert!(Backoff::new(0).pause(Some(Duration::ZERO)) >= FIRST / 2);
     }
 }

@@ -76,11 +76,11 @@ impl Http {
     /// Makes the client: the only thing that is done at cold start is reading the CA file, if there is one.
     pub fn new(settings: &HttpSettings, env: &mut Env<'_>) -> Option<Self> {
         let mut roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
-        if let Some(path) = &settings.ca_file {
-            if let Err(what) = add_roots(path, &mut roots) {
-                env.mistake(HttpSettings::CA_FILE.row().name, what);
-                return None;
-            }
+        if let Some(path) = &settings.ca_file
+            && let Err(what) = add_roots(path, &mut roots)
+        {
+            env.mistake(HttpSettings::CA_FILE.row().name, what);
+            return None;
         }
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let tls = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().ok()?;

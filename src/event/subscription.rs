@@ -127,6 +127,7 @@ impl<'a> Batch<'a> {
     /// # Errors
     ///
     /// Fails where the payload can't be decoded further; what came before it is good.
+    #[expect(clippy::should_implement_trait, reason = "an event borrows from the window, which no iterator may lend")]
     pub fn next(&mut self) -> Result<Option<LogEvent<'_>>, DecodeError> {
         self.envelope()?;
         if self.place == Place::End {

@@ -188,7 +188,7 @@ mod tests {
         ] {
             assert_eq!(string(text.as_bytes()), Some(Scanned { len, irregular }), "{text}");
         }
-        for text in ["", "abc", r#"abc\""#, r#"\"#] {
+        for text in ["", "abc", r#"abc\""#, r"\"] {
             assert_eq!(string(text.as_bytes()), None, "{text}");
         }
     }

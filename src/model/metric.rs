@@ -103,9 +103,8 @@ impl Value {
 impl CheckStatus {
     /// Reads 0 to 3.
     pub fn from_number(value: f64) -> Option<Self> {
-        [Self::Ok, Self::Warning, Self::Critical, Self::Unknown]
-            .into_iter()
-            .find(|status| f64::from(status.code()) == value)
+        let all = [Self::Ok, Self::Warning, Self::Critical, Self::Unknown];
+        all.into_iter().find(|status| (f64::from(status.code()) - value).abs() < f64::EPSILON)
     }
 
     /// 0 to 3.

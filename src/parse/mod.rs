@@ -59,7 +59,7 @@ pub enum Line<'a> {
     /// Custom metrics in `MONITORING|` form.
     Monitoring(MonitoringLine<'a>),
     /// One of Lambda's own lines, as JSON.
-    PlatformJson(PlatformEvent<'a>),
+    PlatformJson(Box<PlatformEvent<'a>>),
     /// `REPORT`.
     Report(Report<'a>),
     /// `RESTORE_REPORT`.
@@ -122,6 +122,7 @@ impl<'a> Line<'a> {
             return None;
         }
         PlatformEvent::parse(line)
+            .map(Box::new)
             .map(Self::PlatformJson)
             .or_else(|| Emf::parse(line, written).map(Self::Emf))
             .or_else(|| DatadogMetric::parse(line).map(Self::DatadogMetric))
@@ -180,6 +181,7 @@ impl<'a> Line<'a> {
     /// # Errors
     ///
     /// The line itself, when it isn't one of Lambda's own.
+    #[expect(clippy::result_large_err, reason = "the line comes back, and is not copied on the way")]
     pub fn into_platform(self) -> Result<Platform<'a>, Self> {
         Ok(match self {
             Self::End(request_id) => Platform::End { request_id },

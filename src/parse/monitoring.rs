@@ -138,21 +138,20 @@ pub(super) fn decimal(text: &str) -> Option<f64> {
 
 /// Reads a stamp in the unit that its size tells.
 pub(super) fn stamped(text: &str) -> Option<Timestamp> {
-    let millis = match text.parse::<i64>() {
-        Ok(whole) => match whole {
+    let millis = if let Ok(whole) = text.parse::<i64>() {
+        match whole {
             100_000_000_000_000_000.. => whole / 1_000_000,
             100_000_000_000_000.. => whole / 1_000,
             100_000_000_000.. => whole,
             _ => whole.checked_mul(1000)?,
-        },
-        Err(_) => {
-            let number = decimal(text)?;
-            let scale = [(1e17, 1e-6), (1e14, 1e-3), (1e11, 1.0)];
-            let factor = scale.into_iter().find(|(from, _)| number >= *from).map_or(1e3, |(_, factor)| factor);
-            #[expect(clippy::cast_possible_truncation, reason = "saturates, and is then too far from any event")]
-            let millis = (number * factor).round() as i64;
-            millis
         }
+    } else {
+        let number = decimal(text)?;
+        let scale = [(1e17, 1e6), (1e14, 1e3), (1e11, 1.0)];
+        let divisor = scale.into_iter().find(|(from, _)| number >= *from).map_or(1e-3, |(_, divisor)| divisor);
+        #[expect(clippy::cast_possible_truncation, reason = "saturates, and is then too far from any event")]
+        let millis = (number / divisor).round() as i64;
+        millis
     };
     Some(Timestamp::from_millis(millis))
 }

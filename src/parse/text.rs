@@ -187,15 +187,14 @@ pub(super) fn image_error(line: &str) -> bool {
 pub(super) fn timeout(line: &str) -> Option<Timeout<'_>> {
     const TEXT: &str = "Task timed out after ";
     let line = line.trim_end();
-    let (id, rest) = match line.strip_prefix(TEXT) {
-        Some(rest) => (None, rest),
-        None => {
-            let (stamp, rest) = line.split_once(' ')?;
-            let (id, rest) = rest.split_once(' ')?;
-            let stamped = stamp.len() >= 20 && stamp.as_bytes().get(10) == Some(&b'T') && stamp.ends_with('Z');
-            let id = if stamped { request_id(id.as_bytes())? } else { return None };
-            (Some(id), rest.strip_prefix(TEXT)?)
-        }
+    let (id, rest) = if let Some(rest) = line.strip_prefix(TEXT) {
+        (None, rest)
+    } else {
+        let (stamp, rest) = line.split_once(' ')?;
+        let (id, rest) = rest.split_once(' ')?;
+        let stamped = stamp.len() >= 20 && stamp.as_bytes().get(10) == Some(&b'T') && stamp.ends_with('Z');
+        let id = if stamped { request_id(id.as_bytes())? } else { return None };
+        (Some(id), rest.strip_prefix(TEXT)?)
     };
     Some(Timeout { request_id: id, seconds: number(rest.strip_suffix(" seconds")?)? })
 }

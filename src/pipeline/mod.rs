@@ -26,7 +26,7 @@ use crate::model::{Forwarder, Level, Log, Sink, Timestamp};
 use crate::parse::{Failure, Line, Platform, Prefix, Report};
 
 /// How telemetry is made of log events.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Settings {
     /// Which logs are shipped.
     pub filter: Filter,
@@ -46,13 +46,28 @@ pub struct Settings {
     pub bounds: Bounds,
 }
 
+/// As the variables' defaults.
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            filter: Filter::default(),
+            platform_lines: Lines::Keep,
+            metric_lines: Lines::Drop,
+            emf_lines: Lines::Keep,
+            prices: Prices::default(),
+            hints: Hints::default(),
+            tags: Vec::new(),
+            bounds: Bounds::default(),
+        }
+    }
+}
+
 /// What becomes of lines that were measured.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Lines {
     /// They end here.
     Drop,
     /// They are logs.
-    #[default]
     Keep,
 }
 
@@ -159,6 +174,7 @@ impl<'a> About<'a> {
 }
 
 /// What becomes of a line.
+#[derive(Clone, Copy)]
 enum Fate<'a> {
     /// It was a metric and nothing else.
     Consumed,
@@ -257,7 +273,8 @@ impl Run<'_> {
     fn starts_metric(&self, escaped: &[u8], at: usize) -> bool {
         let needles = &self.pipeline.needles;
         escaped.get(at..).is_some_and(|rest| {
-            rest.starts_with(needles.monitoring.needle()) || (rest.first() == Some(&b'{') && needles.emf.find(rest).is_some())
+            rest.starts_with(needles.monitoring.needle())
+                || (rest.first() == Some(&b'{') && needles.emf.find(rest).is_some())
         })
     }
 
@@ -361,10 +378,10 @@ impl Run<'_> {
                 }
             }
             Platform::Report(report) if report.restore_duration_ms.is_some() => {
-                self.origins.initialization_type("snap-start")
+                self.origins.initialization_type("snap-start");
             }
             Platform::Report(report) if report.init_duration_ms.is_some() => {
-                self.origins.initialization_type("on-demand")
+                self.origins.initialization_type("on-demand");
             }
             Platform::End { .. }
             | Platform::Fault(_)
@@ -392,7 +409,7 @@ impl Run<'_> {
             }
             Platform::Report(report) => self.report(report, event, out),
             Platform::RuntimeDone(done) => {
-                self.attempts.runtime_done(&done, &mut at(&self.origins, event, out, &mut self.counts))
+                self.attempts.runtime_done(&done, &mut at(&self.origins, event, out, &mut self.counts));
             }
             Platform::Timeout(timeout) => {
                 let failure = Failure { error: true, timeout: true, out_of_memory: false };
@@ -405,13 +422,7 @@ impl Run<'_> {
         }
     }
 
-    fn failed(
-        &mut self,
-        failure: Failure,
-        request_id: Option<&str>,
-        event: &LogEvent<'_>,
-        out: &mut impl Sink,
-    ) {
+    fn failed(&mut self, failure: Failure, request_id: Option<&str>, event: &LogEvent<'_>, out: &mut impl Sink) {
         let request_id = request_id.or(self.running.as_deref());
         self.attempts.failed(failure, request_id, &mut at(&self.origins, event, out, &mut self.counts));
     }
@@ -445,7 +456,11 @@ impl Run<'_> {
             _ => {}
         }
         self.held = self.held.take().filter(|held| held.report.request_id.as_deref() != request_id);
-        self.attempts.report(&report, &self.pipeline.settings.prices, &mut at(&self.origins, event, out, &mut self.counts));
+        self.attempts.report(
+            &report,
+            &self.pipeline.settings.prices,
+            &mut at(&self.origins, event, out, &mut self.counts),
+        );
     }
 
     /// Counts the report that was held, if it was Lambda's after all.

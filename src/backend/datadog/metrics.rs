@@ -364,6 +364,7 @@ mod tests {
     use super::*;
 
     #[test]
+    #[expect(clippy::float_cmp, reason = "these are exact")]
     fn aggregates_as_the_agent_does() {
         let points: Vec<Point> = [1.0, 3.0, 1.0, 2.0, 2.0, 3.0, 1.0, 2.0].map(|value| (7, value)).to_vec();
         let of = |aggregate: Aggregate| aggregate.of(&points).2;

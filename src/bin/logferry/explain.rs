@@ -74,26 +74,56 @@ fn print(explanation: &Explanation, args: &ExplainArgs, out: &mut impl Write) ->
 fn explain(text: &str, time: Option<Timestamp>) -> Explanation {
     let line = Line::parse(text, time);
     let (kind, fields, why) = match &line {
-        Line::AppJson(app) => ("app_json", application(app), "it is a JSON object that is neither Lambda's own nor a metric"),
-        Line::AppText(prefix) => ("app_text", prefix.map(self::prefix).unwrap_or_default(), app_text_why(prefix.as_ref())),
-        Line::DatadogMetric(metric) => ("datadog_metric", datadog(metric), "it is a JSON object with the keys m, v, e and t"),
+        Line::AppJson(app) => {
+            ("app_json", application(app), "it is a JSON object that is neither Lambda's own nor a metric")
+        }
+        Line::AppText(prefix) => {
+            ("app_text", prefix.map(self::prefix).unwrap_or_default(), app_text_why(prefix.as_ref()))
+        }
+        Line::DatadogMetric(metric) => {
+            ("datadog_metric", datadog(metric), "it is a JSON object with the keys m, v, e and t")
+        }
         Line::Emf(emf) => ("emf", self::emf(emf), "it is a JSON object whose _aws holds CloudWatchMetrics"),
         Line::Empty => ("empty", Fields::new(), "it holds nothing but white space"),
-        Line::End(id) => ("end", fields([("request_id", json!(id))]), "it is `END RequestId: ` and an id, and nothing else"),
+        Line::End(id) => {
+            ("end", fields([("request_id", json!(id))]), "it is `END RequestId: ` and an id, and nothing else")
+        }
         Line::Extension(it) => ("extension", registration(it), "it begins with `EXTENSION` and a TAB"),
-        Line::Fault(fault) => ("fault", self::fault(fault), "it has the form in which Lambda reported a runtime that ended (old style)"),
+        Line::Fault(fault) => {
+            ("fault", self::fault(fault), "it has the form in which Lambda reported a runtime that ended (old style)")
+        }
         Line::ImageError => ("image_error", Fields::new(), "it begins with `IMAGE`, a TAB and the kind of error"),
-        Line::InitReport(report) => ("init_report", init_report(report), "it begins with `INIT_REPORT Init Duration: `"),
+        Line::InitReport(report) => {
+            ("init_report", init_report(report), "it begins with `INIT_REPORT Init Duration: `")
+        }
         Line::InitStart(start) => ("init_start", init_start(start), "it begins with `INIT_START Runtime Version: `"),
         Line::LogsSubscription(it) => ("logs_subscription", registration(it), "it begins with `LOGS` and a TAB"),
-        Line::Monitoring(line) => ("monitoring", monitoring(line), "`MONITORING|` stands where a function's line begins, and every record can be read"),
-        Line::PlatformJson(event) => ("platform_json", platform(event), "it is a JSON object with a type of `platform.*`"),
-        Line::Report(report) => ("report", self::report(report), "its first bytes are `REPORT RequestId: ` and an id, followed by a field"),
-        Line::RestoreReport(report) => ("restore_report", restore_report(report), "it begins with `RESTORE_REPORT Restore Duration: `"),
-        Line::RestoreStart(start) => ("restore_start", init_start(start), "it begins with `RESTORE_START Runtime Version: `"),
-        Line::Start(start) => ("start", self::start(start), "it is `START RequestId: `, an id and a version, and nothing else"),
-        Line::TelemetrySubscription(it) => ("telemetry_subscription", registration(it), "it begins with `TELEMETRY` and a TAB"),
-        Line::Timeout(timeout) => ("timeout", self::timeout(timeout), "it is the whole of Lambda's old message about a time-out"),
+        Line::Monitoring(line) => (
+            "monitoring",
+            monitoring(line),
+            "`MONITORING|` stands where a function's line begins, and every record can be read",
+        ),
+        Line::PlatformJson(event) => {
+            ("platform_json", platform(event), "it is a JSON object with a type of `platform.*`")
+        }
+        Line::Report(report) => {
+            ("report", self::report(report), "its first bytes are `REPORT RequestId: ` and an id, followed by a field")
+        }
+        Line::RestoreReport(report) => {
+            ("restore_report", restore_report(report), "it begins with `RESTORE_REPORT Restore Duration: `")
+        }
+        Line::RestoreStart(start) => {
+            ("restore_start", init_start(start), "it begins with `RESTORE_START Runtime Version: `")
+        }
+        Line::Start(start) => {
+            ("start", self::start(start), "it is `START RequestId: `, an id and a version, and nothing else")
+        }
+        Line::TelemetrySubscription(it) => {
+            ("telemetry_subscription", registration(it), "it begins with `TELEMETRY` and a TAB")
+        }
+        Line::Timeout(timeout) => {
+            ("timeout", self::timeout(timeout), "it is the whole of Lambda's old message about a time-out")
+        }
     };
     Explanation { kind, fields, why, derive: derive(line, text) }
 }
@@ -125,9 +155,13 @@ fn derive(line: Line<'_>, text: &str) -> Fields {
         Ok(Platform::Fault(fault)) => {
             fields([("errors", json!(1)), ("out_of_memory", json!(u8::from(fault.failure().out_of_memory)))])
         }
-        Ok(Platform::InitReport(InitReport { status, initialization_type: None, .. })) if well(status) => fields([("errors", json!(0))]),
+        Ok(Platform::InitReport(InitReport { status, initialization_type: None, .. })) if well(status) => {
+            fields([("errors", json!(0))])
+        }
         Ok(Platform::RestoreReport(RestoreReport { status: None, .. })) => fields([("errors", json!(0))]),
-        Err(Line::AppText(prefix)) if is_serious(prefix.as_ref()) && oom_signature(text) => fields([("oom_signature", json!(1))]),
+        Err(Line::AppText(prefix)) if is_serious(prefix.as_ref()) && oom_signature(text) => {
+            fields([("oom_signature", json!(1))])
+        }
         _ => Fields::new(),
     }
 }
@@ -185,7 +219,10 @@ fn report(report: &Report<'_>) -> Fields {
 }
 
 fn init_start(start: &InitStart<'_>) -> Fields {
-    fields([("runtime_version", json!(start.runtime_version)), ("runtime_version_arn", json!(start.runtime_version_arn))])
+    fields([
+        ("runtime_version", json!(start.runtime_version)),
+        ("runtime_version_arn", json!(start.runtime_version_arn)),
+    ])
 }
 
 fn init_report(report: &InitReport<'_>) -> Fields {
@@ -308,12 +345,13 @@ fn datadog(metric: &DatadogMetric<'_>) -> Fields {
 
 fn emf(emf: &Emf<'_>) -> Fields {
     let first = emf.metrics.first();
-    let dimensions = first.map(|metric| {
-        metric.dimensions.iter().map(|(key, value)| (key.to_string(), json!(value))).collect::<Fields>()
-    });
+    let dimensions = first
+        .map(|metric| metric.dimensions.iter().map(|(key, value)| (key.to_string(), json!(value))).collect::<Fields>());
     let values = emf.metrics.iter().flat_map(|metric| metric.values.iter().map(move |value| (metric, *value)));
     let metrics: Vec<_> = values
-        .map(|(metric, value)| fields([("name", json!(metric.name)), ("value", number(Some(value))), ("unit", json!(metric.unit))]))
+        .map(|(metric, value)| {
+            fields([("name", json!(metric.name)), ("value", number(Some(value))), ("unit", json!(metric.unit))])
+        })
         .collect();
     fields([
         ("namespace", json!(first.map(|metric| &metric.namespace))),

@@ -44,7 +44,7 @@ struct ReplayArgs {
     /// How to show what is made.
     #[arg(long, value_enum, default_value_t = Format::Pretty)]
     format: Format,
-    /// Backends to send to, instead of those in LOGFERRY_BACKENDS.
+    /// Backends to send to, instead of those in `LOGFERRY_BACKENDS`.
     #[arg(long, value_name = "BACKEND", value_delimiter = ',', num_args = 1..)]
     to: Vec<String>,
     /// Show the requests, with secrets masked, and send none.

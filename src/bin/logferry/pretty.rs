@@ -5,5 +5,7 @@ impl logferry::model::Sink for Pretty {
     fn metric(&mut self, _: &logferry::model::Origin, _: &logferry::model::Metric<'_>) {}
 }
 impl Pretty {
-    pub(crate) fn render(&self, _: crate::style::Style) -> String { String::new() }
+    pub(crate) fn render(&self, _: crate::style::Style) -> String {
+        String::new()
+    }
 }

@@ -18,7 +18,7 @@ use crate::summary::Summary;
 use crate::{Format, ReplayArgs, Status, now, variable};
 
 /// How long one payload may take: as long as a Lambda function may run.
-const PATIENCE: Duration = Duration::from_secs(15 * 60);
+const PATIENCE: Duration = Duration::from_mins(15);
 
 /// What is replayed: its name, and its bytes.
 struct Input {
@@ -85,7 +85,8 @@ pub(crate) fn run(args: &ReplayArgs) -> io::Result<Status> {
 }
 
 async fn replay(forwarder: &mut Forwarder<Carrier>, content: &Content, watcher: &mut Watcher) -> Outcome {
-    let own = model::Forwarder { region: variable("AWS_REGION").filter(|region| !region.is_empty()), ..Default::default() };
+    let own =
+        model::Forwarder { region: variable("AWS_REGION").filter(|region| !region.is_empty()), ..Default::default() };
     let now = now();
     let seed = now.millis().unsigned_abs();
     let invocation = Invocation { forwarder: &own, now, deadline: Instant::now() + PATIENCE, seed };
@@ -112,37 +113,38 @@ fn finish(args: &ReplayArgs, total: &Outcome, watcher: &Watcher) -> io::Result<S
         Format::Pretty => writeln!(out, "{}", sentence(&total.ledger, args.dry_run))?,
     }
     out.flush()?;
-    let undelivered: u64 = total.ledger.backends.iter().flat_map(|account| account.dropped.values()).map(|weight| weight.total()).sum();
+    let undelivered: u64 =
+        total.ledger.backends.iter().flat_map(|account| account.dropped.values()).map(|weight| weight.total()).sum();
     let well = undelivered == 0 && total.ledger.damaged == 0 && total.notes.is_empty();
     Ok(if well { Status::Fine } else { Status::Incomplete })
 }
 
 /// What went where, in words.
 fn sentence(ledger: &Ledger, dry_run: bool) -> String {
-    let mut said = format!(
-        "{} log events became {} logs and {} metrics",
-        ledger.received, ledger.made.logs, ledger.made.metrics
-    );
+    use std::fmt::Write;
+
+    let mut said =
+        format!("{} log events became {} logs and {} metrics", ledger.received, ledger.made.logs, ledger.made.metrics);
     if ledger.consumed > 0 {
-        said += &format!("; {} lines carried only a metric", ledger.consumed);
+        let _ = write!(said, "; {} lines carried only a metric", ledger.consumed);
     }
     if ledger.control_messages > 0 {
-        said += &format!("; {} control message", ledger.control_messages);
+        let _ = write!(said, "; {} control message", ledger.control_messages);
     }
     if ledger.damaged > 0 {
-        said += &format!("; {} damaged", ledger.damaged);
+        let _ = write!(said, "; {} damaged", ledger.damaged);
     }
     for account in &ledger.backends {
         let verb = if dry_run { "would get" } else { "got" };
-        said += &format!("\n{} {verb} {}", account.backend, account.sent.total());
+        let _ = write!(said, "\n{} {verb} {}", account.backend, account.sent.total());
         if account.requests > 0 {
-            said += &format!(" in {} requests of {} bytes", account.requests, account.bytes);
+            let _ = write!(said, " in {} requests of {} bytes", account.requests, account.bytes);
         }
         if account.filtered.total() > 0 {
-            said += &format!("; {} kept back by the settings", account.filtered.total());
+            let _ = write!(said, "; {} kept back by the settings", account.filtered.total());
         }
         for (reason, weight) in &account.dropped {
-            said += &format!("; {} not delivered ({})", weight.total(), reason.as_str());
+            let _ = write!(said, "; {} not delivered ({})", weight.total(), reason.as_str());
         }
     }
     said
@@ -169,14 +171,18 @@ fn inputs(paths: &[PathBuf]) -> io::Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     for path in paths {
         if path.is_dir() {
-            let mut inside: Vec<_> = std::fs::read_dir(path)?.collect::<Result<Vec<_>, _>>()?.iter().map(std::fs::DirEntry::path).collect();
+            let mut inside: Vec<_> =
+                std::fs::read_dir(path)?.collect::<Result<Vec<_>, _>>()?.iter().map(std::fs::DirEntry::path).collect();
             inside.retain(|path| !path.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.')));
             inside.sort();
             files.extend(inputs(&inside)?);
         } else if path.as_os_str() == "-" || path.exists() {
             files.push(path.clone());
         } else {
-            return Err(io::Error::new(io::ErrorKind::NotFound, format!("{}: there is no such file or folder", path.display())));
+            return Err(io::Error::new(
+                io::ErrorKind::NotFound,
+                format!("{}: there is no such file or folder", path.display()),
+            ));
         }
     }
     Ok(files)
@@ -188,7 +194,8 @@ fn read(path: &Path) -> io::Result<Input> {
         io::stdin().lock().read_to_end(&mut bytes)?;
         return Ok(Input { name: "standard input".to_owned(), bytes });
     }
-    let bytes = std::fs::read(path).map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", path.display())))?;
+    let bytes =
+        std::fs::read(path).map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", path.display())))?;
     Ok(Input { name: path.display().to_string(), bytes })
 }
 
@@ -217,18 +224,23 @@ fn one(text: &str) -> Option<Content> {
     if object.contains_key("logEvents") {
         return Some(Content::Batch(text.as_bytes().to_vec()));
     }
-    ["awslogs", "Records", "records"].iter().any(|key| object.contains_key(*key)).then(|| Content::Event(text.to_owned()))
+    ["awslogs", "Records", "records"]
+        .iter()
+        .any(|key| object.contains_key(*key))
+        .then(|| Content::Event(text.to_owned()))
 }
 
 fn looks_like_batch(text: &str) -> bool {
     let head = text.get(..text.floor_char_boundary(2000)).unwrap_or_default();
-    text.starts_with('{') && ["\"messageType\"", "\"logEvents\"", "\"logGroup\"", "\"awslogs\""].iter().any(|key| head.contains(key))
+    text.starts_with('{')
+        && ["\"messageType\"", "\"logEvents\"", "\"logGroup\"", "\"awslogs\""].iter().any(|key| head.contains(key))
 }
 
 /// A batch of the lines of a log, as `aws logs tail` or a test prints them: the
 /// file's name stands for the function's.
 fn log_lines(text: &str, name: &str) -> Vec<u8> {
-    let function = Path::new(name).file_stem().map_or_else(|| "stdin".into(), |stem| stem.to_string_lossy().replace(' ', "-"));
+    let function =
+        Path::new(name).file_stem().map_or_else(|| "stdin".into(), |stem| stem.to_string_lossy().replace(' ', "-"));
     let time = now().millis();
     let mut events: Vec<(String, usize)> = Vec::new();
     for (number, line) in text.lines().enumerate().filter(|(_, line)| !line.is_empty()) {

@@ -1,0 +1,30 @@
+//! Any document in embedded metric format, Datadog's JSON and MONITORING records: values are finite and names legal.
+
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use logferry::model::{Timestamp, Value};
+use logferry::parse::{DatadogMetric, Emf, Monitoring};
+
+fuzz_target!(|text: &str| {
+    let written = Some(Timestamp::from_millis(1_700_000_000_000));
+    if let Some(emf) = Emf::parse(text, written) {
+        assert!(!emf.metrics.is_empty());
+        for metric in &emf.metrics {
+            assert!(!metric.values.is_empty() && metric.values.iter().all(|value| value.is_finite()));
+        }
+        let _ = emf.into_owned();
+    }
+    if let Some(metric) = DatadogMetric::parse(text) {
+        assert!(metric.value.is_finite() && !metric.name.is_empty());
+    }
+    for record in Monitoring::parse(text, written).into_iter().flatten() {
+        let record = record.expect("all records of a line can be read, or none");
+        assert!(record.value.number().is_finite());
+        assert!(record.name.len() <= 200 && record.name.starts_with(|c: char| c.is_ascii_alphabetic()));
+        if let Value::Check(status) = record.value {
+            assert!(status.code() <= 3);
+        }
+        assert!(record.tags().all(|tag| !tag.is_empty()));
+    }
+});

@@ -1,0 +1,19 @@
+//! Any JSON is read or not, and what is read is a number that something measured can be.
+
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use logferry::parse::{Application, Platform, PlatformEvent};
+
+fuzz_target!(|text: &str| {
+    let _ = Application::parse(text);
+    if let Some(event) = PlatformEvent::parse(text) {
+        assert!(event.kind.starts_with("platform."));
+        if let Platform::Report(report) | Platform::RuntimeDone(report) = event.meaning() {
+            for value in [report.duration_ms, report.billed_duration_ms, report.memory_size_mb, report.init_duration_ms] {
+                assert!(value.is_none_or(|value| (0.0..1e15).contains(&value)));
+            }
+            let _ = report.into_owned();
+        }
+    }
+});

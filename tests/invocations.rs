@@ -1,0 +1,268 @@
+//! What sequences of lines measure: each invocation once, whatever tells of it, and nothing that a function made up.
+
+#![expect(clippy::unwrap_used, reason = "a test may fail")]
+#![expect(clippy::float_cmp, reason = "counts are exact")]
+
+use std::collections::BTreeMap;
+
+use logferry::event::Envelope;
+use logferry::model::{self, Level, Log, Metric, Name, Origin, Sink, Timestamp};
+use logferry::pipeline::{Bounds, Counts, Filter, Hints, Lines, Pipeline, Settings, push_text};
+
+const A: &str = "11111111-aaaa-4000-8000-000000000001";
+const B: &str = "22222222-bbbb-4000-8000-000000000002";
+
+/// Message, level, request id and function.
+type Shipped = (String, Option<Level>, Option<String>, Option<String>);
+
+/// What came out.
+#[derive(Debug, Default)]
+struct Seen {
+    /// Sums of counts, and how many values of what isn't one.
+    metrics: BTreeMap<String, f64>,
+    /// Last value of each metric, and its tags.
+    last: BTreeMap<String, (f64, String)>,
+    /// Message, level, request id and function of each log.
+    logs: Vec<Shipped>,
+}
+
+impl Sink for Seen {
+    fn log(&mut self, origin: &Origin, log: &Log<'_>) {
+        let function = origin.function.as_ref().map(|function| function.name.clone());
+        let request_id = log.request_id.map(str::to_owned);
+        self.logs.push((log.message.unescape().into_owned(), log.level, request_id, function));
+    }
+
+    fn metric(&mut self, origin: &Origin, metric: &Metric<'_>) {
+        let name = match metric.name {
+            Name::Custom(name) => format!("custom {name}"),
+            Name::Measure(measure) => measure.name().to_owned(),
+        };
+        let counts = matches!(metric.value, model::Value::Count(_));
+        *self.metrics.entry(name.clone()).or_default() += if counts { metric.value.number() } else { 1.0 };
+        let tags: Vec<_> = metric.tags.iter().map(|tag| format!("{}:{}", tag.key, tag.value)).collect();
+        let function = origin.function.as_ref().map_or("-", |function| &function.name);
+        self.last.insert(name, (metric.value.number(), format!("{function} {}", tags.join(","))));
+    }
+}
+
+fn run_in(group: &str, settings: Settings, lines: &[&str]) -> (Seen, Counts) {
+    let envelope = Envelope {
+        owner: "123456789012".into(),
+        log_group: group.into(),
+        log_stream: "2026/11/20/[$LATEST]22be53a8cfde4e68b844f8ec293b2543".into(),
+        ..Envelope::default()
+    };
+    // In a group of no function the stream must not name one.
+    let envelope =
+        if group.starts_with("/aws/lambda/") { envelope } else { Envelope { log_stream: "x".into(), ..envelope } };
+    let pipeline = Pipeline::new(settings);
+    let mut run = pipeline.run(&envelope, &model::Forwarder::default());
+    let mut seen = Seen::default();
+    for (number, line) in lines.iter().enumerate() {
+        let time = Timestamp::from_millis(1_700_000_000_000 + i64::try_from(number).unwrap());
+        push_text(&mut run, &number.to_string(), time, &line.replace("{A}", A).replace("{B}", B), &mut seen);
+    }
+    let counts = run.finish(&mut seen);
+    (seen, counts)
+}
+
+fn run(lines: &[&str]) -> Seen {
+    run_in("/aws/lambda/checkout", Settings::default(), lines).0
+}
+
+const START: &str = "START RequestId: {A} Version: $LATEST\n";
+const END: &str = "END RequestId: {A}\n";
+const REPORT: &str = "REPORT RequestId: {A}\tDuration: 46.84 ms\tBilled Duration: 47 ms\tMemory Size: 192 MB\tMax Memory Used: 72 MB\t\n";
+const TIMED_OUT: &str = "REPORT RequestId: {A}\tDuration: 3000.00 ms\tBilled Duration: 3000 ms\tMemory Size: 192 MB\tMax Memory Used: 72 MB\tStatus: timeout\n";
+const NO_MEMORY: &str = "REPORT RequestId: {A}\tDuration: 900.00 ms\tBilled Duration: 900 ms\tMemory Size: 192 MB\tMax Memory Used: 190 MB\tStatus: error\tError Type: Runtime.OutOfMemory\n";
+const OLD_TIMEOUT: &str = "2026-11-20T09:00:00.000Z {A} Task timed out after 3.00 seconds\n\n";
+const KILLED: &str = "RequestId: {A} Error: Runtime exited with error: signal: killed\nRuntime.ExitError\n";
+const JSON_START: &str =
+    r#"{"time":"2026-11-20T09:00:00.000Z","type":"platform.start","record":{"requestId":"{A}","version":"$LATEST"}}"#;
+const JSON_DONE: &str = r#"{"time":"2026-11-20T09:00:00.000Z","type":"platform.runtimeDone","record":{"requestId":"{A}","status":"success","spans":[{"name":"responseLatency","durationMs":2.215}],"metrics":{"durationMs":11.185,"producedBytes":40}}}"#;
+const JSON_DONE_LATE: &str = r#"{"time":"2026-11-20T09:00:00.000Z","type":"platform.runtimeDone","record":{"requestId":"{A}","status":"timeout","metrics":{"durationMs":5001.182,"producedBytes":0}}}"#;
+const JSON_REPORT: &str = r#"{"time":"2026-11-20T09:00:00.000Z","type":"platform.report","record":{"requestId":"{A}","metrics":{"durationMs":11.642,"billedDurationMs":186,"memorySizeMB":128,"maxMemoryUsedMB":67,"initDurationMs":174.055},"status":"success"}}"#;
+const JSON_LATE: &str = r#"{"time":"2026-11-20T09:00:00.000Z","type":"platform.report","record":{"requestId":"{A}","metrics":{"durationMs":5000.0,"billedDurationMs":5000,"memorySizeMB":128,"maxMemoryUsedMB":94},"status":"timeout"}}"#;
+const JSON_INIT: &str = r#"{"time":"2026-11-20T09:00:00.000Z","type":"platform.initReport","record":{"initializationType":"on-demand","phase":"init","status":"success","metrics":{"durationMs":173.778}}}"#;
+
+/// Invocations, errors, time-outs, lack of memory.
+type Tally = [f64; 4];
+
+fn tally(seen: &Seen) -> Tally {
+    ["invocations", "errors", "timeouts", "out_of_memory"]
+        .map(|name| seen.metrics.get(name).copied().unwrap_or_default())
+}
+
+#[test]
+fn each_invocation_counts_once() {
+    for (name, lines, expected) in [
+        ("good", vec![START, END, REPORT], [1.0, 0.0, 0.0, 0.0]),
+        ("new-style time-out", vec![START, END, TIMED_OUT], [1.0, 1.0, 1.0, 0.0]),
+        ("old-style time-out", vec![START, OLD_TIMEOUT, END, REPORT], [1.0, 1.0, 1.0, 0.0]),
+        ("both styles at once", vec![START, OLD_TIMEOUT, END, TIMED_OUT], [1.0, 1.0, 1.0, 0.0]),
+        ("killed, old style", vec![START, KILLED, END, REPORT], [1.0, 1.0, 0.0, 1.0]),
+        ("killed, both styles", vec![START, KILLED, END, NO_MEMORY], [1.0, 1.0, 0.0, 1.0]),
+        ("lack of memory, new style", vec![START, END, NO_MEMORY], [1.0, 1.0, 0.0, 1.0]),
+        ("an asynchronous retry keeps its id", vec![TIMED_OUT, TIMED_OUT], [2.0, 2.0, 2.0, 0.0]),
+        (
+            "a retry that is told twice each time",
+            vec![START, OLD_TIMEOUT, END, TIMED_OUT, START, OLD_TIMEOUT, END, TIMED_OUT],
+            [2.0, 2.0, 2.0, 0.0],
+        ),
+        ("the end of an invocation that began in another batch", vec![END, REPORT], [1.0, 0.0, 0.0, 0.0]),
+        ("a beginning", vec![START], [0.0; 4]),
+        ("REPORT before END", vec![START, REPORT, END, "START RequestId: {B} Version: 1\n"], [1.0, 0.0, 0.0, 0.0]),
+        ("JSON", vec![JSON_INIT, JSON_START, JSON_DONE, JSON_REPORT], [1.0, 0.0, 0.0, 0.0]),
+        ("JSON, told twice", vec![JSON_START, JSON_DONE_LATE, JSON_LATE], [1.0, 1.0, 1.0, 0.0]),
+        ("JSON, whose report is in the next batch", vec![JSON_START, JSON_DONE_LATE], [0.0; 4]),
+        ("JSON retry", vec![JSON_START, JSON_LATE, JSON_START, JSON_LATE], [2.0, 2.0, 2.0, 0.0]),
+        ("JSON at level WARN, where starts are missing", vec![JSON_LATE, JSON_LATE], [2.0, 2.0, 2.0, 0.0]),
+    ] {
+        let seen = run(&lines);
+        assert_eq!(tally(&seen), expected, "{name}: {seen:#?}");
+        assert_eq!(seen.logs.len(), lines.len(), "{name}: every line is a log");
+    }
+}
+
+#[test]
+fn what_a_function_makes_up_measures_nothing_where_it_can_be_told() {
+    for (name, lines, expected) in [
+        ("REPORT of its own while it runs", vec![START, REPORT, END, REPORT], [1.0, 0.0, 0.0, 0.0]),
+        (
+            "REPORT of another while it runs",
+            vec![START, "REPORT RequestId: {B}\tDuration: 1.00 ms\n", END, REPORT],
+            [1.0, 0.0, 0.0, 0.0],
+        ),
+        ("REPORT that the batch ends on", vec![START, REPORT], [0.0; 4]),
+        ("JSON in a stream of text", vec![START, JSON_LATE, END, REPORT], [1.0, 0.0, 0.0, 0.0]),
+        ("text in a stream of JSON", vec![JSON_START, TIMED_OUT, JSON_REPORT], [1.0, 0.0, 0.0, 0.0]),
+        ("a second JSON report after one start", vec![JSON_START, JSON_REPORT, JSON_LATE], [1.0, 0.0, 0.0, 0.0]),
+        ("in the middle of a line", vec!["saw REPORT RequestId: {A}\tDuration: 1.00 ms\n"], [0.0; 4]),
+        ("on the second line of an event", vec!["look:\nREPORT RequestId: {A}\tDuration: 1.00 ms\n"], [0.0; 4]),
+        ("in a JSON field", vec![r#"{"level":"INFO","message":"REPORT RequestId: {A}\tDuration: 1.00 ms"}"#], [0.0; 4]),
+        ("a time-out in prose", vec!["why did it say Task timed out after 3.00 seconds?"], [0.0; 4]),
+    ] {
+        let seen = run(&lines);
+        assert_eq!(tally(&seen), expected, "{name}");
+        assert_eq!(seen.logs.len(), lines.len(), "{name}: every line is a log");
+    }
+    let (seen, _) = run_in("/shop/other", Settings::default(), &[START, END, REPORT]);
+    assert_eq!(tally(&seen), [0.0; 4], "a group of no function");
+}
+
+#[test]
+fn durations_are_joined_and_never_told_twice() {
+    let seen = run(&[JSON_INIT, JSON_START, JSON_DONE, JSON_REPORT]);
+    assert_eq!(seen.metrics["init_duration_ms"].to_bits(), 1.0_f64.to_bits());
+    for (name, expected) in [
+        ("init_duration_ms", 174.055),
+        ("runtime_duration_ms", 11.185),
+        ("post_runtime_duration", 0.457),
+        ("response_latency", 2.215),
+        ("produced_bytes", 40.0),
+        ("cold_starts", 1.0),
+    ] {
+        assert!((seen.last[name].0 - expected).abs() < 1e-9, "{name}: {:?}", seen.last[name]);
+    }
+    let late = run(&[JSON_START, JSON_DONE_LATE, JSON_LATE]);
+    assert!(!late.metrics.contains_key("post_runtime_duration"), "it would be negative");
+}
+
+#[test]
+fn hints_count_only_if_set_and_only_once() {
+    let words = "java.lang.OutOfMemoryError: Java heap space";
+    let python = "[ERROR] KeyError: 'x'\nTraceback (most recent call last):\n  File \"a.py\"\n";
+    let lines = [START, words, python, END, REPORT];
+    assert_eq!(tally(&run(&lines)), [1.0, 0.0, 0.0, 0.0]);
+    let with = |out_of_memory, handler_errors, lines: &[&str]| {
+        let hints = Hints { out_of_memory, handler_errors };
+        tally(&run_in("/aws/lambda/checkout", Settings { hints, ..Settings::default() }, lines).0)
+    };
+    assert_eq!(with(true, false, &lines), [1.0, 1.0, 0.0, 1.0]);
+    assert_eq!(with(false, true, &lines), [1.0, 1.0, 0.0, 0.0]);
+    assert_eq!(with(true, true, &[START, words, python, END, NO_MEMORY]), [1.0, 1.0, 0.0, 1.0]);
+    assert_eq!(with(true, true, &[START, python]), [0.0, 1.0, 0.0, 0.0], "the REPORT of the next batch won't tell");
+    assert_eq!(with(true, true, &[START, words]), [0.0; 4], "the REPORT of the next batch may tell");
+    let info = "2026-11-20T09:00:00.000Z\t{A}\tINFO\tretries on java.lang.OutOfMemoryError\n";
+    assert_eq!(with(true, true, &[START, info, END, REPORT]), [1.0, 0.0, 0.0, 0.0]);
+}
+
+#[test]
+fn lines_without_an_id_belong_to_the_request_that_runs() {
+    let ids = |lines: &[&str]| {
+        run(lines).logs.into_iter().map(|(_, _, id, _)| id.as_deref().map(|id| id == A)).collect::<Vec<_>>()
+    };
+    assert_eq!(
+        ids(&["before", START, "inside", END, REPORT, "after"]),
+        [None, Some(true), Some(true), Some(true), Some(true), None]
+    );
+    let line = r#"{"msg":"hi"}"#;
+    assert_eq!(ids(&[JSON_START, line, JSON_REPORT]), [Some(true), None, Some(true)], "these may be Managed Instances");
+    let start = r#"{"time":"x","type":"platform.initStart","record":{"initializationType":"KIND"}}"#;
+    let on_demand = start.replace("KIND", "on-demand");
+    assert_eq!(
+        ids(&[&on_demand, JSON_START, line, JSON_REPORT, line]),
+        [None, Some(true), Some(true), Some(true), None]
+    );
+    let managed = start.replace("KIND", "lambda-managed-instances");
+    assert_eq!(ids(&[&managed, JSON_START, line])[2], None);
+}
+
+#[test]
+fn custom_metrics_stay_within_bounds_and_nothing_is_lost() {
+    let bounds = Bounds { metric_names: 2, tags: 3, ..Bounds::default() };
+    let settings = Settings { bounds, ..Settings::default() };
+    let lines = [
+        "MONITORING|1700000000|1|count|a|#t1,t2,t3,t4",
+        "MONITORING|1700000000|1|count|b",
+        "MONITORING|1700000000|1|count|c",
+        "MONITORING|1700000000|5|count|a",
+    ];
+    let (seen, counts) = run_in("/aws/lambda/checkout", settings, &lines);
+    assert_eq!(seen.metrics.keys().collect::<Vec<_>>(), ["custom a", "custom b"]);
+    assert_eq!((counts.consumed, counts.logs, counts.metrics), (3, 1, 3));
+    assert_eq!((counts.metric_names_over_bound, counts.tags_over_bound), (1, 1));
+    assert_eq!(seen.logs[0].0, lines[2]);
+}
+
+#[test]
+fn settings_decide_what_is_shipped_and_never_what_is_measured() {
+    let filter = Filter { exclude: Some(regex::bytes::Regex::new("secret").unwrap()), ..Filter::default() };
+    let settings = Settings {
+        filter,
+        platform_lines: Lines::Drop,
+        metric_lines: Lines::Keep,
+        emf_lines: Lines::Drop,
+        ..Settings::default()
+    };
+    let emf = r#"{"_aws":{"Timestamp":1700000000000,"CloudWatchMetrics":[{"Namespace":"Shop","Dimensions":[["s"]],"Metrics":[{"Name":"L","Unit":"Milliseconds"}]}]},"s":"x","L":[1,2]}"#;
+    let lines = [
+        START,
+        "a secret",
+        "a line",
+        "MONITORING|1700000000|1|count|secret",
+        "MONITORING|1700000000|1|count|b",
+        emf,
+        END,
+        REPORT,
+    ];
+    let (seen, counts) = run_in("/aws/lambda/checkout", settings, &lines);
+    let logs: Vec<_> = seen.logs.iter().map(|(message, ..)| message.as_str()).collect();
+    assert_eq!(logs, ["a line", "MONITORING|1700000000|1|count|b"]);
+    assert_eq!((counts.received, counts.consumed, counts.logs, counts.filtered), (8, 1, 7, 5));
+    assert_eq!(tally(&seen), [1.0, 0.0, 0.0, 0.0]);
+    assert_eq!(seen.metrics["custom L"].to_bits(), 2.0_f64.to_bits());
+    assert_eq!(seen.last["custom L"].1, "checkout s:x,namespace:Shop");
+}
+
+#[test]
+fn lambda_insights_is_about_the_function_that_it_names() {
+    let event = r#"{"function_name":"checkout","version":"3","memory_utilization":38,"_aws":{"Timestamp":1700000000000,"CloudWatchMetrics":[{"Namespace":"LambdaInsights","Dimensions":[["function_name"],["function_name","version"]],"Metrics":[{"Name":"memory_utilization","Unit":"Percent"}]}]}}"#;
+    let (seen, _) = run_in("/aws/lambda-insights", Settings::default(), &[event]);
+    assert_eq!(
+        seen.last["custom memory_utilization"].1,
+        "checkout function_name:checkout,version:3,namespace:LambdaInsights"
+    );
+    assert_eq!(seen.logs[0].3.as_deref(), Some("checkout"));
+}
