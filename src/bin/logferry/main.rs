@@ -39,7 +39,7 @@ enum Command {
 #[derive(Debug, clap::Args)]
 struct ReplayArgs {
     /// Files, folders, or `-` for standard input.
-    #[arg(required = true)]
+    #[arg(required_unless_present = "to")]
     paths: Vec<PathBuf>,
     /// How to show what is made.
     #[arg(long, value_enum, default_value_t = Format::Pretty)]

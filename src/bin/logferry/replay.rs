@@ -2,7 +2,7 @@ use std::io::{self, IsTerminal, Read, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use logferry::backend::decompress;
+use logferry::backend::{Backend, decompress};
 use logferry::delivery::{Http, Transport, TransportError};
 use logferry::event::{Batch, Payload};
 use logferry::forwarder::{Forwarder, Invocation, Outcome};
@@ -17,8 +17,11 @@ use crate::style::Style;
 use crate::summary::Summary;
 use crate::{Format, ReplayArgs, Status, now, variable};
 
-/// How long one payload may take: as long as a Lambda function may run.
-const PATIENCE: Duration = Duration::from_mins(15);
+/// How long one payload may take: somebody waits.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// What standard input is called.
+const STDIN: &str = "standard input";
 
 /// What is replayed: its name, and its bytes.
 struct Input {
@@ -50,8 +53,13 @@ enum Watcher {
 
 /// Replays all inputs, one after another.
 pub(crate) fn run(args: &ReplayArgs) -> io::Result<Status> {
-    let inputs = inputs(&args.paths)?;
-    let mut forwarder = match forwarder(args) {
+    let (to, paths) = sort_out(args);
+    if paths.is_empty() {
+        eprintln!("nothing to replay: name a file, a folder, or `-` for standard input");
+        return Ok(Status::Usage);
+    }
+    let inputs = inputs(&paths)?;
+    let mut forwarder = match forwarder(args, &to.join(",")) {
         Ok(forwarder) => forwarder,
         Err(mistakes) => {
             for mistake in mistakes {
@@ -82,6 +90,15 @@ pub(crate) fn run(args: &ReplayArgs) -> io::Result<Status> {
     }
     progress.clear();
     finish(args, &total, &watcher)
+}
+
+/// Backends and paths: `--to datadog fixtures/events` takes both, and a path is no backend.
+fn sort_out(args: &ReplayArgs) -> (Vec<String>, Vec<PathBuf>) {
+    let is_path = |name: &String| !Backend::NAMES.contains(&name.as_str()) && (name == "-" || Path::new(name).exists());
+    let (behind, to): (Vec<_>, Vec<_>) = args.to.iter().cloned().partition(is_path);
+    let mut paths = args.paths.clone();
+    paths.extend(behind.into_iter().map(PathBuf::from));
+    (to, paths)
 }
 
 async fn replay(forwarder: &mut Forwarder<Carrier>, content: &Content, watcher: &mut Watcher) -> Outcome {
@@ -151,10 +168,9 @@ fn sentence(ledger: &Ledger, dry_run: bool) -> String {
 }
 
 /// Everything wired as in the Lambda; standard output is where nothing else is said.
-fn forwarder(args: &ReplayArgs) -> Result<Forwarder<Carrier>, Vec<logferry::env::Mistake>> {
-    let to = args.to.join(",");
+fn forwarder(args: &ReplayArgs, to: &str) -> Result<Forwarder<Carrier>, Vec<logferry::env::Mistake>> {
     let lookup = |name: &str| {
-        if name == "LOGFERRY_BACKENDS" && !to.is_empty() { Some(to.clone()) } else { variable(name) }
+        if name == "LOGFERRY_BACKENDS" && !to.is_empty() { Some(to.to_owned()) } else { variable(name) }
     };
     let mut forwarder = Settings::from_lookup(&lookup, Some("stdout"))?;
     if args.format == Format::Pretty && !args.dry_run {
@@ -192,7 +208,7 @@ fn read(path: &Path) -> io::Result<Input> {
     let mut bytes = Vec::new();
     if path.as_os_str() == "-" {
         io::stdin().lock().read_to_end(&mut bytes)?;
-        return Ok(Input { name: "standard input".to_owned(), bytes });
+        return Ok(Input { name: STDIN.to_owned(), bytes });
     }
     let bytes =
         std::fs::read(path).map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", path.display())))?;
@@ -239,8 +255,8 @@ fn looks_like_batch(text: &str) -> bool {
 /// A batch of the lines of a log, as `aws logs tail` or a test prints them: the
 /// file's name stands for the function's.
 fn log_lines(text: &str, name: &str) -> Vec<u8> {
-    let function =
-        Path::new(name).file_stem().map_or_else(|| "stdin".into(), |stem| stem.to_string_lossy().replace(' ', "-"));
+    let stem = Path::new(name).file_stem().filter(|_| name != STDIN);
+    let function = stem.map_or_else(|| "stdin".to_owned(), |stem| stem.to_string_lossy().replace(' ', "-"));
     let time = now().millis();
     let mut events: Vec<(String, usize)> = Vec::new();
     for (number, line) in text.lines().enumerate().filter(|(_, line)| !line.is_empty()) {

@@ -1,0 +1,180 @@
+//! The command line as a person uses it: what it prints, and how it ends.
+
+#![expect(clippy::unwrap_used, reason = "a test may fail")]
+
+use std::io::Write;
+use std::process::{Command, Stdio};
+
+struct Ran {
+    status: i32,
+    out: String,
+    err: String,
+}
+
+fn run(args: &[&str], env: &[(&str, &str)], input: &[u8]) -> Ran {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_logferry"))
+        .args(args)
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .env_clear()
+        .envs(env.iter().copied())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // A command that doesn't read its input may be gone.
+    let _ = child.stdin.take().unwrap().write_all(input);
+    let output = child.wait_with_output().unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    Ran { status: output.status.code().unwrap(), out: text(output.stdout), err: text(output.stderr) }
+}
+
+const NDJSON: [&str; 3] = ["replay", "--format", "ndjson"];
+
+/// The last line, and how many logs and metrics were before it.
+fn counted(ran: &Ran) -> (serde_json::Value, usize, usize) {
+    let of = |kind: &str| ran.out.lines().filter(|line| line.starts_with(&format!("{{\"kind\":\"{kind}\""))).count();
+    (serde_json::from_str(ran.out.lines().last().unwrap()).unwrap(), of("log"), of("metric"))
+}
+
+#[test]
+fn replays_a_folder() {
+    let ran = run(&[&NDJSON[..], &["fixtures/events"]].concat(), &[], b"");
+    let (summary, logs, metrics) = counted(&ran);
+    assert_eq!((ran.status, ran.err.as_str()), (0, ""));
+    assert_eq!((summary["logs"].as_u64(), summary["metrics"].as_u64()), (Some(logs as u64), Some(metrics as u64)));
+    assert_eq!(
+        summary["received"].as_u64(),
+        summary["logs"].as_u64().zip(summary["consumed"].as_u64()).map(|(a, b)| a + b)
+    );
+    assert!(logs > 300 && metrics > 300, "{summary}");
+    let pretty = run(&["replay", "fixtures/events"], &[], b"");
+    assert_eq!(pretty.status, 0);
+    assert!(!pretty.out.contains('\u{1b}'), "no colour where nobody sees it");
+    for function in ["checkout", "stock-sync", "invoice-mailer"] {
+        assert!(pretty.out.contains(function), "{function}");
+    }
+}
+
+#[test]
+fn takes_each_form_of_input() {
+    let batch = std::fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/events/edge.json")).unwrap();
+    let one_line: serde_json::Value = serde_json::from_slice(&batch).unwrap();
+    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    gzip.write_all(&batch).unwrap();
+    let twice = format!("{one_line}\n{one_line}\n");
+    let lines = "START RequestId: abc Version: 1\nhello\nEND RequestId: abc\nREPORT RequestId: abc\tDuration: 5.00 ms\t\nXRAY TraceId: 1-x\tSegmentId: y\n";
+    let json_lines = "{\"level\":\"INFO\",\"message\":\"hi\"}\n{\"level\":\"INFO\",\"message\":\"ho\"}\n";
+    for (name, input, logs) in [
+        ("a batch", batch.as_slice(), 15),
+        ("a gzipped batch", &gzip.finish().unwrap(), 15),
+        ("a batch on each line", twice.as_bytes(), 30),
+        ("lines of a log", lines.as_bytes(), 4),
+        ("JSON lines of a log", json_lines.as_bytes(), 2),
+        ("nothing", b"", 0),
+    ] {
+        let ran = run(&[&NDJSON[..], &["-"]].concat(), &[], input);
+        assert_eq!((ran.status, counted(&ran).1), (0, logs), "{name}: {}", ran.err);
+    }
+    let ran = run(&[&NDJSON[..], &["-"]].concat(), &[], lines.as_bytes());
+    assert!(ran.out.contains(r#""name":"duration_ms","type":"histogram","value":5"#), "{}", ran.out);
+}
+
+#[test]
+fn says_what_is_damaged_and_keeps_the_rest() {
+    let batch = std::fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/events/edge.json")).unwrap();
+    let ran = run(&[&NDJSON[..], &["-"]].concat(), &[], &batch[..batch.len() / 2]);
+    let (summary, logs, _) = counted(&ran);
+    assert_eq!((ran.status, summary["damaged"].as_u64()), (1, Some(1)));
+    assert!(logs > 3, "{logs}");
+    assert_eq!(
+        ran.err,
+        format!(
+            "standard input: damaged payload of /aws/lambda/us-east-1.header-rewrite: the data ends too early; the {logs} log events before it were forwarded\n"
+        )
+    );
+    let ran = run(&["replay", "-"], &[], br#"{"awslogs":{"data":"%%%"}}"#);
+    assert_eq!(
+        (ran.status, ran.err.as_str()),
+        (1, "standard input: damaged payload: the data isn't base64; the 0 log events before it were forwarded\n")
+    );
+    let ran = run(&["replay", "-"], &[], br#"{"Records":[]}"#);
+    assert_eq!(ran.status, 1);
+    assert!(ran.err.contains("no known source"), "{}", ran.err);
+}
+
+#[test]
+fn a_wrong_command_or_setting_is_said_in_one_sentence() {
+    for (args, env, expected) in [
+        (&["replay", "nowhere"][..], &[][..], "logferry: nowhere: there is no such file or folder\n"),
+        (&["replay", "--to", "datadog"], &[], "nothing to replay: name a file, a folder, or `-` for standard input\n"),
+        (
+            &["replay", "fixtures/events"],
+            &[("LOGFERRY_BACKENDS", "datadgo"), ("LOGFERRY_INCLUDE", "(")],
+            "wrong setting: LOGFERRY_BACKENDS names `datadgo`, which is no backend: expected `datadog`, `stdout`\nwrong setting: LOGFERRY_INCLUDE `(` is not a regular expression: unclosed group\n",
+        ),
+        (
+            &["replay", "fixtures/events", "--to", "datadog"],
+            &[],
+            "wrong setting: DD_API_KEY is not set: the datadog backend needs an API key\n",
+        ),
+    ] {
+        let ran = run(args, env, b"");
+        assert_eq!((ran.status, ran.err.as_str(), ran.out.as_str()), (2, expected, ""));
+    }
+    assert_eq!(run(&["replay", "--wrong"], &[], b"").status, 2);
+}
+
+#[test]
+fn a_dry_run_shows_requests_and_no_secret() {
+    let env = [("DD_API_KEY", "s3cret")];
+    let ran = run(&["replay", "--to", "datadog", "--dry-run", "fixtures/events/edge.json"], &env, b"");
+    assert_eq!(ran.status, 0, "{}", ran.err);
+    assert_eq!(ran.out.matches("POST https://").count(), 2);
+    assert!(ran.out.contains("DD-API-KEY: ***") && !ran.out.contains("s3cret"));
+    assert!(ran.out.contains("\"functionname:header-rewrite\""));
+}
+
+#[test]
+fn an_unreachable_backend_is_named() {
+    let env = [
+        ("DD_API_KEY", "s3cret"),
+        ("DD_URL", "http://127.0.0.1:9"),
+        ("DD_API_URL", "http://127.0.0.1:9"),
+        ("LOGFERRY_RESERVE", "29s"),
+    ];
+    let ran = run(&["replay", "fixtures/events/edge.json", "--to", "datadog"], &env, b"");
+    assert_eq!(ran.status, 1);
+    assert!(ran.err.contains("15 logs not delivered to http://127.0.0.1:9/api/v2/logs (unreachable)"), "{}", ran.err);
+    assert!(!ran.err.contains("s3cret") && !ran.out.contains("s3cret"));
+}
+
+#[test]
+fn checks_settings_without_showing_secrets() {
+    let ran = run(
+        &["check"],
+        &[("LOGFERRY_BACKENDS", "datadog"), ("DD_API_KEY", "s3cret"), ("HTTPS_PROXY", "http://me:pw@proxy:3128")],
+        b"",
+    );
+    assert_eq!(ran.status, 0, "{}", ran.err);
+    assert!(!ran.out.contains("s3cret") && !ran.out.contains("pw"));
+    let ran = run(&["check"], &[("DD_SITE", "x y"), ("LOGFERRY_BACKENDS", "datadog"), ("DD_API_KEY", "k3y v")], b"");
+    assert_eq!(ran.status, 2);
+    assert!(
+        ran.err.contains("DD_SITE `x y` is not a Datadog site") && ran.err.contains("DD_API_KEY holds a blank"),
+        "{}",
+        ran.err
+    );
+    assert!(!ran.err.contains("k3y v"));
+}
+
+#[test]
+fn explains_lines_of_each_form() {
+    let input = "START RequestId: abc Version: 1\n\"END RequestId: abc\\n\"\n{\"message\":\"MONITORING|1700000000|1|count|a\",\"timestamp\":1700000000123}\n{\"message\":\"x\",\"timestamp\":\"1\"}\n\n";
+    let ran = run(&["explain"], &[], input.as_bytes());
+    let kinds: Vec<_> =
+        ran.out.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap()["kind"].clone()).collect();
+    assert_eq!(kinds, ["start", "end", "monitoring", "app_json", "empty"]);
+    let ran = run(&["explain", "--why", "--format", "pretty", "END RequestId: abc"], &[], b"");
+    assert!(ran.out.starts_with("end\n  request_id") && ran.out.contains("because"), "{}", ran.out);
+}
