@@ -4,15 +4,18 @@
 //! waits; and the one that sends, and holds nothing of the event. The first
 //! runs until some requests are ready, then the second takes them on their way.
 
+mod outcome;
+
 use std::collections::VecDeque;
 use std::time::Duration;
 
 use futures_util::stream::{FuturesUnordered, StreamExt};
+pub use outcome::{Note, Outcome};
 use tokio::time::Instant;
 
 use crate::backend::{Backend, Context, Encoded, Encoder};
 use crate::delivery::{Delivered, Patience, Transport, deliver};
-use crate::event::{Batch, DecodeError, Event, EventError, Limits, MessageType};
+use crate::event::{Batch, DecodeError, Event, Limits, MessageType};
 use crate::ledger::{Ledger, Reason};
 use crate::model::{self, Log, Metric, Origin, Sink, Timestamp};
 use crate::pipeline::{Pipeline, Run};
@@ -67,49 +70,6 @@ pub struct Invocation<'a> {
     pub deadline: Instant,
     /// Makes jitter.
     pub seed: u64,
-}
-
-/// What one invocation did, and what has to be said of it.
-#[derive(Clone, Debug, Default)]
-pub struct Outcome {
-    /// What became of each item.
-    pub ledger: Ledger,
-    /// Something that went wrong, once for each cause.
-    pub notes: Vec<Note>,
-}
-
-/// Something that went wrong.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub enum Note {
-    /// A payload couldn't be decoded to its end.
-    Damaged {
-        /// Name of the log group, as far as it is known.
-        log_group: String,
-        /// Log events that were read before.
-        read: u64,
-        /// What is wrong.
-        error: DecodeError,
-    },
-    /// Items were given up.
-    Dropped {
-        /// Name of the backend.
-        backend: &'static str,
-        /// Where they were to go: an address without secrets.
-        address: String,
-        /// Why.
-        reason: Reason,
-        /// How many.
-        weight: Weight,
-        /// The last answer, in words.
-        last: String,
-    },
-    /// Items that are neither sent nor given up: a bug of ours.
-    Unaccounted {
-        /// Name of the backend, items made, items accounted for.
-        what: String,
-    },
-    /// An event of no source that we know.
-    Unknown(EventError),
 }
 
 /// Sends one item to several places.
@@ -323,76 +283,6 @@ fn fill<S: Sink>(batch: &mut Batch<'_>, run: &mut Run<'_>, out: &mut FanOut<'_, 
         }
         if out.encoders.is_empty() || out.encoders.iter().any(Encoder::has_ready) {
             return Ok(true);
-        }
-    }
-}
-
-impl Outcome {
-    /// Adds what another delivery of the same invocation came to.
-    pub fn add(&mut self, other: Self) {
-        self.ledger.add(&other.ledger);
-        for note in other.notes {
-            match note {
-                Note::Dropped { backend, address, reason, weight, last } => {
-                    self.note_dropped(backend, address, reason, weight, last);
-                }
-                note => self.notes.push(note),
-            }
-        }
-    }
-
-    /// Items that only a repeated invocation can deliver.
-    pub fn recoverable(&self) -> u64 {
-        self.ledger.backends.iter().map(crate::ledger::Account::recoverable).sum()
-    }
-
-    fn damaged(&mut self, log_group: String, read: u64, error: DecodeError) {
-        self.ledger.damaged += 1;
-        self.notes.push(Note::Damaged { log_group, read, error });
-    }
-
-    /// One note for each cause.
-    fn note_dropped(&mut self, name: &'static str, to: String, why: Reason, more: Weight, said: String) {
-        for note in &mut self.notes {
-            if let Note::Dropped { backend, address, reason, weight, .. } = note
-                && (*backend, &*address, *reason) == (name, &to, why)
-            {
-                *weight += more;
-                return;
-            }
-        }
-        self.notes.push(Note::Dropped { backend: name, address: to, reason: why, weight: more, last: said });
-    }
-
-    /// Every item has to be accounted for, in every build.
-    fn check(&mut self) {
-        for (backend, made, total) in self.ledger.unaccounted() {
-            let what = format!("{backend}: {made:?} were made and {total:?} are accounted for");
-            debug_assert!(false, "{what}");
-            self.notes.push(Note::Unaccounted { what });
-        }
-    }
-}
-
-/// One sentence: what, where, what to do.
-impl std::fmt::Display for Note {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Damaged { log_group, read, error } => {
-                let of = if log_group.is_empty() { String::new() } else { format!(" of {log_group}") };
-                write!(f, "damaged payload{of}: {error}; the {read} log events before it were forwarded")
-            }
-            Self::Dropped { backend, address, reason, weight, last } => {
-                let to = if address.is_empty() { String::new() } else { format!(" to {address}") };
-                let items = match (weight.logs, weight.metrics) {
-                    (logs, 0) => format!("{logs} logs"),
-                    (0, metrics) => format!("{metrics} metrics"),
-                    (logs, metrics) => format!("{logs} logs and {metrics} metrics"),
-                };
-                write!(f, "{backend}: {items} not delivered{to} ({}): {last}; {}", reason.as_str(), reason.advice())
-            }
-            Self::Unaccounted { what } => write!(f, "bug in logferry, please report it: {what}"),
-            Self::Unknown(error) => error.fmt(f),
         }
     }
 }

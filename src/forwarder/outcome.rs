@@ -1,0 +1,116 @@
+use crate::event::{DecodeError, EventError};
+use crate::ledger::{Account, Ledger, Reason};
+use crate::request::Weight;
+
+/// What one invocation did, and what has to be said of it.
+#[derive(Clone, Debug, Default)]
+pub struct Outcome {
+    /// What became of each item.
+    pub ledger: Ledger,
+    /// Something that went wrong, once for each cause.
+    pub notes: Vec<Note>,
+}
+
+/// Something that went wrong.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Note {
+    /// A payload couldn't be decoded to its end.
+    Damaged {
+        /// Name of the log group, as far as it is known.
+        log_group: String,
+        /// Log events that were read before.
+        read: u64,
+        /// What is wrong.
+        error: DecodeError,
+    },
+    /// Items were given up.
+    Dropped {
+        /// Name of the backend.
+        backend: &'static str,
+        /// Where they were to go: an address without secrets.
+        address: String,
+        /// Why.
+        reason: Reason,
+        /// How many.
+        weight: Weight,
+        /// The last answer, in words.
+        last: String,
+    },
+    /// Items that are neither sent nor given up: a bug of ours.
+    Unaccounted {
+        /// Name of the backend, items made, items accounted for.
+        what: String,
+    },
+    /// An event of no source that we know.
+    Unknown(EventError),
+}
+
+impl Outcome {
+    /// Adds what another delivery of the same invocation came to.
+    pub fn add(&mut self, other: Self) {
+        self.ledger.add(&other.ledger);
+        for note in other.notes {
+            match note {
+                Note::Dropped { backend, address, reason, weight, last } => {
+                    self.note_dropped(backend, address, reason, weight, last);
+                }
+                note => self.notes.push(note),
+            }
+        }
+    }
+
+    /// Items that only a repeated invocation can deliver.
+    pub fn recoverable(&self) -> u64 {
+        self.ledger.backends.iter().map(Account::recoverable).sum()
+    }
+
+    pub(super) fn damaged(&mut self, log_group: String, read: u64, error: DecodeError) {
+        self.ledger.damaged += 1;
+        self.notes.push(Note::Damaged { log_group, read, error });
+    }
+
+    /// One note for each cause.
+    pub(super) fn note_dropped(&mut self, name: &'static str, to: String, why: Reason, more: Weight, said: String) {
+        for note in &mut self.notes {
+            if let Note::Dropped { backend, address, reason, weight, .. } = note
+                && (*backend, &*address, *reason) == (name, &to, why)
+            {
+                *weight += more;
+                return;
+            }
+        }
+        self.notes.push(Note::Dropped { backend: name, address: to, reason: why, weight: more, last: said });
+    }
+
+    /// Every item has to be accounted for, in every build.
+    pub(super) fn check(&mut self) {
+        for (backend, made, total) in self.ledger.unaccounted() {
+            let what = format!("{backend}: {made:?} were made and {total:?} are accounted for");
+            debug_assert!(false, "{what}");
+            self.notes.push(Note::Unaccounted { what });
+        }
+    }
+}
+
+/// One sentence: what, where, what to do.
+impl std::fmt::Display for Note {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Damaged { log_group, read, error } => {
+                let of = if log_group.is_empty() { String::new() } else { format!(" of {log_group}") };
+                write!(f, "damaged payload{of}: {error}; the {read} log events before it were forwarded")
+            }
+            Self::Dropped { backend, address, reason, weight, last } => {
+                let to = if address.is_empty() { String::new() } else { format!(" to {address}") };
+                let items = match (weight.logs, weight.metrics) {
+                    (logs, 0) => format!("{logs} logs"),
+                    (0, metrics) => format!("{metrics} metrics"),
+                    (logs, metrics) => format!("{logs} logs and {metrics} metrics"),
+                };
+                write!(f, "{backend}: {items} not delivered{to} ({}): {last}; {}", reason.as_str(), reason.advice())
+            }
+            Self::Unaccounted { what } => write!(f, "bug in logferry, please report it: {what}"),
+            Self::Unknown(error) => error.fmt(f),
+        }
+    }
+}

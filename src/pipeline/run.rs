@@ -1,0 +1,438 @@
+use memchr::memmem;
+
+use super::custom::{Custom, From};
+use super::measure::{At, Attempts};
+use super::origin::Origins;
+use super::{Counts, Lines, Pipeline};
+use crate::event::{Envelope, LogEvent};
+use crate::model::{Forwarder, Level, Log, Sink, Timestamp};
+use crate::parse::{Application, Failure, Line, Platform, Prefix, Report};
+
+/// One batch on its way through the pipeline.
+#[derive(Debug)]
+pub struct Run<'p> {
+    pipeline: &'p Pipeline,
+    origins: Origins,
+    attempts: Attempts,
+    spelling: Option<Spelling>,
+    /// The request whose `START` was read and whose `END` wasn't.
+    running: Option<String>,
+    /// The request whose JSON `report` was read after its `start`.
+    reported: Option<String>,
+    /// A `REPORT` that came while its request was running.
+    held: Option<Held>,
+    custom: Custom,
+    counts: Counts,
+    last_time: Timestamp,
+    /// Text of the event at hand.
+    text: String,
+}
+
+/// In which of its two ways Lambda writes to this stream: a stream has one.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Spelling {
+    Json,
+    Text,
+}
+
+#[derive(Debug)]
+struct Held {
+    report: Report<'static>,
+    time: Timestamp,
+    event_id: String,
+    ended: bool,
+}
+
+/// What is known of a line that will be a log.
+#[derive(Clone, Copy, Debug, Default)]
+struct About<'a> {
+    level: Option<Level>,
+    request_id: Option<&'a str>,
+    /// Bytes that the runtime put before the message, as it stands in JSON.
+    prefix: usize,
+}
+
+impl<'a> About<'a> {
+    fn of(prefix: Prefix<'a>) -> Self {
+        Self { level: Level::parse(prefix.level), request_id: prefix.request_id, prefix: prefix.len }
+    }
+}
+
+/// What becomes of a line.
+#[derive(Clone, Copy)]
+enum Fate<'a> {
+    /// It was a metric and nothing else.
+    Consumed,
+    /// It held metrics among other things.
+    Emf(About<'a>),
+    /// It is one of Lambda's own.
+    Platform(About<'a>),
+    /// It is a log.
+    Log(About<'a>),
+}
+
+impl<'p> Run<'p> {
+    pub(super) fn new(pipeline: &'p Pipeline, envelope: &Envelope, forwarder: &Forwarder) -> Self {
+        Self {
+            pipeline,
+            origins: Origins::new(envelope, forwarder, pipeline.settings.tags.clone()),
+            attempts: Attempts::new(pipeline.settings.bounds.requests),
+            spelling: None,
+            running: None,
+            reported: None,
+            held: None,
+            custom: Custom::default(),
+            counts: Counts::default(),
+            last_time: Timestamp::default(),
+            text: String::new(),
+        }
+    }
+}
+
+impl Run<'_> {
+    /// Turns one log event into a log, metrics, or both.
+    pub fn push(&mut self, event: LogEvent<'_>, out: &mut impl Sink) {
+        self.counts.received += 1;
+        self.last_time = event.time;
+        self.origins.extracted(event.extracted_fields);
+        let mut text = std::mem::take(&mut self.text);
+        text.clear();
+        let fate = self.decide(&event, &mut text, out);
+        self.ship(&event, fate, out);
+        self.text = text;
+    }
+
+    /// Log events taken so far.
+    pub const fn received(&self) -> u64 {
+        self.counts.received
+    }
+
+    /// Ends the batch.
+    pub fn finish(&mut self, out: &mut impl Sink) -> Counts {
+        self.release(out);
+        let (origin, made) = (self.origins.current(), &mut self.counts.metrics);
+        self.attempts.finish(&mut At { origin, time: self.last_time, event_id: "", out, made });
+        self.counts
+    }
+
+    fn decide<'a>(&mut self, event: &LogEvent<'a>, text: &'a mut String, out: &mut impl Sink) -> Fate<'a> {
+        let escaped = event.message.escaped();
+        match escaped.first() {
+            Some(b'{') => self.json(event, text, out),
+            Some(b'M') if escaped.starts_with(b"MONITORING|") => self.text(event, text, out),
+            Some(b'0'..=b'9' | b'[') => match Prefix::parse_escaped(escaped) {
+                Some(prefix) if self.starts_metric(escaped, prefix.len) => self.text(event, text, out),
+                Some(prefix) => Fate::Log(About::of(prefix)),
+                None if memmem::find(escaped, b"Task timed out after ").is_some() => self.text(event, text, out),
+                None => Fate::Log(About::default()),
+            },
+            Some(b'S' | b'E' | b'R' | b'I' | b'T' | b'L' | b'U') if may_be_platform(escaped) => {
+                self.text(event, text, out)
+            }
+            _ => Fate::Log(About::default()),
+        }
+    }
+
+    /// Whether a metric begins behind what the runtime put before the line.
+    fn starts_metric(&self, escaped: &[u8], at: usize) -> bool {
+        let needles = &self.pipeline.needles;
+        escaped.get(at..).is_some_and(|rest| {
+            rest.starts_with(needles.monitoring.needle())
+                || (rest.first() == Some(&b'{') && needles.emf.find(rest).is_some())
+        })
+    }
+
+    /// A line that may be one of Lambda's own or a metric, as text.
+    fn text<'a>(&mut self, event: &LogEvent<'a>, text: &'a mut String, out: &mut impl Sink) -> Fate<'a> {
+        event.message.unescape_into(text);
+        let text: &'a str = text;
+        let line = Line::platform_text(text).or_else(|| Line::metric_text(text, Some(event.time)));
+        match line.map(Line::into_platform) {
+            Some(Ok(platform)) => self.platform(platform, Spelling::Text, event, out),
+            Some(Err(line)) => self.metric(&line, event, out, About::default),
+            None => Fate::Log(Prefix::parse_escaped(event.message.escaped()).map_or_else(About::default, About::of)),
+        }
+    }
+
+    /// A line that is, or looks like, a JSON object.
+    fn json<'a>(&mut self, event: &LogEvent<'a>, text: &'a mut String, out: &mut impl Sink) -> Fate<'a> {
+        let special = self.pipeline.needles.any(event.message.escaped());
+        if !special && !out.wants_json_fields() {
+            return Fate::Log(About::default());
+        }
+        event.message.unescape_into(text);
+        let text: &'a str = text;
+        if !special {
+            return Fate::Log(about_json(text));
+        }
+        match Line::json(text, Some(event.time)).map(Line::into_platform) {
+            Some(Ok(platform)) => self.platform(platform, Spelling::Json, event, out),
+            Some(Err(line)) => self.metric(&line, event, out, || about_json(text)),
+            None => Fate::Log(About::default()),
+        }
+    }
+
+    /// A line that may hold metrics; `about` is what is known of it if it will be a log.
+    fn metric<'a>(
+        &mut self,
+        line: &Line<'_>,
+        event: &LogEvent<'a>,
+        out: &mut impl Sink,
+        about: impl FnOnce() -> About<'a>,
+    ) -> Fate<'a> {
+        if let Line::Emf(emf) = line {
+            self.origins.insights(emf);
+        }
+        let running = if self.correlates() { self.running.as_deref() } else { None };
+        let (origin, bounds) = (self.origins.current(), self.pipeline.settings.bounds);
+        let mut from = From { bounds, origin, event, running, counts: &mut self.counts, out };
+        match line {
+            Line::Monitoring(line) if self.custom.monitoring(line, &mut from) => Fate::Consumed,
+            Line::DatadogMetric(metric) if self.custom.datadog(metric, &mut from) => Fate::Consumed,
+            Line::Emf(emf) if self.custom.emf(emf, &mut from) => {
+                let prefix = Prefix::parse_escaped(event.message.escaped());
+                Fate::Emf(prefix.map_or_else(about, About::of))
+            }
+            _ => {
+                let prefix = Prefix::parse_escaped(event.message.escaped());
+                Fate::Log(prefix.map_or_else(about, About::of))
+            }
+        }
+    }
+
+    /// Measures what Lambda says of itself.
+    fn platform<'a>(
+        &mut self,
+        platform: Platform<'a>,
+        spelling: Spelling,
+        event: &LogEvent<'_>,
+        out: &mut impl Sink,
+    ) -> Fate<'a> {
+        if self.spelling.is_some_and(|known| known != spelling) {
+            // Lambda writes a stream in one way: the function has printed this.
+            return Fate::Log(About::default());
+        }
+        self.spelling = Some(spelling);
+        self.learn(&platform);
+        let request_id = platform.request_id();
+        if self.origins.current().function.is_some() {
+            self.measure(platform, event, out);
+        }
+        Fate::Platform(About { request_id, ..About::default() })
+    }
+
+    /// Takes what the line says of the function.
+    fn learn(&mut self, platform: &Platform<'_>) {
+        match platform {
+            Platform::Start(start) => self.origins.start(start),
+            Platform::InitStart(start) => self.origins.init_start(start, false),
+            Platform::RestoreStart(start) => self.origins.init_start(start, true),
+            Platform::RestoreReport(_) => self.origins.initialization_type("snap-start"),
+            Platform::InitReport(report) => {
+                if let Some(kind) = report.initialization_type.as_deref() {
+                    self.origins.initialization_type(kind);
+                } else if report.status.is_none() {
+                    // In text only starts that aren't on demand report that they went well.
+                    let provisioned = report.phase.as_deref() == Some("init");
+                    self.origins.initialization_type(if provisioned {
+                        "provisioned-concurrency"
+                    } else {
+                        "snap-start"
+                    });
+                }
+            }
+            Platform::Report(report) if report.restore_duration_ms.is_some() => {
+                self.origins.initialization_type("snap-start");
+            }
+            Platform::Report(report) if report.init_duration_ms.is_some() => {
+                self.origins.initialization_type("on-demand");
+            }
+            Platform::End { .. }
+            | Platform::Fault(_)
+            | Platform::Other
+            | Platform::Report(_)
+            | Platform::RuntimeDone(_)
+            | Platform::Timeout(_) => {}
+        }
+    }
+
+    fn measure(&mut self, platform: Platform<'_>, event: &LogEvent<'_>, out: &mut impl Sink) {
+        match platform {
+            Platform::Start(start) => {
+                self.release(out);
+                self.reported = None;
+                self.running = start.request_id.map(std::borrow::Cow::into_owned);
+            }
+            Platform::End { request_id } => {
+                if self.running.as_deref() == Some(request_id) {
+                    self.running = None;
+                }
+                if let Some(held) = &mut self.held {
+                    held.ended |= held.report.request_id.as_deref() == Some(request_id);
+                }
+            }
+            Platform::Report(report) => self.report(report, event, out),
+            Platform::RuntimeDone(done) => {
+                self.attempts.runtime_done(&done, &mut at(&self.origins, event, out, &mut self.counts));
+            }
+            Platform::Timeout(timeout) => {
+                let failure = Failure { error: true, timeout: true, out_of_memory: false };
+                self.failed(failure, timeout.request_id, event, out);
+            }
+            Platform::Fault(fault) => self.failed(fault.failure(), fault.request_id, event, out),
+            Platform::InitReport(report) => at(&self.origins, event, out, &mut self.counts).init_report(&report),
+            Platform::RestoreReport(report) => at(&self.origins, event, out, &mut self.counts).restore_report(&report),
+            Platform::InitStart(_) | Platform::Other | Platform::RestoreStart(_) => {}
+        }
+    }
+
+    fn failed(&mut self, failure: Failure, request_id: Option<&str>, event: &LogEvent<'_>, out: &mut impl Sink) {
+        let request_id = request_id.or(self.running.as_deref());
+        self.attempts.failed(failure, request_id, &mut at(&self.origins, event, out, &mut self.counts));
+    }
+
+    /// A report counts if it is Lambda's. Text gives it away when its request is
+    /// still running, as Lambda writes `END` first: such a one is held until the
+    /// `END` has come and no second report has. JSON has no `END`: there the
+    /// second report after one start isn't Lambda's.
+    fn report(&mut self, report: Report<'_>, event: &LogEvent<'_>, out: &mut impl Sink) {
+        let request_id = report.request_id.as_deref();
+        let running = self.running.as_deref();
+        if request_id.is_none() && report.duration_ms.is_none() {
+            return;
+        }
+        match self.spelling {
+            Some(Spelling::Text) if running.is_some() => {
+                if running == request_id {
+                    let (time, event_id) = (event.time, event.id.to_owned());
+                    self.held = Some(Held { report: report.into_owned(), time, event_id, ended: false });
+                }
+                return;
+            }
+            Some(Spelling::Json) if request_id.is_some() => {
+                if self.reported.as_deref() == request_id {
+                    return;
+                }
+                if running == request_id {
+                    self.reported = self.running.take();
+                }
+            }
+            _ => {}
+        }
+        self.held = self.held.take().filter(|held| held.report.request_id.as_deref() != request_id);
+        self.attempts.report(
+            &report,
+            &self.pipeline.settings.prices,
+            &mut at(&self.origins, event, out, &mut self.counts),
+        );
+    }
+
+    /// Counts the report that was held, if it was Lambda's after all.
+    fn release(&mut self, out: &mut impl Sink) {
+        if let Some(held) = self.held.take().filter(|held| held.ended) {
+            let mut at = At {
+                origin: self.origins.current(),
+                time: held.time,
+                event_id: &held.event_id,
+                out,
+                made: &mut self.counts.metrics,
+            };
+            self.attempts.report(&held.report, &self.pipeline.settings.prices, &mut at);
+        }
+    }
+
+    /// Passes on as a log what is to be one.
+    fn ship(&mut self, event: &LogEvent<'_>, fate: Fate<'_>, out: &mut impl Sink) {
+        let settings = &self.pipeline.settings;
+        let (about, kept) = match fate {
+            Fate::Consumed if settings.metric_lines == Lines::Drop => {
+                self.counts.consumed += 1;
+                return;
+            }
+            Fate::Emf(_) if settings.emf_lines == Lines::Drop => {
+                self.counts.consumed += 1;
+                return;
+            }
+            Fate::Consumed => (About::default(), true),
+            Fate::Platform(about) => (about, settings.platform_lines == Lines::Keep),
+            Fate::Emf(about) => (about, true),
+            Fate::Log(about) => {
+                self.hint(event, &about);
+                (about, true)
+            }
+        };
+        self.counts.logs += 1;
+        if !kept || !settings.filter.passes(event.message) {
+            self.counts.filtered += 1;
+            return;
+        }
+        let running = if self.correlates() { self.running.as_deref() } else { None };
+        let log = Log {
+            id: event.id,
+            time: event.time,
+            message: event.message,
+            level: about.level,
+            request_id: about.request_id.or(running),
+            prefix: about.prefix,
+        };
+        out.log(self.origins.current(), &log);
+    }
+
+    /// Whether a line without a request id is of the request that runs.
+    ///
+    /// Lambda writes text only where an environment has one request at a time;
+    /// of JSON that is so unless these are Managed Instances, where they interleave.
+    fn correlates(&self) -> bool {
+        match self.spelling {
+            Some(Spelling::Text) => true,
+            Some(Spelling::Json) => {
+                let function = self.origins.current().function.as_ref();
+                let kind = function.and_then(|function| function.initialization_type.as_deref());
+                kind.is_some_and(|kind| kind != "lambda-managed-instances")
+            }
+            None => false,
+        }
+    }
+
+    /// Takes down a failure that a program's words tell, until its `REPORT`.
+    fn hint(&mut self, event: &LogEvent<'_>, about: &About<'_>) {
+        let Some(hinted) = self.pipeline.settings.hints.read(event.message, about.level) else { return };
+        if let Some(id) = about.request_id.or(self.running.as_deref()) {
+            self.attempts.hinted(hinted, id);
+        }
+    }
+}
+
+/// What a JSON line says of itself, as far as it says it without escapes.
+fn about_json(text: &str) -> About<'_> {
+    let app = Application::parse(text).unwrap_or_default();
+    let request_id = match app.request_id {
+        Some(std::borrow::Cow::Borrowed(id)) => Some(id),
+        Some(std::borrow::Cow::Owned(_)) | None => None,
+    };
+    About { level: app.level.as_deref().and_then(Level::parse), request_id, prefix: 0 }
+}
+
+fn at<'a, S: Sink>(origins: &'a Origins, event: &LogEvent<'a>, out: &'a mut S, counts: &'a mut Counts) -> At<'a, S> {
+    At { origin: origins.current(), time: event.time, event_id: event.id, out, made: &mut counts.metrics }
+}
+
+/// Whether a line, still escaped, begins as one of Lambda's own.
+fn may_be_platform(escaped: &[u8]) -> bool {
+    const STARTS: [&[u8]; 13] = [
+        b"START RequestId: ",
+        b"END RequestId: ",
+        b"REPORT RequestId: ",
+        b"RequestId: ",
+        b"INIT_START ",
+        b"INIT_REPORT ",
+        b"RESTORE_START ",
+        b"RESTORE_REPORT ",
+        b"EXTENSION\\t",
+        b"TELEMETRY\\t",
+        b"LOGS\\t",
+        b"IMAGE\\t",
+        b"Task timed out after ",
+    ];
+    STARTS.iter().any(|start| escaped.starts_with(start)) || escaped.starts_with(b"Unknown application error occurred")
+}
