@@ -151,7 +151,7 @@ impl<'a> Batch<'a> {
         };
         let id = text(parts.id);
         Ok(Some(LogEvent {
-            id: if id.contains('\\') { "" } else { id },
+            id: if id.bytes().all(is_plain) { id } else { "" },
             time: self.last_time,
             message: JsonStr::from_escaped(message),
             extracted_fields: parts.extracted_fields.map(text),
@@ -366,6 +366,11 @@ fn any_parts(bytes: &[u8]) -> Option<Parts> {
         }
     }
     Some(parts)
+}
+
+/// Whether a byte can stand in an id: none that would have to be escaped anywhere.
+fn is_plain(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"-_.:/".contains(&byte)
 }
 
 /// Milliseconds in any form of a number.

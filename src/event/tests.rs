@@ -94,6 +94,8 @@ fn reads_odd_events() {
         (r#"{"timestamp":1.5e3,"message":null}"#, ("", 1500, "null")),
         (r#"{"message":"no time"}"#, ("", 0, "no time")),
         (r#"{"timestamp":-5,"message":"x"}"#, ("", -5, "x")),
+        (r#"{"id":{"a":"b"},"timestamp":1,"message":"x"}"#, ("", 1, "x")),
+        (r#"{"id":"a\u0022b","timestamp":1,"message":"x"}"#, ("", 1, "x")),
         (r"{}", ("", 0, "")),
         (r#"{"timestamp":1,"message":"\ud800!\ud83d\ude00"}"#, ("", 1, "\u{fffd}!😀")),
         ("{\"id\":\"1\",\"timestamp\":1,\"message\":\"a\u{1}b\\q\"}", ("1", 1, "a\u{1}b\u{fffd}q")),
