@@ -149,9 +149,8 @@ impl<'a> Batch<'a> {
             Message::Good(range) => self.document.slice(range.start + at..range.end + at),
             Message::Irregular(_) | Message::Other(_) => &self.mended,
         };
-        let id = text(parts.id);
         Ok(Some(LogEvent {
-            id: if id.bytes().all(is_plain) { id } else { "" },
+            id: text(parts.id),
             time: self.last_time,
             message: JsonStr::from_escaped(message),
             extracted_fields: parts.extracted_fields.map(text),
@@ -354,7 +353,11 @@ fn any_parts(bytes: &[u8]) -> Option<Parts> {
         let quoted = json.first() == Some(&b'"');
         let inside = value.start + 1..value.end - usize::from(quoted);
         match object.get(key).unwrap_or_default() {
-            b"id" => parts.id = if quoted { inside } else { value },
+            b"id" => {
+                let id = if quoted { inside } else { value };
+                let plain = object.get(id.clone()).unwrap_or_default().iter().copied().all(is_plain);
+                parts.id = if plain { id } else { 0..0 };
+            }
             b"timestamp" => parts.time = any_time(object.get(if quoted { inside } else { value }).unwrap_or_default()),
             b"message" if quoted => {
                 let irregular = scan::string(object.get(inside.start..)?).is_none_or(|found| found.irregular);

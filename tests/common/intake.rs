@@ -42,10 +42,7 @@ impl Intake {
     }
 
     /// At a given address.
-    pub(crate) fn at(
-        address: SocketAddr,
-        answer: impl Fn(&Received, usize) -> Answer + Send + Sync + 'static,
-    ) -> Self {
+    pub(crate) fn at(address: SocketAddr, answer: impl Fn(&Received, usize) -> Answer + Send + Sync + 'static) -> Self {
         Self::listen(address, None, false, answer)
     }
 

@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::SOON;
 use super::intake::Intake;
-use super::runtime_api::{Failure, RuntimeApi};
+use super::runtime_api::{Ended, Failure, RuntimeApi};
 
 /// An API key that can be told from everything else.
 pub(crate) const API_KEY: &str = "0123456789abcdef0123456789abcdef";
@@ -52,6 +52,7 @@ pub(crate) struct Lambda {
 pub(crate) struct Invocation {
     /// What Lambda was answered.
     pub(crate) result: Result<String, Failure>,
+    pub(crate) took: Duration,
     /// What was written to standard output before the summary.
     pub(crate) lines: Vec<Value>,
     pub(crate) summary: Value,
@@ -99,12 +100,13 @@ impl Bootstrap {
         self.datadog_at(&intake.url(), &intake.url())
     }
 
-    /// Sends logs to one address and metrics to another.
+    /// Sends logs to one address and metrics to another. A machine that is slow does not look like an intake that is.
     pub(crate) fn datadog_at(self, logs: &str, metrics: &str) -> Self {
         self.set("LOGFERRY_BACKENDS", "datadog")
             .set("DD_API_KEY", API_KEY)
             .set("DD_URL", logs)
             .set("DD_API_URL", metrics)
+            .set("LOGFERRY_TIMEOUT", "60s")
     }
 
     /// Starts the function.
@@ -114,9 +116,11 @@ impl Bootstrap {
         Lambda { api, process }
     }
 
-    /// Starts a function that is to end by itself.
+    /// Starts a function that is to end by itself, before it asks for an invocation: it would get none.
     pub(crate) fn run(self) -> Exit {
-        self.start().wait()
+        let lambda = self.start();
+        lambda.api.close();
+        lambda.wait()
     }
 }
 
@@ -131,13 +135,13 @@ impl Lambda {
     /// Whatever happens, each item is accounted for in one summary, nothing goes
     /// to standard error, and the key is nowhere.
     pub(crate) fn invoke_within(&self, payload: &str, left: Duration) -> Invocation {
-        let result = self.api.invoke(payload, left);
+        let Ended { result, took } = self.api.invoke(payload, left);
         let mut lines = self.process.stdout.through(is_summary);
         let summary = lines.pop().filter(|line| is_summary(line));
         let summary = summary.unwrap_or_else(|| panic!("no summary, but: {}", self.process.written()));
         let parse = |line: &String| serde_json::from_str(line).unwrap_or_else(|_| panic!("no JSON: {line}"));
         let invocation =
-            Invocation { result, lines: lines.iter().map(parse).collect(), summary: parse(&summary) };
+            Invocation { result, took, lines: lines.iter().map(parse).collect(), summary: parse(&summary) };
         invocation.check_balance();
         assert_eq!(self.process.stderr.text(), "");
         assert!(!self.process.written().contains(API_KEY), "{}", self.process.written());
@@ -150,8 +154,8 @@ impl Lambda {
     /// Waits until the process has ended by itself.
     pub(crate) fn wait(mut self) -> Exit {
         let stdout = self.process.stdout.through(|_| false);
-        let stderr = self.process.stderr.through(|_| false);
         assert!(self.process.stdout.state.lock().unwrap().ended, "still there: {}", self.process.written());
+        let stderr = self.process.stderr.through(|_| false);
         let status = self.process.child.wait().unwrap();
         let parse = |line: &String| serde_json::from_str(line).unwrap_or_else(|_| panic!("no JSON: {line}"));
         Exit {
@@ -237,10 +241,8 @@ impl Output {
     fn through(&self, wanted: impl Fn(&str) -> bool) -> Vec<String> {
         let found = |state: &Written| state.lines.iter().skip(state.read).position(|line| wanted(line));
         let state = self.state.lock().unwrap();
-        let (mut state, _) = self
-            .changed
-            .wait_timeout_while(state, SOON, |state| !state.ended && found(state).is_none())
-            .unwrap();
+        let (mut state, _) =
+            self.changed.wait_timeout_while(state, SOON, |state| !state.ended && found(state).is_none()).unwrap();
         let end = found(&state).map_or(state.lines.len(), |place| state.read + place + 1);
         let lines = state.lines[state.read..end].to_vec();
         state.read = end;

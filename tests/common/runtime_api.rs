@@ -3,7 +3,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddr;
 use std::sync::{Arc, Condvar, Mutex};
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use serde::Deserialize;
 
@@ -16,6 +16,14 @@ const PATH: &str = "/2018-06-01/runtime/";
 pub(crate) struct RuntimeApi {
     server: Server,
     exchange: Arc<Exchange>,
+}
+
+/// What a function answered.
+#[derive(Debug)]
+pub(crate) struct Ended {
+    pub(crate) result: Result<String, Failure>,
+    /// From when the invocation could be taken.
+    pub(crate) took: Duration,
 }
 
 /// What a function says of an invocation that failed.
@@ -63,21 +71,20 @@ impl RuntimeApi {
     }
 
     /// Invokes the function with so much time until its deadline; returns what it answers.
-    pub(crate) fn invoke(&self, payload: &str, left: Duration) -> Result<String, Failure> {
+    pub(crate) fn invoke(&self, payload: &str, left: Duration) -> Ended {
+        let started = monotonic();
         let mut state = self.exchange.state.lock().unwrap();
         state.handed += 1;
         let id = format!("8edab1f8-7d35-4a8a-8a3c-{:012}", state.handed);
         let deadline = (since_epoch() + left).as_millis();
         state.waiting.push_back(Invocation { id: id.clone(), deadline, payload: payload.to_owned() });
         self.exchange.changed.notify_all();
-        let (mut state, _) = self
-            .exchange
-            .changed
-            .wait_timeout_while(state, SOON, |state| !state.ended.contains_key(&id))
-            .unwrap();
-        let ended = state.ended.remove(&id);
+        let (mut state, _) =
+            self.exchange.changed.wait_timeout_while(state, SOON, |state| !state.ended.contains_key(&id)).unwrap();
+        let result = state.ended.remove(&id);
         drop(state);
-        ended.unwrap_or_else(|| panic!("the invocation {id} wasn't answered"))
+        let result = result.unwrap_or_else(|| panic!("the invocation {id} wasn't answered"));
+        Ended { result, took: monotonic() - started }
     }
 
     /// How often the function has asked for an invocation.
@@ -118,8 +125,7 @@ impl Exchange {
     fn next(&self) -> Answer {
         let mut state = self.state.lock().unwrap();
         state.asked += 1;
-        let mut state =
-            self.changed.wait_while(state, |state| state.waiting.is_empty() && !state.closed).unwrap();
+        let mut state = self.changed.wait_while(state, |state| state.waiting.is_empty() && !state.closed).unwrap();
         let Some(Invocation { id, deadline, payload }) = state.waiting.pop_front() else { return Answer::close() };
         drop(state);
         let headers = [
@@ -134,5 +140,10 @@ impl Exchange {
 
 #[expect(clippy::disallowed_methods, reason = "a deadline is told in real time")]
 fn since_epoch() -> Duration {
-    std::time::SystemTime::now().duration_since(UNIX_EPOCH).unwrap()
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap()
+}
+
+#[expect(clippy::disallowed_methods, reason = "the process has its own clock, which can't be paused")]
+fn monotonic() -> Instant {
+    Instant::now()
 }

@@ -260,11 +260,7 @@ fn parse_head(buffer: &[u8]) -> io::Result<Option<(Received, usize)>> {
     Ok(Some((Received { method, target, headers, body: Vec::new() }, head)))
 }
 
-fn read_body(
-    stream: &mut impl Read,
-    buffer: &mut Vec<u8>,
-    headers: &BTreeMap<String, String>,
-) -> io::Result<Vec<u8>> {
+fn read_body(stream: &mut impl Read, buffer: &mut Vec<u8>, headers: &BTreeMap<String, String>) -> io::Result<Vec<u8>> {
     if headers.contains_key("transfer-encoding") {
         return read_chunks(stream, buffer);
     }
@@ -305,7 +301,7 @@ fn take(stream: &mut impl Read, buffer: &mut Vec<u8>, len: usize) -> io::Result<
 
 /// Reads on; `false` at the end.
 fn more(stream: &mut impl Read, buffer: &mut Vec<u8>) -> io::Result<bool> {
-    let mut piece = [0; 64 * 1024];
+    let mut piece = [0; 16 * 1024];
     let read = stream.read(&mut piece)?;
     buffer.extend_from_slice(&piece[..read]);
     Ok(read > 0)
