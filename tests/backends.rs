@@ -2,7 +2,7 @@
 //!
 //! `UPDATE=1 cargo test --test backends` writes them anew: the diff is what a reviewer reads.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a test may fail")]
+#![expect(clippy::unwrap_used, reason = "a test may fail")]
 
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
