@@ -105,8 +105,6 @@ pub struct Settings {
     pub limits: Limits,
     /// How requests are sent.
     pub sending: Sending,
-    /// How the network is reached.
-    pub http: HttpSettings,
 }
 
 impl Settings {
@@ -121,7 +119,8 @@ impl Settings {
     ) -> Result<Forwarder<Http>, Vec<Mistake>> {
         let mut env = Env::new(lookup);
         let settings = Self::from_env(&mut env, default_backend);
-        let http = settings.as_ref().and_then(|settings| Http::new(&settings.http, &mut env));
+        let http = HttpSettings::from_env(&mut env);
+        let http = Http::new(&http, &mut env);
         let mistakes = env.into_mistakes();
         match (settings, http) {
             (Some(settings), Some(http)) if mistakes.is_empty() => Ok(settings.forwarder(http)),
@@ -132,7 +131,6 @@ impl Settings {
     /// Reads everything; `None` when something that has to be there isn't. Mistakes stay with `env`.
     pub fn from_env(env: &mut Env<'_>, default_backend: Option<&str>) -> Option<Self> {
         let backends = Backend::from_env(env, default_backend);
-        let http = HttpSettings::from_env(env);
         let pipeline = pipeline_settings(env);
         let (inflated, event) = (env.read(&MAX_INFLATED_BYTES), env.read(&MAX_EVENT_BYTES));
         let (concurrency, attempt, reserve) = (env.read(&CONCURRENCY), env.read(&TIMEOUT), env.read(&RESERVE));
@@ -141,7 +139,6 @@ impl Settings {
             backends,
             limits: Limits { inflated_bytes: inflated?, event_bytes: usize::try_from(event?).unwrap_or(usize::MAX) },
             sending: Sending { concurrency: concurrency?, attempt: attempt?, reserve: reserve? },
-            http,
         })
     }
 

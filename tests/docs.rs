@@ -12,7 +12,7 @@ use std::process::Command;
 use std::sync::Mutex;
 
 use logferry::backend::{Backend, Datadog};
-use logferry::env::{Env, Row};
+use logferry::env::Row;
 use logferry::model::Measure;
 use logferry::settings::Settings;
 
@@ -54,7 +54,7 @@ fn every_variable_that_is_read_is_listed() {
             read.borrow_mut().insert(name.to_owned());
             (name == "LOGFERRY_BACKENDS").then(|| backend.to_owned())
         };
-        let _ = Settings::from_env(&mut Env::new(&lookup), None);
+        let _ = Settings::from_lookup(&lookup, None);
     }
     assert_eq!(*read.borrow(), listed);
 }

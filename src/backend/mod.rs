@@ -60,7 +60,7 @@ impl Backend {
     pub const NAMES: [&str; 2] = ["datadog", "stdout"];
 
     const BACKENDS: Setting<Vec<String>> =
-        Setting::new("LOGFERRY_BACKENDS", read::list, "Where to send: a comma-separated list of backends.");
+        Setting::new("LOGFERRY_BACKENDS", names, "Where to send: a comma-separated list of backends.");
 
     /// The settings of all backends, for documents.
     pub fn rows() -> Vec<(&'static str, Vec<Row>)> {
@@ -162,5 +162,15 @@ impl Sink for Encoder {
             Self::Datadog(encoder) => encoder.metric(origin, metric),
             Self::Stdout(encoder) => encoder.metric(origin, metric),
         }
+    }
+}
+
+/// Names of backends, at least one.
+fn names(value: &str) -> Result<Vec<String>, String> {
+    let names = read::list(value)?;
+    if names.is_empty() {
+        Err(format!("names no backend: expected `{}`", Backend::NAMES.join("`, `")))
+    } else {
+        Ok(names)
     }
 }

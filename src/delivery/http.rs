@@ -125,6 +125,7 @@ impl Http {
         {
             response.body.extend_from_slice(&piece);
         }
+        response.body.truncate(MAX_RESPONSE);
         Ok(response)
     }
 }

@@ -142,7 +142,7 @@ async fn attempts<T: Transport>(
         };
         let pause = backoff.pause(asked);
         // A pause that leaves no time for an attempt is not worth waiting for.
-        if Instant::now() + pause >= patience.deadline {
+        if Instant::now().checked_add(pause).is_none_or(|next| next >= patience.deadline) {
             return End::Dropped(last.0, last.1);
         }
         tokio::time::sleep(pause).await;

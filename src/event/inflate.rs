@@ -39,6 +39,8 @@ enum Form {
     Unknown,
     Plain,
     Gzip(Box<Decompress>),
+    /// What is left can't be inflated.
+    GzipDamaged,
     /// A member has ended; another may follow.
     GzipEnd,
 }
@@ -74,6 +76,7 @@ impl<'a> Source<'a> {
             if self.used >= self.input().len() && !self.next_piece()? {
                 return match self.form {
                     Form::Gzip(_) => Err(DecodeError::Truncated),
+                    Form::GzipDamaged => Err(DecodeError::Gzip),
                     Form::Unknown | Form::Plain | Form::GzipEnd => Ok(0),
                 };
             }
@@ -98,6 +101,7 @@ impl<'a> Source<'a> {
                 self.form = sniff(input)?;
                 Ok(0)
             }
+            Form::GzipDamaged => Err(DecodeError::Gzip),
             Form::GzipEnd => {
                 if input.starts_with(&GZIP_MAGIC) {
                     self.form = Form::gzip();
@@ -118,13 +122,15 @@ impl<'a> Source<'a> {
             }
             Form::Gzip(inflate) => {
                 let (before_in, before_out) = (inflate.total_in(), inflate.total_out());
-                let status = inflate.decompress(input, out, FlushDecompress::None).map_err(|_| DecodeError::Gzip)?;
+                let result = inflate.decompress(input, out, FlushDecompress::None);
                 let read = inflate.total_in() - before_in;
                 let written = inflate.total_out() - before_out;
-                if status == Status::StreamEnd {
-                    self.form = Form::GzipEnd;
-                } else if read == 0 && written == 0 && !input.is_empty() {
-                    return Err(DecodeError::Gzip);
+                match result {
+                    Ok(Status::StreamEnd) => self.form = Form::GzipEnd,
+                    Ok(_) if read > 0 || written > 0 || input.is_empty() => {}
+                    // What came before the damage is good.
+                    Ok(_) | Err(_) if written > 0 => self.form = Form::GzipDamaged,
+                    Ok(_) | Err(_) => return Err(DecodeError::Gzip),
                 }
                 self.consume(usize::try_from(read).unwrap_or(usize::MAX));
                 Ok(usize::try_from(written).unwrap_or(usize::MAX))
