@@ -1,5 +1,7 @@
 use std::ops::Range;
 
+use memchr::memchr;
+
 use super::document::Document;
 use super::inflate::Payload;
 use super::{DecodeError, Limits};
@@ -309,12 +311,15 @@ enum When {
 
 /// A log event with the keys and the order that CloudWatch Logs writes.
 fn usual_parts(bytes: &[u8]) -> Option<Parts> {
+    /// CloudWatch's ids have 56 digits. A shorter rest is left to [`any_parts`].
+    const MAX_ID: usize = 64;
     const ID: &[u8] = b"{\"id\":\"";
     const TIME: &[u8] = b"\",\"timestamp\":";
     const MESSAGE: &[u8] = b",\"message\":\"";
     let rest = bytes.strip_prefix(ID)?;
-    let id_len = rest.iter().take_while(|b| b.is_ascii_digit()).count();
-    let rest = rest.get(id_len..)?.strip_prefix(TIME)?;
+    let id_len = memchr(b'"', rest.get(..MAX_ID)?)?;
+    let digits_only = rest.get(..id_len)?.iter().fold(true, |all, b| all & b.is_ascii_digit());
+    let rest = if digits_only { rest.get(id_len..)?.strip_prefix(TIME)? } else { return None };
     let (time, time_len) = digits(rest)?;
     let rest = rest.get(time_len..)?.strip_prefix(MESSAGE)?;
     let found = scan::string(rest)?;

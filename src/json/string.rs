@@ -105,8 +105,14 @@ pub(super) fn code_unit(bytes: &[u8]) -> Option<u16> {
 
 /// Appends `text` as the inside of a JSON string.
 pub fn write_escaped(text: &str, out: &mut Vec<u8>) {
+    let special = |b: u8| b < 0x20 || b == b'"' || b == b'\\';
     let mut rest = text.as_bytes();
-    while let Some(at) = rest.iter().position(|&b| b < 0x20 || b == b'"' || b == b'\\') {
+    // Mostly there is nothing to escape: a look at all bytes at once is done by vectors.
+    if !rest.iter().fold(false, |found, &b| found | special(b)) {
+        out.extend_from_slice(rest);
+        return;
+    }
+    while let Some(at) = rest.iter().position(|&b| special(b)) {
         let (plain, special) = rest.split_at(at);
         out.extend_from_slice(plain);
         if let Some((&byte, after)) = special.split_first() {

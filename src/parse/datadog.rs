@@ -1,5 +1,6 @@
 use std::borrow::Cow;
 
+use memchr::memmem;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -37,6 +38,7 @@ struct Keys<'a> {
 impl<'a> DatadogMetric<'a> {
     /// Reads a line that is a JSON object with the keys `m`, `v`, `e` and `t`.
     pub fn parse(line: &'a str) -> Option<Self> {
+        memmem::find(line.as_bytes(), b"\"m\"")?;
         let keys: Keys<'a> = serde_json::from_str(line).ok()?;
         Some(Self {
             name: match keys.m {

@@ -1,6 +1,7 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 
+use memchr::memmem;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -74,9 +75,7 @@ type Root<'a> = HashMap<Cow<'a, str>, &'a RawValue>;
 impl<'a> Emf<'a> {
     /// Reads a line that is a JSON object with `_aws`; `written` is the time of its log event.
     pub fn parse(line: &'a str, written: Option<Timestamp>) -> Option<Self> {
-        if !line.contains("_aws") {
-            return None;
-        }
+        memmem::find(line.as_bytes(), b"\"_aws\"")?;
         let root: Root<'a> = serde_json::from_str(line).ok()?;
         let metadata: Metadata<'a> = serde_json::from_str(root.get("_aws")?.get()).ok()?;
         #[expect(clippy::cast_possible_truncation, reason = "saturates")]

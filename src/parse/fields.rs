@@ -77,8 +77,9 @@ fn until<'a>(bytes: &'a [u8], end: &[u8], max: usize) -> Option<(&'a [u8], &'a [
 fn timestamp(bytes: &[u8]) -> Option<(&str, &[u8])> {
     const FORM: &[u8; 24] = b"dddd-dd-ddTdd:dd:dd.dddZ";
     let (stamp, rest) = bytes.split_at_checked(FORM.len())?;
-    let fits =
-        stamp.iter().zip(FORM).all(|(byte, form)| if *form == b'd' { byte.is_ascii_digit() } else { byte == form });
+    let fits = stamp.iter().zip(FORM).fold(true, |fits, (byte, form)| {
+        fits & ((byte == form && *form != b'd') | (*form == b'd' && byte.is_ascii_digit()))
+    });
     fits.then_some((std::str::from_utf8(stamp).ok()?, rest))
 }
 

@@ -6,6 +6,7 @@
 
 use std::borrow::Cow;
 
+use memchr::memmem;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -120,6 +121,7 @@ struct Outer<'a> {
 impl<'a> PlatformEvent<'a> {
     /// Reads a line that is a JSON object with a `type` of `platform.*`.
     pub fn parse(line: &'a str) -> Option<Self> {
+        memmem::find(line.as_bytes(), b"\"platform.")?;
         let outer: Outer<'a> = serde_json::from_str(line).ok()?;
         let kind = outer.kind.filter(|kind| kind.starts_with("platform."))?;
         let json = outer.record.map_or("", RawValue::get);

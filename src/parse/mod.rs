@@ -20,7 +20,7 @@ pub use datadog::DatadogMetric;
 pub use emf::{Emf, EmfMetric};
 pub use fields::Prefix;
 pub use json::{Application, Metrics, PlatformEvent, RawSpan, Record};
-pub use monitoring::{Monitoring, Records, metric_name};
+pub use monitoring::{Monitoring, metric_name};
 pub use platform::{
     Failure, Fault, InitReport, InitStart, Platform, Report, RestoreReport, Span, Start, Status, Timeout, Xray,
 };
@@ -137,7 +137,7 @@ impl<'a> Line<'a> {
         if rest.starts_with('{') {
             return Emf::parse(rest, written).map(|emf| Self::Emf(Emf { request_id, ..emf }));
         }
-        let metrics = Monitoring::parse(rest, written)?.flatten().collect();
+        let metrics = Monitoring::parse(rest, written)?;
         Some(Self::Monitoring(MonitoringLine { request_id, metrics }))
     }
 
@@ -160,7 +160,7 @@ impl<'a> Line<'a> {
         if message.starts_with('{') {
             return Emf::parse(message, written).map(Line::Emf);
         }
-        let metrics = Monitoring::parse(message, written)?.flatten().collect();
+        let metrics = Monitoring::parse(message, written)?;
         Some(Line::Monitoring(MonitoringLine { request_id: None, metrics }))
     }
 

@@ -15,6 +15,8 @@
 
 use std::borrow::Cow;
 
+use memchr::memmem;
+
 use crate::model::{CheckStatus, Timestamp, Value};
 
 const MARKER: &str = "MONITORING|";
@@ -46,9 +48,12 @@ impl<'a> Monitoring<'a> {
     ///
     /// Returns nothing when it isn't one, or when a record can't be read: the
     /// line then stays a log. `written` is the time of the log event, if it is known.
-    pub fn parse(line: &'a str, written: Option<Timestamp>) -> Option<Records<'a>> {
-        let records = Records { rest: line.trim(), written };
-        records.rest.starts_with(MARKER).then(|| records.clone().all(|record| record.is_some()))?.then_some(records)
+    pub fn parse(line: &'a str, written: Option<Timestamp>) -> Option<Vec<Self>> {
+        let rest = line.trim();
+        if !rest.starts_with(MARKER) {
+            return None;
+        }
+        Records { rest, written }.collect()
     }
 
     /// The tags, as the line has them.
@@ -96,7 +101,7 @@ impl<'a> Monitoring<'a> {
 
 /// The records of a line, each `None` if it can't be read.
 #[derive(Clone, Debug)]
-pub struct Records<'a> {
+struct Records<'a> {
     rest: &'a str,
     written: Option<Timestamp>,
 }
@@ -109,7 +114,7 @@ impl<'a> Iterator for Records<'a> {
             return None;
         }
         let mut from = MARKER.len();
-        while let Some(at) = self.rest.get(from..).and_then(|rest| rest.find(MARKER)).map(|at| at + from) {
+        while let Some(at) = self.rest.get(from..).and_then(next_marker).map(|at| at + from) {
             let (record, tail) = self.rest.split_at(at);
             let whole = Monitoring::one(first_of(tail), self.written).is_some();
             if let (true, Some(record)) = (whole, Monitoring::one(record.trim_end(), self.written)) {
@@ -122,10 +127,13 @@ impl<'a> Iterator for Records<'a> {
     }
 }
 
+fn next_marker(records: &str) -> Option<usize> {
+    memmem::find(records.as_bytes(), MARKER.as_bytes())
+}
+
 /// What precedes the next marker.
 fn first_of(records: &str) -> &str {
-    let end =
-        records.get(MARKER.len()..).and_then(|rest| rest.find(MARKER)).map_or(records.len(), |at| at + MARKER.len());
+    let end = records.get(MARKER.len()..).and_then(next_marker).map_or(records.len(), |at| at + MARKER.len());
     records.get(..end).unwrap_or(records).trim_end()
 }
 

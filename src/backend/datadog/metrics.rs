@@ -27,8 +27,8 @@ pub(super) struct Metrics {
     sets: Vec<Set>,
     /// Place in `sets` of each set of tags.
     by_tags: HashMap<Vec<u8>, usize>,
-    /// The set that was used last.
-    last: usize,
+    /// The two sets that were used last: an invocation's measures, and its cost, which has tags of its own.
+    last: [usize; 2],
     held: usize,
     oversize: Weight,
 }
@@ -77,7 +77,7 @@ impl Metrics {
             checks,
             sets: Vec::new(),
             by_tags: HashMap::new(),
-            last: 0,
+            last: [0; 2],
             held: 0,
             oversize: Weight::default(),
         }
@@ -131,21 +131,30 @@ impl Metrics {
     }
 
     fn set(&mut self, origin: &Origin, tags: &[Tag<'_>]) -> Option<&mut Set> {
-        let same = self.sets.get(self.last).is_some_and(|set| set.is(origin, tags));
-        if !same {
+        let [first, second] = self.last;
+        let is = |place: usize| self.sets.get(place).is_some_and(|set| set.is(origin, tags));
+        let place = if is(first) {
+            first
+        } else if is(second) {
+            second
+        } else {
             let next = self.sets.len();
-            self.last = *self.by_tags.entry(key(origin, tags)).or_insert(next);
-            if self.last == next {
+            let place = *self.by_tags.entry(key(origin, tags)).or_insert(next);
+            if place == next {
                 self.sets.push(Set::new(origin, tags, &self.tags));
             }
+            place
+        };
+        if place != first {
+            self.last = [place, first];
         }
-        self.sets.get_mut(self.last)
+        self.sets.get_mut(place)
     }
 
     /// Writes what is held.
     fn flush(&mut self) {
         self.by_tags.clear();
-        (self.last, self.held) = (0, 0);
+        (self.last, self.held) = ([0; 2], 0);
         for set in std::mem::take(&mut self.sets) {
             for (measure, points) in Measure::ALL.into_iter().zip(set.measures) {
                 self.distribution(Datadog::words(measure).0, points, &set.measure_tags);
@@ -285,7 +294,8 @@ impl Set {
 }
 
 fn key(origin: &Origin, tags: &[Tag<'_>]) -> Vec<u8> {
-    let mut key = origin.generation.to_le_bytes().to_vec();
+    let mut key = Vec::with_capacity(128);
+    key.extend_from_slice(&origin.generation.to_le_bytes());
     for tag in tags {
         key.extend_from_slice(&tag.key.len().to_le_bytes());
         key.extend_from_slice(tag.key.as_bytes());
