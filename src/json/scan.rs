@@ -48,9 +48,14 @@ impl State {
     /// Looks at one block; returns where the string ends, if it does.
     fn block(&mut self, block: &[u8; BLOCK]) -> Option<usize> {
         let bytes = u8x64::new(*block);
-        let is = |byte: u8| bytes.simd_eq(u8x64::splat(byte)).to_bitmask();
+        let is = |byte: u8| bytes.simd_eq(u8x64::splat(byte));
         let (quotes, backslashes) = (is(b'"'), is(b'\\'));
-        let control = bytes.min(u8x64::splat(0x1f)).simd_eq(bytes).to_bitmask();
+        let control = bytes.min(u8x64::splat(0x1f)).simd_eq(bytes);
+        // Most blocks of a message have none of them.
+        if self.carry == 0 && !(quotes | backslashes | control).any() {
+            return None;
+        }
+        let (quotes, backslashes, control) = (quotes.to_bitmask(), backslashes.to_bitmask(), control.to_bitmask());
         if backslashes | self.carry == 0 {
             self.irregular |= control & before(quotes) != 0;
             return first(quotes);
@@ -58,7 +63,7 @@ impl State {
         let escaped = escaped(backslashes, &mut self.carry);
         let end = quotes & !escaped;
         let inside = before(end);
-        let unusual = escaped & !(quotes | backslashes | is(b'n') | is(b't')) & inside;
+        let unusual = escaped & !(quotes | backslashes | (is(b'n') | is(b't')).to_bitmask()) & inside;
         self.irregular |= control & inside != 0 || has_irregular_escape(unusual, block);
         first(end)
     }

@@ -9,6 +9,8 @@
 
 use std::borrow::Cow;
 
+use memchr::{memchr, memchr3};
+
 use super::fields::{error_type, number, request_id, word};
 use super::platform::{Fault, InitReport, InitStart, Report, RestoreReport, Start, Status, Timeout, Xray};
 
@@ -262,9 +264,13 @@ fn fill<T>(slot: &mut Option<T>, value: Option<T>) -> bool {
 /// it ends in. What is between TABs is skipped when it begins with no label.
 /// Returns whether a piece was the start of a label: text that was cut off.
 fn each_field<'a>(text: &'a str, labels: &[&'static str], mut found: impl FnMut(&'static str, Value<'a>)) -> bool {
-    let tabbed = text.contains('\t');
+    let tabbed = memchr(b'\t', text.as_bytes()).is_some();
     let mut cut = false;
-    for piece in text.split(['\t', '\n', '\r']) {
+    let mut left = text;
+    while !left.is_empty() {
+        let end = memchr3(b'\t', b'\n', b'\r', left.as_bytes()).unwrap_or(left.len());
+        let (piece, tail) = left.split_at(end);
+        left = tail.get(1..).unwrap_or_default();
         let mut rest = piece.trim_start();
         let mut first = tabbed;
         while !rest.is_empty() {
