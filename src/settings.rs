@@ -54,7 +54,7 @@ const HANDLER_ERRORS: Setting<bool> = Setting::new(
 )
 .default("false");
 const ARCHITECTURE: Setting<Architectures> = Setting::new(
-    "LOGFERRY_ARCHITECTURE",
+    "LOGFERRY_PRICE_ARCHITECTURE",
     architectures,
     "Architecture that costs are estimated for, x86_64 or arm64, and exceptions by function, as `x86_64,checkout:arm64`.",
 )
@@ -89,7 +89,7 @@ const CONCURRENCY: Setting<usize> =
     Setting::new("LOGFERRY_CONCURRENCY", read::count, "Requests of one backend that are on their way at once.")
         .default("4");
 const TIMEOUT: Setting<std::time::Duration> =
-    Setting::new("LOGFERRY_TIMEOUT", read::duration, "How long one attempt to send may take.").default("10s");
+    Setting::new("LOGFERRY_SEND_TIMEOUT", read::duration, "How long one attempt to send may take.").default("10s");
 const RESERVE: Setting<std::time::Duration> =
     Setting::new("LOGFERRY_RESERVE", read::duration, "What is kept of the function's timeout: nothing is sent in it.")
         .default("1s");

@@ -172,6 +172,17 @@ const API_KEY: &str =
     "!If [HasDdApiKeySecretArn, !Sub '{{resolve:secretsmanager:${DdApiKeySecretArn}:SecretString}}', !Ref DdApiKey]";
 
 #[test]
+fn template_has_each_parameter_once() {
+    let template = std::fs::read_to_string(root().join("template.yaml")).unwrap();
+    let parameters = template.split("\nParameters:\n").nth(1).unwrap().split("\nRules:\n").next().unwrap();
+    let named = |line: &&str| line.starts_with("  ") && !line.starts_with("   ") && line.ends_with(':');
+    let names: Vec<_> = parameters.lines().filter(named).collect();
+    let distinct: BTreeSet<_> = names.iter().collect();
+    assert!(names.len() > 40, "{}", names.len());
+    assert_eq!(distinct.len(), names.len(), "{names:?}");
+}
+
+#[test]
 fn template_grants_no_more_than_is_used() {
     let template = std::fs::read_to_string(root().join("template.yaml")).unwrap();
     for forbidden in ["Resource: '*'", "Resource: \"*\"", "ManagedPolicyArns", "AdministratorAccess"] {

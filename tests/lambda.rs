@@ -190,7 +190,7 @@ fn says_all_that_is_wrong_with_the_settings_at_once() {
         ("DD_API_KEY", "0123456789abcdef 0123456789abcdef"),
         ("DD_SITE", "datadog"),
         ("DD_PORT", "0"),
-        ("LOGFERRY_TIMEOUT", "soon"),
+        ("LOGFERRY_SEND_TIMEOUT", "soon"),
         ("LOGFERRY_INCLUDE", "("),
         ("LOGFERRY_MAX_EVENT_BYTES", "much"),
         ("HTTPS_PROXY", "user:hunter2@proxy"),
@@ -235,9 +235,9 @@ fn a_list_of_no_backends_is_none() {
 
 #[test]
 fn a_bad_ca_file_does_not_hide_behind_other_mistakes() {
-    let exit = stdout().set("LOGFERRY_TIMEOUT", "soon").set("LOGFERRY_CA_FILE", "/nonexistent/ca.pem").run();
+    let exit = stdout().set("LOGFERRY_SEND_TIMEOUT", "soon").set("LOGFERRY_CA_FILE", "/nonexistent/ca.pem").run();
     assert_eq!(exit.status.code(), Some(78));
-    for name in ["LOGFERRY_TIMEOUT", "LOGFERRY_CA_FILE"] {
+    for name in ["LOGFERRY_SEND_TIMEOUT", "LOGFERRY_CA_FILE"] {
         assert!(exit.all.contains(name), "{name}: {}", exit.all);
     }
 }

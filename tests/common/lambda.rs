@@ -106,7 +106,7 @@ impl Bootstrap {
             .set("DD_API_KEY", API_KEY)
             .set("DD_URL", logs)
             .set("DD_API_URL", metrics)
-            .set("LOGFERRY_TIMEOUT", "60s")
+            .set("LOGFERRY_SEND_TIMEOUT", "60s")
     }
 
     /// Starts the function.

@@ -1,0 +1,105 @@
+//! The pipeline that is measured: from an event to finished requests, and no network.
+
+use logferry::backend::{Backend, Context, Encoder};
+use logferry::env::Env;
+use logferry::event::{Batch, Event, Limits};
+use logferry::model::{Forwarder, Sink, Timestamp};
+use logferry::pipeline::{Pipeline, Run};
+use logferry::request::Request;
+use logferry::settings::Settings;
+
+use super::workload::{ACCOUNT, REGION};
+
+/// When the forwarder runs.
+const NOW: i64 = 1_795_165_300_000;
+
+/// Log events between two looks for finished requests, as in the forwarder.
+const STRIDE: usize = 64;
+
+/// Everything that a cold start makes.
+pub(crate) struct Ferry {
+    pipeline: Pipeline,
+    backend: Backend,
+    forwarder: Forwarder,
+}
+
+impl Ferry {
+    /// Sends to Datadog, compressed at a level or not at all.
+    pub(crate) fn new(level: Option<u32>) -> Self {
+        let lookup = |name: &str| match name {
+            "DD_API_KEY" => Some("0".repeat(32)),
+            "DD_COMPRESSION_LEVEL" => level.map(|level| level.to_string()),
+            "DD_USE_COMPRESSION" => Some(level.is_some().to_string()),
+            _ => None,
+        };
+        let mut settings = Settings::from_env(&mut Env::new(&lookup), Some("datadog")).unwrap();
+        let backend = settings.backends.pop().unwrap();
+        Self { pipeline: Pipeline::new(settings.pipeline), backend, forwarder: forwarder() }
+    }
+
+    /// From the event to requests; each goes to `take` when it is finished.
+    pub(crate) fn forward(&mut self, event: &str, mut take: impl FnMut(Request)) {
+        let event = Event::from_json(event).unwrap();
+        for mut batch in event.batches(Limits::DEFAULT) {
+            let envelope = batch.envelope().unwrap().clone();
+            let context = Context { forwarder: &self.forwarder, now: Timestamp::from_millis(NOW) };
+            let mut encoder = self.backend.encoder(&context);
+            let mut run = self.pipeline.run(&envelope, &self.forwarder);
+            while stride(&mut batch, &mut run, &mut encoder) {
+                if Encoder::has_ready(&encoder) {
+                    encoder.take_ready().into_iter().for_each(&mut take);
+                }
+            }
+            run.finish(&mut encoder);
+            encoder.finish().requests.into_iter().for_each(&mut take);
+        }
+    }
+
+    /// From the event to telemetry that nobody takes.
+    pub(crate) fn measure(&self, event: &str) -> u64 {
+        let event = Event::from_json(event).unwrap();
+        let mut made = 0;
+        for mut batch in event.batches(Limits::DEFAULT) {
+            let envelope = batch.envelope().unwrap().clone();
+            let mut run = self.pipeline.run(&envelope, &self.forwarder);
+            while stride(&mut batch, &mut run, &mut ()) {}
+            let counts = run.finish(&mut ());
+            made += counts.logs + counts.metrics;
+        }
+        made
+    }
+}
+
+/// What the invocation says of the forwarder.
+pub(crate) fn forwarder() -> Forwarder {
+    let name = "logferry";
+    Forwarder {
+        function_arn: Some(format!("arn:aws:lambda:{REGION}:{ACCOUNT}:function:{name}")),
+        function_name: Some(name.to_owned()),
+        region: Some(REGION.to_owned()),
+        log_group: Some(format!("/aws/lambda/{name}")),
+    }
+}
+
+/// From the event to log events that nobody takes.
+pub(crate) fn scan(event: &str) -> usize {
+    let event = Event::from_json(event).unwrap();
+    let mut bytes = 0;
+    for mut batch in event.batches(Limits::DEFAULT) {
+        while let Some(event) = batch.next().unwrap() {
+            bytes += event.message.escaped().len();
+        }
+    }
+    bytes
+}
+
+/// Takes some log events; `false` after the last.
+fn stride(batch: &mut Batch<'_>, run: &mut Run<'_>, out: &mut impl Sink) -> bool {
+    for _ in 0..STRIDE {
+        match batch.next().unwrap() {
+            Some(event) => run.push(event, out),
+            None => return false,
+        }
+    }
+    true
+}
