@@ -175,8 +175,8 @@ const API_KEY: &str =
 fn template_has_each_parameter_once() {
     let template = std::fs::read_to_string(root().join("template.yaml")).unwrap();
     let parameters = template.split("\nParameters:\n").nth(1).unwrap().split("\nRules:\n").next().unwrap();
-    let named = |line: &&str| line.starts_with("  ") && !line.starts_with("   ") && line.ends_with(':');
-    let names: Vec<_> = parameters.lines().filter(named).collect();
+    let is_name = |line: &&str| line.starts_with("  ") && !line.starts_with("   ") && line.ends_with(':');
+    let names: Vec<_> = parameters.lines().filter(is_name).collect();
     let distinct: BTreeSet<_> = names.iter().collect();
     assert!(names.len() > 40, "{}", names.len());
     assert_eq!(distinct.len(), names.len(), "{names:?}");

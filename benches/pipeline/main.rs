@@ -268,7 +268,7 @@ fn check(delivery: &Delivery) {
         let body: Value = serde_json::from_slice(&plain).unwrap();
         match &request.destination {
             Destination::Http { url, .. } if url.ends_with("/api/v2/logs") => {
-                logs.extend(lines(body.as_array().unwrap()));
+                logs.extend(texts(body.as_array().unwrap()));
             }
             Destination::Http { url, .. } if url.ends_with("/api/v1/distribution_points") => {
                 points.extend(flat(body["series"].as_array().unwrap()));
@@ -282,7 +282,7 @@ fn check(delivery: &Delivery) {
         let made = yardstick.make(&yardstick.read(&delivery.event));
         let mut others = flat(&made.series());
         others.sort();
-        same("logs", &lines(&made.logs), &logs);
+        same("logs", &texts(&made.logs), &logs);
         same("metrics", &others, &points);
     }
 }
@@ -297,7 +297,7 @@ fn same(what: &str, others: &[String], ours: &[String]) {
 }
 
 /// Each as JSON, its keys in order.
-fn lines(records: &[Value]) -> Vec<String> {
+fn texts(records: &[Value]) -> Vec<String> {
     records.iter().map(Value::to_string).collect()
 }
 

@@ -51,7 +51,7 @@ impl Delivery {
         let mut lines = Lines::new();
         let mut document = Document::new();
         for number in 0..events {
-            let (queue, millis) = (number % 10, if number % 2 == 0 { lines.later() } else { lines.millis });
+            let (queue, millis) = (number % 10, if number.is_multiple_of(2) { lines.later() } else { lines.millis });
             document.push(millis, &format!("INFO polled queue {queue}, found nothing and no error: the next look is in a second, and so on until somebody has an order for us\n"));
         }
         document.delivery()
@@ -124,22 +124,21 @@ impl Ids {
         const GROUP: u64 = 1_000_000_000;
 
         self.base += 1;
-        let millis = u64::try_from(millis).unwrap();
-        // Sixteen bits at a time from the top: the time, sixteen zeros, the base.
-        let halves = |number: u128, count: u32| {
-            (0..count).rev().map(move |at| u16::try_from((number >> (16 * at)) & 0xffff).unwrap_or_default())
-        };
-        let all = halves(u128::from(millis), 4).chain([0]).chain(halves(self.base, 8));
+        let time = u64::try_from(millis).unwrap().to_be_bytes();
         let mut groups = [0_u64; 7];
-        for half in all {
-            let mut carry = u64::from(half);
+        // From the top: the time, sixteen zeros, the base.
+        for byte in time.into_iter().chain([0, 0]).chain(self.base.to_be_bytes()) {
+            let mut carry = u64::from(byte);
             for group in &mut groups {
-                carry += *group << 16;
+                carry += *group << 8;
                 *group = carry % GROUP;
                 carry /= GROUP;
             }
         }
-        let digits: String = groups.iter().rev().map(|group| format!("{group:09}")).collect::<Vec<_>>().concat();
+        let mut digits = String::new();
+        for group in groups.iter().rev() {
+            write!(digits, "{group:09}").unwrap();
+        }
         digits.trim_start_matches('0').to_owned()
     }
 }
