@@ -106,6 +106,12 @@ impl<'a> Env<'a> {
         self.mistakes.push(Mistake { name: name.to_owned(), what });
     }
 
+    /// Takes down that something can't be set up whatever the settings are.
+    pub fn broken<T>(&mut self, what: &str) -> Option<T> {
+        self.mistake(what, "cannot be set up: please report this as a bug of logferry".to_owned());
+        None
+    }
+
     /// All mistakes so far.
     pub fn into_mistakes(self) -> Vec<Mistake> {
         self.mistakes

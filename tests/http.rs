@@ -78,11 +78,8 @@ async fn an_answer_that_breaks_off_is_an_interruption() {
     for answer in [
         "",
         "HTTP/1.1 202 Acc",
-        "HTTP/1.1 202 Accepted\r\nContent-Length: 1000\r\n\r\n{}",
         "HTTP/1.1 202 Accepted\r\nContent-Length: many\r\n\r\n{}",
         "HTTP/1.1 202 Accepted\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\n{}",
-        "HTTP/1.1 202 Accepted\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n{",
-        "HTTP/1.1 202 Accepted\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n{}",
         "HTTP/1.1 20 Accepted\r\n\r\n",
         "220 smtp.example.com ESMTP\r\n",
         "\x15\x03\x01\0\x02\x02\x46",
@@ -94,6 +91,19 @@ async fn an_answer_that_breaks_off_is_an_interruption() {
         assert!(!cause.is_empty() && !cause.contains(KEY), "{answer:?}: {cause}");
         // Whether to send it again is not decided here.
         assert_eq!(intake.requests().len(), 1, "{answer:?}");
+    }
+}
+
+#[tokio::test]
+async fn an_answer_whose_body_breaks_off_has_its_status() {
+    for (answer, status, body) in [
+        ("HTTP/1.1 202 Accepted\r\nContent-Length: 1000\r\n\r\n{}", 202, "{}"),
+        ("HTTP/1.1 400 Bad\r\nContent-Length: 1000\r\n\r\nno", 400, "no"),
+        ("HTTP/1.1 202 Accepted\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n{}", 202, ""),
+    ] {
+        let intake = Intake::answering(move |_, _| Answer::raw(answer));
+        let response = send(&direct(), &intake.url(), b"x").await.unwrap();
+        assert_eq!((response.status, response.body.as_slice()), (status, body.as_bytes()), "{answer:?}");
     }
 }
 

@@ -227,10 +227,12 @@ fn needs_a_backend_and_what_the_backend_needs() {
 }
 
 #[test]
-fn a_list_of_no_backends_is_none() {
-    let exit = bootstrap().set("LOGFERRY_BACKENDS", ",").run();
-    assert_eq!(exit.status.code(), Some(78));
-    assert!(exit.all.contains("LOGFERRY_BACKENDS"), "{}", exit.all);
+fn a_list_of_backends_names_each_once() {
+    for (list, expected) in [(",", "names no backend"), ("stdout,datadog,stdout", "names `stdout` twice")] {
+        let exit = bootstrap().set("LOGFERRY_BACKENDS", list).run();
+        assert_eq!(exit.status.code(), Some(78));
+        assert!(exit.all.contains(&format!("LOGFERRY_BACKENDS `{list}` {expected}")), "{}", exit.all);
+    }
 }
 
 #[test]
@@ -267,7 +269,8 @@ struct Trouble {
 fn trouble_has_a_name_and_passes() {
     let trouble = |answer, reason, said, recoverable| Trouble { answer, reason, said, recoverable };
     let errors = Answer::with(400, &[], b"{\"errors\":[\"no\nmessage\"]}");
-    let long_body = b"HTTP/1.1 202 Accepted\r\nContent-Length: 1000\r\n\r\n{";
+    let cut_body = b"HTTP/1.1 400 Bad\r\nContent-Length: 1000\r\n\r\nno";
+    let echo = Answer::with(400, &[], format!("{{\"bad key\":\"{API_KEY}\"}}").as_bytes());
     let cases = [
         trouble(errors, "refused", r#"status 400: {"errors":["no message"]}"#, false),
         trouble(Answer::with(302, &[("Location", "/other")], b""), "refused", "status 302", false),
@@ -277,7 +280,8 @@ fn trouble_has_a_name_and_passes() {
         trouble(Answer::with(503, &[("Retry-After", "3600")], b"later"), "busy", "status 503: later", true),
         trouble(Answer::hang(), "unreachable", "no response within ", true),
         trouble(Answer::close(), "unreachable", "the connection broke: ", true),
-        trouble(Answer::raw(*long_body), "unreachable", "the connection broke: ", true),
+        trouble(Answer::raw(*cut_body), "refused", "status 400: no", false),
+        trouble(echo, "refused", r#"status 400: {"bad key":"***"}"#, false),
         trouble(Answer::raw("HTTP/1.1 202 Acc"), "unreachable", "the connection broke: ", true),
         trouble(Answer::raw("\x15\x03\x01 what?\r\n\r\n"), "unreachable", "the connection broke: ", true),
     ];

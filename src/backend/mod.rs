@@ -165,12 +165,13 @@ impl Sink for Encoder {
     }
 }
 
-/// Names of backends, at least one.
+/// Names of backends: at least one, and each once.
 fn names(value: &str) -> Result<Vec<String>, String> {
     let names = read::list(value)?;
-    if names.is_empty() {
-        Err(format!("names no backend: expected `{}`", Backend::NAMES.join("`, `")))
-    } else {
-        Ok(names)
+    let twice = names.iter().enumerate().find(|(place, name)| names.iter().take(*place).any(|before| before == *name));
+    match twice {
+        Some((_, name)) => Err(format!("names `{name}` twice: everything would be sent twice")),
+        None if names.is_empty() => Err(format!("names no backend: expected `{}`", Backend::NAMES.join("`, `"))),
+        None => Ok(names),
     }
 }

@@ -54,8 +54,11 @@ impl HttpSettings {
         "Proxy for http:// addresses.",
     )
     .secret();
-    const NO_PROXY: Setting<String> =
-        Setting::new("NO_PROXY", read::text, "Hosts reached without a proxy, set apart by commas.");
+    const NO_PROXY: Setting<String> = Setting::new(
+        "NO_PROXY",
+        read::text,
+        "Hosts reached without a proxy, set apart by commas; `*` stands for all names, not for addresses.",
+    );
 
     /// The settings, for documents.
     pub const ROWS: [Row; 4] =
@@ -83,8 +86,8 @@ impl Http {
             return None;
         }
         let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let tls = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().ok()?;
-        let tls = tls.with_root_certificates(roots).with_no_client_auth();
+        let tls = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
+        let tls = tls.ok().or_else(|| env.broken("TLS"))?.with_root_certificates(roots).with_no_client_auth();
         let mut builder = reqwest::Client::builder()
             .tls_backend_preconfigured(tls)
             .http1_only()
@@ -98,7 +101,8 @@ impl Http {
         for proxy in [&settings.https_proxy, &settings.http_proxy].into_iter().flatten() {
             builder = builder.proxy(proxy.clone().no_proxy(exempt.clone()));
         }
-        Some(Self { client: builder.build().ok()? })
+        let client = builder.build().ok().or_else(|| env.broken("the HTTP client"))?;
+        Some(Self { client })
     }
 
     async fn post(
@@ -120,8 +124,9 @@ impl Http {
         let mut answer = post.send().await.map_err(|error| failure(&error))?;
         let mut response =
             Response { status: answer.status().as_u16(), retry_after: retry_after(&answer), body: Vec::new() };
+        // The status says what became of the request, even when the body breaks off.
         while response.body.len() < MAX_RESPONSE
-            && let Some(piece) = answer.chunk().await.map_err(|error| TransportError::Interrupted(cause(&error)))?
+            && let Ok(Some(piece)) = answer.chunk().await
         {
             response.body.extend_from_slice(&piece);
         }

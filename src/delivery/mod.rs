@@ -11,7 +11,7 @@ pub use http::{Http, HttpSettings};
 use tokio::time::{Instant, timeout_at};
 
 use crate::ledger::Reason;
-use crate::request::{Request, Response, Verdict, Weight};
+use crate::request::{Destination, Header, Request, Response, Verdict, Weight};
 
 /// What carries a request to its destination.
 pub trait Transport {
@@ -128,10 +128,10 @@ async fn attempts<T: Transport>(
             Ok(response) => match verdict(&response) {
                 Verdict::Accepted => return End::Accepted,
                 Verdict::TooLarge => return End::TooLarge,
-                Verdict::Refused => return End::Dropped(Reason::Refused, answer(&response)),
-                Verdict::Unauthorized => return End::Dropped(Reason::Unauthorized, answer(&response)),
+                Verdict::Refused => return End::Dropped(Reason::Refused, answer(&response, request)),
+                Verdict::Unauthorized => return End::Dropped(Reason::Unauthorized, answer(&response, request)),
                 Verdict::Busy { retry_after } => {
-                    last = (Reason::Busy, answer(&response));
+                    last = (Reason::Busy, answer(&response, request));
                     retry_after
                 }
             },
@@ -150,10 +150,17 @@ async fn attempts<T: Transport>(
     }
 }
 
-/// Status and the beginning of the body, on one line.
-fn answer(response: &Response) -> String {
-    let body = String::from_utf8_lossy(response.body.get(..200).unwrap_or(&response.body));
-    let body: String = body.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+/// Status and the beginning of the body, on one line, without secrets that it repeats.
+fn answer(response: &Response, request: &Request) -> String {
+    let mut body = String::from_utf8_lossy(&response.body).into_owned();
+    if let Destination::Http { headers, .. } = &request.destination {
+        for (_, header) in headers {
+            if let Header::Secret(secret) = header {
+                body = body.replace(secret.expose(), "***");
+            }
+        }
+    }
+    let body: String = body.chars().take(200).map(|c| if c.is_control() { ' ' } else { c }).collect();
     match body.trim() {
         "" => format!("status {}", response.status),
         text => format!("status {}: {text}", response.status),
