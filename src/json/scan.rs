@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use wide::u8x64;
+use wide::u8x16;
 
 /// The inside of a string that was found.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -46,16 +46,12 @@ struct State {
 
 impl State {
     /// Looks at one block; returns where the string ends, if it does.
+    #[inline]
     fn block(&mut self, block: &[u8; BLOCK]) -> Option<usize> {
-        let bytes = u8x64::new(*block);
-        let is = |byte: u8| bytes.simd_eq(u8x64::splat(byte));
-        let (quotes, backslashes) = (is(b'"'), is(b'\\'));
-        let control = bytes.min(u8x64::splat(0x1f)).simd_eq(bytes);
-        // Most blocks of a message have none of them.
-        if self.carry == 0 && !(quotes | backslashes | control).any() {
-            return None;
-        }
-        let (quotes, backslashes, control) = (quotes.to_bitmask(), backslashes.to_bitmask(), control.to_bitmask());
+        let lanes = lanes(block);
+        let is = |byte: u8| mask(lanes.map(|lane| lane.simd_eq(u8x16::splat(byte))));
+        let control = lanes.map(|lane| lane.min(u8x16::splat(0x1f)).simd_eq(lane));
+        let (quotes, backslashes, control) = (is(b'"'), is(b'\\'), mask(control));
         if backslashes | self.carry == 0 {
             self.irregular |= control & before(quotes) != 0;
             return first(quotes);
@@ -63,10 +59,28 @@ impl State {
         let escaped = escaped(backslashes, &mut self.carry);
         let end = quotes & !escaped;
         let inside = before(end);
-        let unusual = escaped & !(quotes | backslashes | (is(b'n') | is(b't')).to_bitmask()) & inside;
+        let unusual = escaped & !(quotes | backslashes | is(b'n') | is(b't')) & inside;
         self.irregular |= control & inside != 0 || has_irregular_escape(unusual, block);
         first(end)
     }
+}
+
+/// The block as vectors.
+#[inline]
+fn lanes(block: &[u8; BLOCK]) -> [u8x16; 4] {
+    let (quarters, _) = block.as_chunks::<16>();
+    let mut lanes = [u8x16::ZERO; 4];
+    for (lane, quarter) in lanes.iter_mut().zip(quarters) {
+        *lane = u8x16::new(*quarter);
+    }
+    lanes
+}
+
+/// A bit for each byte that is set.
+#[inline]
+fn mask(lanes: [u8x16; 4]) -> u64 {
+    let [a, b, c, d] = lanes.map(|lane| u64::from(lane.to_bitmask()));
+    a | b << 16 | c << 32 | d << 48
 }
 
 /// The bits below the lowest set one: all of them when there is none.
