@@ -42,25 +42,25 @@ impl<'a> JsonStr<'a> {
 
     /// Appends the text that the string stands for.
     pub fn unescape_into(self, text: &mut String) {
+        let mut bytes = std::mem::take(text).into_bytes();
         let mut rest = self.0;
         while let Some(at) = memchr(b'\\', rest) {
             let (plain, escape) = rest.split_at(at);
-            push_utf8(plain, text);
-            rest = unescape_one(escape, text);
+            bytes.extend_from_slice(plain);
+            rest = unescape_one(escape, &mut bytes);
         }
-        push_utf8(rest, text);
+        bytes.extend_from_slice(rest);
+        *text = String::from_utf8(bytes).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned());
     }
 }
 
-fn push_utf8(bytes: &[u8], text: &mut String) {
-    match std::str::from_utf8(bytes) {
-        Ok(valid) => text.push_str(valid),
-        Err(_) => text.push_str(&String::from_utf8_lossy(bytes)),
-    }
+/// Appends a character.
+fn push(c: char, text: &mut Vec<u8>) {
+    text.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes());
 }
 
 /// Takes one escape off the front of `bytes`; what can't be an escape becomes U+FFFD.
-fn unescape_one<'a>(bytes: &'a [u8], text: &mut String) -> &'a [u8] {
+fn unescape_one<'a>(bytes: &'a [u8], text: &mut Vec<u8>) -> &'a [u8] {
     let simple = match bytes.get(1) {
         Some(b'n') => '\n',
         Some(b't') => '\t',
@@ -71,26 +71,26 @@ fn unescape_one<'a>(bytes: &'a [u8], text: &mut String) -> &'a [u8] {
         Some(b'u') => return unescape_unicode(bytes, text),
         _ => char::REPLACEMENT_CHARACTER,
     };
-    text.push(simple);
+    push(simple, text);
     bytes.get(2..).unwrap_or_default()
 }
 
-fn unescape_unicode<'a>(bytes: &'a [u8], text: &mut String) -> &'a [u8] {
+fn unescape_unicode<'a>(bytes: &'a [u8], text: &mut Vec<u8>) -> &'a [u8] {
     let Some(first) = code_unit(bytes) else {
-        text.push(char::REPLACEMENT_CHARACTER);
+        push(char::REPLACEMENT_CHARACTER, text);
         return bytes.get(2..).unwrap_or_default();
     };
     let rest = bytes.get(6..).unwrap_or_default();
     if let Some(c) = char::from_u32(u32::from(first)) {
-        text.push(c);
+        push(c, text);
         return rest;
     }
     let pair = code_unit(rest).map(|second| char::decode_utf16([first, second]).next());
     if let Some(Some(Ok(c))) = pair {
-        text.push(c);
+        push(c, text);
         return rest.get(6..).unwrap_or_default();
     }
-    text.push(char::REPLACEMENT_CHARACTER);
+    push(char::REPLACEMENT_CHARACTER, text);
     rest
 }
 

@@ -1,5 +1,7 @@
 //! Small pieces that several kinds of line are made of.
 
+use memchr::memchr;
+
 use crate::model::Level;
 
 /// What a runtime writes before a line that goes through its logger.
@@ -68,24 +70,24 @@ impl<'a> Prefix<'a> {
 
 /// What is before `end`, at most `max` bytes, and what is behind it.
 fn until<'a>(bytes: &'a [u8], end: &[u8], max: usize) -> Option<(&'a [u8], &'a [u8])> {
-    let first = end.first()?;
-    let len = bytes.iter().take(max + 1).position(|b| b == first)?;
+    let len = memchr(*end.first()?, bytes.get(..max + 1).unwrap_or(bytes))?;
     Some((bytes.get(..len)?, bytes.get(len..)?.strip_prefix(end)?))
 }
 
 /// Takes `2023-11-14T22:13:20.123Z` off the front.
 fn timestamp(bytes: &[u8]) -> Option<(&str, &[u8])> {
-    const FORM: &[u8; 24] = b"dddd-dd-ddTdd:dd:dd.dddZ";
-    let (stamp, rest) = bytes.split_at_checked(FORM.len())?;
-    let fits = stamp.iter().zip(FORM).fold(true, |fits, (byte, form)| {
-        fits & ((byte == form && *form != b'd') | (*form == b'd' && byte.is_ascii_digit()))
-    });
-    fits.then_some((std::str::from_utf8(stamp).ok()?, rest))
+    const FORM: &[u8; 24] = b"0000-00-00T00:00:00.000Z";
+    let (stamp, rest) = bytes.split_first_chunk::<24>()?;
+    let separators = |at: usize| stamp.get(at) == FORM.get(at);
+    let digits = stamp.iter().map(|b| u32::from(b.is_ascii_digit())).sum::<u32>();
+    let fits = digits == 17 && [4, 7, 10, 13, 16, 19, 23].into_iter().all(separators);
+    if fits { Some((std::str::from_utf8(stamp).ok()?, rest)) } else { None }
 }
 
 /// A request id: a UUID, or another short word (Web Functions use base32).
 pub(super) fn request_id(bytes: &[u8]) -> Option<&str> {
-    let fits = (1..=64).contains(&bytes.len()) && bytes.iter().all(|b| b.is_ascii_alphanumeric() || *b == b'-');
+    let legal = bytes.iter().fold(true, |legal, b| legal & (b.is_ascii_alphanumeric() || *b == b'-'));
+    let fits = legal && (1..=64).contains(&bytes.len());
     if fits { std::str::from_utf8(bytes).ok() } else { None }
 }
 

@@ -12,7 +12,7 @@ mod measure;
 mod origin;
 mod run;
 
-use memchr::memmem;
+use memchr::{memchr, memmem};
 
 pub use cost::{Architecture, Prices};
 pub use filter::Filter;
@@ -142,9 +142,9 @@ impl Pipeline {
 impl Needles {
     /// Whether a JSON line, still escaped, may be more than a log.
     fn any(&self, json: &[u8]) -> bool {
-        [&self.platform, &self.emf, &self.monitoring, &self.datadog]
-            .into_iter()
-            .any(|needle| needle.find(json).is_some())
+        [&self.platform, &self.emf, &self.datadog].into_iter().any(|needle| needle.find(json).is_some())
+            // Few lines hold its bar at all.
+            || (memchr(b'|', json).is_some() && self.monitoring.find(json).is_some())
     }
 }
 
