@@ -73,7 +73,7 @@ impl<'a> Monitoring<'a> {
     }
 
     fn one(record: &'a str, written: Option<Timestamp>) -> Option<Self> {
-        if record.bytes().any(|b| b.is_ascii_control()) {
+        if record.bytes().fold(false, |found, b| found | b.is_ascii_control()) {
             return None;
         }
         let mut sections = record.strip_prefix(MARKER)?.splitn(5, '|');
@@ -170,7 +170,10 @@ pub fn metric_name(name: &str) -> Option<Cow<'_, str>> {
     let start = name.bytes().position(|b| b.is_ascii_alphabetic())?;
     let name = name.get(start..)?;
     let legal = |b: u8| b.is_ascii_alphanumeric() || b == b'_' || b == b'.';
-    if name.len() <= MAX_NAME && name.bytes().all(legal) && !name.contains("__") {
+    if name.len() <= MAX_NAME
+        && name.bytes().fold(true, |all, b| all & legal(b))
+        && memmem::find(name.as_bytes(), b"__").is_none()
+    {
         return Some(Cow::Borrowed(name));
     }
     let mut made = String::with_capacity(name.len().min(MAX_NAME));
