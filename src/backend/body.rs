@@ -33,6 +33,9 @@ pub(super) struct Oversize;
 /// Uncompressed bytes that are collected before they are compressed.
 const CHUNK: usize = 64 * 1024;
 
+/// Compressed bytes that are taken from the compressor at once.
+const PIECE: usize = 32 * 1024;
+
 /// A body in the making.
 ///
 /// An item is written where it will stay, and only then measured: so its size
@@ -179,7 +182,7 @@ pub fn decompress(compression: Compression, body: &[u8]) -> Option<Vec<u8>> {
 
 /// Compresses one body after another.
 enum Compressor {
-    Deflate(Box<Compress>),
+    Deflate(Option<Deflate>, Compression),
     None,
     Zstd { level: i32, stream: Option<zstd::stream::write::Encoder<'static, Vec<u8>>> },
 }
@@ -187,12 +190,7 @@ enum Compressor {
 impl Compressor {
     fn new(compression: Compression) -> Self {
         match compression {
-            Compression::Deflate(level) => {
-                Self::Deflate(Box::new(Compress::new(flate2::Compression::new(level.min(9)), true)))
-            }
-            Compression::Gzip(level) => {
-                Self::Deflate(Box::new(Compress::new_gzip(flate2::Compression::new(level.min(9)), 15)))
-            }
+            Compression::Deflate(_) | Compression::Gzip(_) => Self::Deflate(None, compression),
             Compression::None => Self::None,
             Compression::Zstd(level) => Self::Zstd { level, stream: None },
         }
@@ -200,7 +198,9 @@ impl Compressor {
 
     fn write(&mut self, bytes: &[u8], out: &mut Vec<u8>) {
         match self {
-            Self::Deflate(compress) => deflate(compress, bytes, FlushCompress::None, out),
+            Self::Deflate(deflate, compression) => {
+                deflate.get_or_insert_with(|| Deflate::new(*compression)).run(bytes, FlushCompress::None, out);
+            }
             Self::None => out.extend_from_slice(bytes),
             Self::Zstd { level, stream } => {
                 if stream.is_none() {
@@ -215,9 +215,10 @@ impl Compressor {
     /// Ends the body, and is ready for the next.
     fn finish(&mut self, out: &mut Vec<u8>) {
         match self {
-            Self::Deflate(compress) => {
-                deflate(compress, &[], FlushCompress::Finish, out);
-                compress.reset();
+            Self::Deflate(deflate, compression) => {
+                let deflate = deflate.get_or_insert_with(|| Deflate::new(*compression));
+                deflate.run(&[], FlushCompress::Finish, out);
+                deflate.compress.reset();
             }
             Self::None => {}
             Self::Zstd { stream, .. } => {
@@ -227,19 +228,36 @@ impl Compressor {
     }
 }
 
-fn deflate(compress: &mut Compress, mut bytes: &[u8], flush: FlushCompress, out: &mut Vec<u8>) {
-    let finishing = matches!(flush, FlushCompress::Finish);
-    while !bytes.is_empty() || finishing {
-        if out.capacity() - out.len() < 16 * 1024 {
-            out.reserve(out.len().clamp(32 * 1024, 512 * 1024));
-        }
-        let before = compress.total_in();
-        let status = compress.compress_vec(bytes, out, flush);
-        let read = usize::try_from(compress.total_in() - before).unwrap_or(usize::MAX);
-        bytes = bytes.get(read..).unwrap_or_default();
-        // An error can only mean misuse: the stream is neither fed after its end nor without room.
-        if !matches!(status, Ok(Status::Ok | Status::BufError)) {
-            return;
+/// Gzip or zlib: made when there is something to compress, as it takes 300 KB.
+struct Deflate {
+    compress: Compress,
+    /// What the compressor writes to: `compress_vec` would fill all the room of `out` with zeros, each time.
+    piece: Vec<u8>,
+}
+
+impl Deflate {
+    fn new(compression: Compression) -> Self {
+        let compress = match compression {
+            Compression::Gzip(level) => Compress::new_gzip(flate2::Compression::new(level.min(9)), 15),
+            Compression::Deflate(level) => Compress::new(flate2::Compression::new(level.min(9)), true),
+            Compression::None | Compression::Zstd(_) => Compress::new(flate2::Compression::none(), true),
+        };
+        Self { compress, piece: vec![0; PIECE] }
+    }
+
+    fn run(&mut self, mut bytes: &[u8], flush: FlushCompress, out: &mut Vec<u8>) {
+        let finishing = matches!(flush, FlushCompress::Finish);
+        while !bytes.is_empty() || finishing {
+            let (read, written) = (self.compress.total_in(), self.compress.total_out());
+            let status = self.compress.compress(bytes, &mut self.piece, flush);
+            let count = |from: u64, to: u64| usize::try_from(to - from).unwrap_or(usize::MAX);
+            let written = count(written, self.compress.total_out());
+            out.extend_from_slice(self.piece.get(..written).unwrap_or_default());
+            bytes = bytes.get(count(read, self.compress.total_in())..).unwrap_or_default();
+            // An error can only mean misuse: the stream is neither fed after its end nor without room.
+            if !matches!(status, Ok(Status::Ok | Status::BufError)) {
+                return;
+            }
         }
     }
 }

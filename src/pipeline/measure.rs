@@ -134,9 +134,9 @@ impl Attempts {
         at.emit_failure(less(failure, attempt.counted), request_id, tags);
         let name = at.origin.function.as_ref().map_or("", |function| function.name.as_str());
         if let Some(cost) = prices.cost(name, report) {
-            let [architecture, basis] = prices.tags(name);
-            let mut all = tags.to_vec();
-            all.extend([architecture, basis]);
+            let mut all = Vec::with_capacity(tags.len() + 2);
+            all.extend_from_slice(tags);
+            all.extend(prices.tags(name));
             at.emit(Measure::EstimatedCost, cost, request_id, &all);
         }
     }

@@ -125,10 +125,10 @@ impl Pipeline {
     /// Takes the settings.
     pub fn new(settings: Settings) -> Self {
         let needles = Needles {
-            platform: memmem::Finder::new(b"\"platform."),
-            emf: memmem::Finder::new(b"_aws\\\""),
+            platform: memmem::Finder::new(b"platform."),
+            emf: memmem::Finder::new(b"_aws\\"),
             monitoring: memmem::Finder::new(b"MONITORING|"),
-            datadog: memmem::Finder::new(b"\"m\\\""),
+            datadog: memmem::Finder::new(b"\"m\\"),
         };
         Self { settings, needles }
     }

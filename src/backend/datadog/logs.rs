@@ -59,7 +59,7 @@ impl Logs {
             source: datadog.source.clone(),
             forwarder: forwarder.clone(),
             rendered: None,
-            ddtags: memmem::Finder::new(b"\"ddtags\\\""),
+            ddtags: memmem::Finder::new(b"ddtags\\"),
         }
     }
 
@@ -91,7 +91,12 @@ impl Logs {
             Some(own) => (own.message.as_slice(), Some(rendered.tail_with(&own.tags))),
         };
         let tail = tail.as_deref().unwrap_or(&rendered.tail);
-        let pushed = self.body.push(Weight::LOG, |out| write(log, message, rendered, tail, out));
+        // One that no body can hold isn't even written: the room for it would stay.
+        let pushed = if message.len() > super::LOGS.item_bytes {
+            Err(Oversize)
+        } else {
+            self.body.push(Weight::LOG, |out| write(log, message, rendered, tail, out))
+        };
         pushed.or_else(|Oversize| {
             let cut = cut(message);
             self.body.push(Weight::LOG, |out| write(log, &cut, rendered, tail, out))
