@@ -4,7 +4,7 @@
 //! cargo bench --bench pipeline                       everything, as tables
 //! cargo bench --bench pipeline -- --list             names of the pipelines
 //! cargo bench --bench pipeline -- --once logferry-1  one of them once, for a profiler; all that counts is in `measured`
-//! cargo bench --bench pipeline -- --times 100 encode the same, again and again
+//! cargo bench --bench pipeline -- --times 100 encode the same, again and again; also a kind of line, by its name
 //! cargo bench --bench pipeline -- --event bomb       an event on standard output: usual-10000, usual-80000, repetitive, bomb, bomb-of-8-mib
 //! ```
 //!
@@ -59,7 +59,7 @@ fn main() -> ExitCode {
         [] => tables(),
         ["--list"] => cases(&Delivery::usual(EVENTS)).iter().for_each(|case| println!("{}", case.name)),
         ["--once", name] => return run(name, 1),
-        ["--times", times, name] if times.parse::<u32>().is_ok() => return run(name, times.parse().unwrap()),
+        ["--times", times, name] if times.parse::<usize>().is_ok() => return run(name, times.parse().unwrap()),
         ["--event", "usual-10000"] => print!("{}", Delivery::usual(10_000).event),
         ["--event", "usual-80000"] => print!("{}", Delivery::usual(80_000).event),
         ["--event", "repetitive"] => print!("{}", Delivery::repetitive(300_000).event),
@@ -119,7 +119,11 @@ impl<'a> Case<'a> {
     }
 }
 
-fn run(name: &str, times: u32) -> ExitCode {
+fn run(name: &str, times: usize) -> ExitCode {
+    if let Some(batch) = lines::batches().iter().find(|batch| batch.name == name) {
+        batch.run(times);
+        return ExitCode::SUCCESS;
+    }
     let delivery = Delivery::usual(EVENTS);
     let mut cases = cases(&delivery);
     let Some(case) = cases.iter_mut().find(|case| case.name == name) else {
