@@ -41,6 +41,8 @@ pub struct Mistake {
 /// Where variables are looked up, and what was wrong with them.
 pub struct Env<'a> {
     lookup: &'a dyn Fn(&str) -> Option<String>,
+    /// What a variable's name is followed by where it is looked up first: `_EU`.
+    suffix: String,
     mistakes: Vec<Mistake>,
 }
 
@@ -73,21 +75,41 @@ impl<T> Setting<T> {
 impl<'a> Env<'a> {
     /// Reads from `lookup`; an empty variable is one that isn't set.
     pub fn new(lookup: &'a dyn Fn(&str) -> Option<String>) -> Self {
-        Self { lookup, mistakes: Vec::new() }
+        Self { lookup, suffix: String::new(), mistakes: Vec::new() }
     }
 
     /// The value, or the default. `None` when there is neither, or a mistake.
     pub fn read<T>(&mut self, setting: &Setting<T>) -> Option<T> {
         let Row { name, default, secret, .. } = setting.row;
-        let found = (self.lookup)(name).map(|value| value.trim().to_owned()).filter(|value| !value.is_empty());
+        let (name, found) = self.find(name);
         let value = found.as_deref().or(default)?;
         match (setting.parse)(value) {
             Ok(value) => Some(value),
             Err(what) => {
                 let shown = if secret { String::new() } else { format!("`{value}` ") };
-                self.mistake(name, format!("{shown}{what}"));
+                self.mistake(&name, format!("{shown}{what}"));
                 None
             }
+        }
+    }
+
+    /// Reads under a name: `NAME_EU` before `NAME`, if the name is `eu`.
+    pub fn under<T>(&mut self, name: Option<&str>, read: impl FnOnce(&mut Self) -> T) -> T {
+        let suffix = name.map(|name| format!("_{}", name.to_ascii_uppercase().replace('-', "_")));
+        let before = std::mem::replace(&mut self.suffix, suffix.unwrap_or_default());
+        let value = read(self);
+        self.suffix = before;
+        value
+    }
+
+    /// Name and value of the variable that holds.
+    fn find(&self, name: &str) -> (String, Option<String>) {
+        let value =
+            |name: &str| (self.lookup)(name).map(|value| value.trim().to_owned()).filter(|value| !value.is_empty());
+        let own = format!("{name}{}", self.suffix);
+        match value(&own) {
+            None if !self.suffix.is_empty() => (name.to_owned(), value(name)),
+            found => (own, found),
         }
     }
 
@@ -311,6 +333,23 @@ mod tests {
     fn an_empty_variable_is_not_set() {
         let lookup = env("SIZE", " ");
         assert_eq!(Env::new(&lookup).read(&SIZE), Some(1024));
+    }
+
+    #[test]
+    fn a_name_has_settings_of_its_own_and_shares_the_others() {
+        let lookup = |name: &str| match name {
+            "SIZE" => Some("2".to_owned()),
+            "SIZE_US_2" => Some("3".to_owned()),
+            "SIZE_BAD" => Some("x".to_owned()),
+            _ => None,
+        };
+        let mut env = Env::new(&lookup);
+        let mut size = |name: Option<&str>| env.under(name, |env| env.read(&SIZE));
+        assert_eq!(
+            (size(None), size(Some("eu")), size(Some("us-2")), size(Some("bad"))),
+            (Some(2), Some(2), Some(3), None)
+        );
+        assert_eq!(env.into_mistakes()[0].name, "SIZE_BAD");
     }
 
     #[test]

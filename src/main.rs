@@ -107,6 +107,7 @@ fn own(context: &Context) -> model::Forwarder {
         function_name: part(6),
         region: part(3).or_else(|| variable("AWS_REGION")),
         log_group: Some(context.env_config.log_group.clone()).filter(|group| !group.is_empty()),
+        instance: context.env_config.log_stream.clone(),
     }
 }
 

@@ -1,5 +1,6 @@
 //! HTTP as values: what encoders make, delivery sends and backends judge.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::time::Duration;
 
@@ -18,23 +19,44 @@ pub struct Request {
     pub frame: Frame,
     /// Its items, in order: where each ends in the uncompressed body, and what it stands for.
     pub items: Vec<Item>,
-    /// Cuts it in two, each with half of the items, for when an intake says that
-    /// it is too large; `None` from a request that can't be cut.
-    pub split: fn(&Request) -> Option<[Request; 2]>,
+    /// What an answer means for its items.
+    pub judge: fn(&Request, &Response) -> Verdict,
+    /// The same with some of its items only, whose places are given in ascending
+    /// order; `None` from a body that can't be read back.
+    pub select: fn(&Request, &[usize]) -> Option<Request>,
 }
 
 /// Where a request goes.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Destination {
     /// An address that takes `POST`.
-    Http {
-        /// Absolute address, without secrets.
-        url: String,
-        /// Headers beside `Content-Length`.
-        headers: Vec<(&'static str, Header)>,
-    },
+    Http(Endpoint),
     /// Standard output.
     Stdout,
+}
+
+/// An address that takes `POST`, and how it is talked to.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Endpoint {
+    /// Absolute address, without secrets.
+    pub url: String,
+    /// The part of the address behind its `?` when it is a secret.
+    pub query: Option<Secret>,
+    /// Headers beside `Content-Length`.
+    pub headers: Vec<(Cow<'static, str>, Header)>,
+    /// How long one attempt may take, where its user says so.
+    pub timeout: Option<Duration>,
+    /// Whether requests are signed with AWS credentials.
+    pub signing: Option<Signing>,
+}
+
+/// What an AWS signature (version 4) is made for.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Signing {
+    /// Name of the service, as `aps`.
+    pub service: &'static str,
+    /// Region, as `eu-west-1`.
+    pub region: String,
 }
 
 /// The value of a header.
@@ -55,25 +77,42 @@ pub enum Compression {
     Gzip(u32),
     /// As it is.
     None,
+    /// Snappy's block format, which Prometheus' remote write and Loki take.
+    Snappy,
     /// Zstandard at a level of 1 to 22.
     Zstd(i32),
 }
 
 /// What stands before, between and behind items.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Frame {
-    /// Before the first.
-    pub open: &'static [u8],
-    /// Between two.
-    pub separator: &'static [u8],
-    /// Behind the last.
-    pub close: &'static [u8],
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Frame {
+    /// Length-delimited fields of protobuf messages around the items, the
+    /// outermost first. Items are whole fields, so nothing stands between them.
+    Protobuf(Vec<Wrapper>),
+    /// Pieces of text.
+    Text {
+        /// Before the first.
+        open: Cow<'static, [u8]>,
+        /// Between two.
+        separator: &'static [u8],
+        /// Behind the last.
+        close: Cow<'static, [u8]>,
+    },
+}
+
+/// A message that holds what is wrapped in it as its last fields.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Wrapper {
+    /// Number of the field that holds the message.
+    pub field: u32,
+    /// The fields of the message before what is wrapped.
+    pub before: Vec<u8>,
 }
 
 /// One item of a body.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Item {
-    /// Where it ends in the uncompressed body.
+    /// Where it ends, counted from behind what the frame puts before the first.
     pub end: usize,
     /// What it stands for.
     pub weight: Weight,
@@ -104,13 +143,21 @@ pub struct Response {
 pub enum Verdict {
     /// All are taken.
     Accepted,
-    /// Later.
-    Busy {
-        /// Not before this.
-        retry_after: Option<Duration>,
-    },
+    /// Later: not before the answer's `retry_after`.
+    Busy,
     /// Never: sending them again can't help.
     Refused,
+    /// None was taken, as some are malformed: the others may be taken without them.
+    Malformed,
+    /// Some.
+    Partly {
+        /// Places of those that may be taken later, in ascending order.
+        retry: Vec<usize>,
+        /// Those that never will be.
+        refused: Weight,
+        /// What the intake says of them.
+        why: String,
+    },
     /// Not with so many at once.
     TooLarge,
     /// Not with these credentials.
@@ -122,6 +169,82 @@ impl Request {
     pub fn weight(&self) -> Weight {
         self.items.iter().map(|item| item.weight).sum()
     }
+
+    /// How long one attempt may take, where its user says so.
+    pub const fn timeout(&self) -> Option<Duration> {
+        match &self.destination {
+            Destination::Http(endpoint) => endpoint.timeout,
+            Destination::Stdout => None,
+        }
+    }
+
+    /// Where each item stands, counted from behind what the frame puts before the first.
+    pub fn places(&self) -> impl Iterator<Item = std::ops::Range<usize>> {
+        let separator = self.frame.separator().len();
+        let starts = std::iter::once(0).chain(self.items.iter().map(move |item| item.end + separator));
+        starts.zip(&self.items).map(|(start, item)| start..item.end)
+    }
+}
+
+impl Frame {
+    /// Text around items.
+    pub const fn text(open: &'static [u8], separator: &'static [u8], close: &'static [u8]) -> Self {
+        Self::Text { open: Cow::Borrowed(open), separator, close: Cow::Borrowed(close) }
+    }
+
+    /// What stands before the first of items that take `inside` bytes.
+    pub fn open(&self, inside: usize) -> Cow<'_, [u8]> {
+        match self {
+            Self::Text { open, .. } => Cow::Borrowed(open),
+            Self::Protobuf(wrappers) => {
+                let mut heads = Vec::with_capacity(wrappers.len());
+                let mut len = inside;
+                for wrapper in wrappers.iter().rev() {
+                    let mut head = Vec::with_capacity(wrapper.before.len() + 12);
+                    varint(u64::from(wrapper.field) << 3 | 2, &mut head);
+                    varint((wrapper.before.len() + len) as u64, &mut head);
+                    head.extend_from_slice(&wrapper.before);
+                    len += head.len();
+                    heads.push(head);
+                }
+                heads.reverse();
+                Cow::Owned(heads.concat())
+            }
+        }
+    }
+
+    /// What stands between two items.
+    pub const fn separator(&self) -> &'static [u8] {
+        match self {
+            Self::Text { separator, .. } => separator,
+            Self::Protobuf(_) => b"",
+        }
+    }
+
+    /// What stands behind the last.
+    pub fn close(&self) -> &[u8] {
+        match self {
+            Self::Text { close, .. } => close,
+            Self::Protobuf(_) => b"",
+        }
+    }
+
+    /// Bytes of what stands before and behind `inside` bytes of items.
+    pub fn overhead(&self, inside: usize) -> usize {
+        self.open(inside).len() + self.close().len()
+    }
+}
+
+/// Appends a number as protobuf writes it: seven bits a byte, the lowest first.
+///
+/// Source: <https://protobuf.dev/programming-guides/encoding/#varints>
+#[expect(clippy::cast_possible_truncation, reason = "seven bits")]
+pub fn varint(mut number: u64, out: &mut Vec<u8>) {
+    while number >= 0x80 {
+        out.push(number as u8 | 0x80);
+        number >>= 7;
+    }
+    out.push(number as u8);
 }
 
 impl Verdict {
@@ -129,12 +252,12 @@ impl Verdict {
     ///
     /// Source: RFC 9110 §15, and what intakes do: 408, 429 and 5xx pass; 501 and
     /// other 4xx don't.
-    pub const fn of(response: &Response) -> Self {
+    pub const fn of(_: &Request, response: &Response) -> Self {
         match response.status {
             200..=299 => Self::Accepted,
             401 | 403 => Self::Unauthorized,
             413 => Self::TooLarge,
-            408 | 425 | 429 | 500 | 502..=599 => Self::Busy { retry_after: response.retry_after },
+            408 | 425 | 429 | 500 | 502..=599 => Self::Busy,
             _ => Self::Refused,
         }
     }
@@ -147,6 +270,7 @@ impl Compression {
             Self::Deflate(_) => Some("deflate"),
             Self::Gzip(_) => Some("gzip"),
             Self::None => None,
+            Self::Snappy => Some("snappy"),
             Self::Zstd(_) => Some("zstd"),
         }
     }
@@ -158,9 +282,26 @@ impl Weight {
     /// One metric.
     pub const METRIC: Self = Self { logs: 0, metrics: 1 };
 
+    /// So many metrics.
+    pub const fn metrics(metrics: u64) -> Self {
+        Self { logs: 0, metrics }
+    }
+
     /// Logs and metrics.
     pub const fn total(self) -> u64 {
         self.logs + self.metrics
+    }
+
+    /// What is left without `other`.
+    #[must_use]
+    pub const fn without(self, other: Self) -> Self {
+        Self { logs: self.logs.saturating_sub(other.logs), metrics: self.metrics.saturating_sub(other.metrics) }
+    }
+
+    /// No more than `other`.
+    #[must_use]
+    pub fn at_most(self, other: Self) -> Self {
+        Self { logs: self.logs.min(other.logs), metrics: self.metrics.min(other.metrics) }
     }
 }
 

@@ -8,14 +8,14 @@ use std::fmt::Write;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use logferry::backend::{Backend, decompress};
+use logferry::backend::{Backend, decompress, protobuf};
 use logferry::delivery::{Transport, TransportError};
 use logferry::env::Env;
 use logferry::event::{Batch, Limits, Payload};
 use logferry::forwarder::{Forwarder, Invocation, Sending};
 use logferry::model::{self, Timestamp};
 use logferry::pipeline::{self, Pipeline};
-use logferry::request::{Destination, Request, Response};
+use logferry::request::{Destination, Endpoint, Frame, Request, Response};
 use tokio::time::Instant;
 
 /// Keeps what is sent, as text.
@@ -32,18 +32,23 @@ impl Transport for Recorder {
 /// A request as a person reads it: one item a line.
 fn shown(request: &Request) -> String {
     let mut text = String::new();
-    if let Destination::Http { url, headers } = &request.destination {
+    if let Destination::Http(Endpoint { url, headers, .. }) = &request.destination {
         writeln!(text, "POST {url}").unwrap();
         for (name, value) in headers {
             writeln!(text, "{name}: {value}").unwrap();
         }
         writeln!(text).unwrap();
     }
-    let body = String::from_utf8(decompress(request.compression, &request.body).unwrap()).unwrap();
+    let body = decompress(request.compression, &request.body).unwrap();
+    if matches!(request.frame, Frame::Protobuf(_)) {
+        return text + &protobuf::describe(&body);
+    }
+    let body = String::from_utf8(body).unwrap();
+    let open = request.frame.open(0).len();
     let mut from = 0;
     for item in &request.items {
-        writeln!(text, "{}", body[from..item.end].trim_start_matches('\n')).unwrap();
-        from = item.end;
+        writeln!(text, "{}", body[from..open + item.end].trim_start_matches('\n')).unwrap();
+        from = open + item.end;
     }
     writeln!(text, "{}", body[from..].trim_start_matches('\n')).unwrap();
     text
@@ -91,6 +96,7 @@ async fn requests(event: &Path, pairs: &[(&str, &str)]) -> String {
         function_name: Some("logferry".into()),
         region: Some("eu-west-1".into()),
         log_group: Some("/aws/lambda/logferry".into()),
+        instance: "2026/11/20/[$LATEST]0123456789abcdef0123456789abcdef".into(),
     };
     let mut forwarder = Forwarder {
         pipeline: Pipeline::new(pipeline::Settings::default()),

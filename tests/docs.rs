@@ -49,7 +49,7 @@ fn every_variable_that_is_read_is_listed() {
     let listed: BTreeSet<_> =
         Settings::rows().into_iter().flat_map(|(_, rows)| rows).map(|row| row.name.to_owned()).collect();
     let read = RefCell::new(BTreeSet::new());
-    for backend in Backend::NAMES {
+    for backend in Backend::KINDS {
         let lookup = |name: &str| {
             read.borrow_mut().insert(name.to_owned());
             (name == "LOGFERRY_BACKENDS").then(|| backend.to_owned())

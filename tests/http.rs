@@ -16,7 +16,7 @@ use common::intake::Intake;
 use common::server::Answer;
 use logferry::delivery::{Http, HttpSettings, Transport, TransportError};
 use logferry::env::{Env, Mistake, Secret};
-use logferry::request::{Compression, Destination, Frame, Header, Request, Response};
+use logferry::request::{Compression, Destination, Endpoint, Frame, Header, Request, Response, Verdict};
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use rustls::ServerConfig;
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
@@ -300,16 +300,17 @@ fn try_client(settings: &[(&str, &str)]) -> Result<Http, Vec<Mistake>> {
 
 async fn send(http: &Http, url: &str, body: &[u8]) -> Result<Response, TransportError> {
     let headers = vec![
-        ("Content-Type", Header::Public("application/json".to_owned())),
-        ("DD-API-KEY", Header::Secret(Secret::new(KEY.to_owned()))),
+        ("Content-Type".into(), Header::Public("application/json".to_owned())),
+        ("DD-API-KEY".into(), Header::Secret(Secret::new(KEY.to_owned()))),
     ];
     let request = Request {
-        destination: Destination::Http { url: url.to_owned(), headers },
+        destination: Destination::Http(Endpoint { url: url.to_owned(), headers, ..Endpoint::default() }),
         body: body.to_vec(),
         compression: Compression::None,
-        frame: Frame { open: b"", separator: b"", close: b"" },
+        frame: Frame::text(b"", b"", b""),
         items: Vec::new(),
-        split: |_| None,
+        judge: Verdict::of,
+        select: |_, _| None,
     };
     http.send(&request).await
 }

@@ -33,6 +33,14 @@ impl Sink for Seen {
         self.logs.push((log.message.unescape().into_owned(), log.level, request_id, function));
     }
 
+    fn metrics(&mut self, origin: &Origin, metrics: &[Metric<'_>]) {
+        for metric in metrics {
+            self.metric(origin, metric);
+        }
+    }
+}
+
+impl Seen {
     fn metric(&mut self, origin: &Origin, metric: &Metric<'_>) {
         let name = match metric.name {
             Name::Custom(name) => format!("custom {name}"),

@@ -78,6 +78,7 @@ pub(crate) fn forwarder() -> Forwarder {
         function_name: Some(name.to_owned()),
         region: Some(REGION.to_owned()),
         log_group: Some(format!("/aws/lambda/{name}")),
+        instance: String::new(),
     }
 }
 

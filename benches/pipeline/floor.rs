@@ -112,7 +112,7 @@ fn compressor(compression: request::Compression) -> Compress {
     match compression {
         request::Compression::Deflate(level) => Compress::new(Compression::new(level), true),
         request::Compression::Gzip(level) => Compress::new_gzip(Compression::new(level), 15),
-        request::Compression::None | request::Compression::Zstd(_) => {
+        request::Compression::None | request::Compression::Snappy | request::Compression::Zstd(_) => {
             unreachable!("only gzip and deflate are measured")
         }
     }

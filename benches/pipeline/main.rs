@@ -26,7 +26,7 @@ use std::time::{Duration, Instant};
 use ferry::Ferry;
 use floor::Floor;
 use logferry::backend::decompress;
-use logferry::request::{Destination, Request};
+use logferry::request::{Destination, Endpoint, Request};
 use serde_json::Value;
 use workload::Delivery;
 use yardstick::{Codec, Yardstick};
@@ -271,10 +271,10 @@ fn check(delivery: &Delivery) {
         let plain = decompress(request.compression, &request.body).unwrap();
         let body: Value = serde_json::from_slice(&plain).unwrap();
         match &request.destination {
-            Destination::Http { url, .. } if url.ends_with("/api/v2/logs") => {
+            Destination::Http(Endpoint { url, .. }) if url.ends_with("/api/v2/logs") => {
                 logs.extend(texts(body.as_array().unwrap()));
             }
-            Destination::Http { url, .. } if url.ends_with("/api/v1/distribution_points") => {
+            Destination::Http(Endpoint { url, .. }) if url.ends_with("/api/v1/distribution_points") => {
                 points.extend(flat(body["series"].as_array().unwrap()));
             }
             other => println!("the yardstick makes no request to {other:?}"),

@@ -4,8 +4,11 @@
 //! requests come out, and a count of what no request can carry. So every
 //! backend is tested by comparing bytes.
 
+#[cfg_attr(not(test), expect(dead_code, reason = "for backends that take HTTP's own schemes"))]
+mod auth;
 mod body;
 mod datadog;
+pub mod protobuf;
 mod stdout;
 mod write;
 
@@ -15,24 +18,54 @@ pub use stdout::Stdout;
 
 use crate::env::{Env, Row, Setting, read};
 use crate::model::{Forwarder, Log, Metric, Origin, Sink, Timestamp};
-use crate::request::{Request, Response, Verdict, Weight};
+use crate::request::{Request, Weight};
 
-/// Where telemetry is sent: a closed set, chosen by settings.
+/// Where telemetry is sent.
 #[derive(Clone, Debug)]
-pub enum Backend {
-    /// Datadog.
+pub struct Backend {
+    name: String,
+    sends: Signals,
+    kind: Kind,
+}
+
+/// What a backend is: a closed set, chosen by settings.
+#[derive(Clone, Debug)]
+enum Kind {
     Datadog(Box<Datadog>),
-    /// Standard output.
     Stdout(Stdout),
 }
 
 /// One batch on its way to a backend.
-#[expect(clippy::large_enum_variant, reason = "there are few, and they are not moved about")]
-pub enum Encoder {
-    /// Datadog.
-    Datadog(datadog::Encoder),
-    /// Standard output.
-    Stdout(stdout::Encoder),
+pub struct Encoder<'b> {
+    sends: Signals,
+    /// What is not sent to this backend.
+    kept_back: Weight,
+    kind: KindEncoder<'b>,
+}
+
+enum KindEncoder<'b> {
+    Datadog(Box<datadog::Encoder<'b>>),
+    Stdout(Box<stdout::Encoder>),
+}
+
+/// Does the same with whatever encoder it is.
+macro_rules! each {
+    ($kind:expr, $encoder:ident => $what:expr) => {
+        match $kind {
+            KindEncoder::Datadog($encoder) => $what,
+            KindEncoder::Stdout($encoder) => $what,
+        }
+    };
+}
+
+/// What every encoder does beside taking telemetry.
+trait Encode: Sink {
+    /// Whether requests are full.
+    fn has_ready(&self) -> bool;
+    /// Requests that are full.
+    fn take_ready(&mut self) -> Vec<Request>;
+    /// Ends the batch.
+    fn finish(self) -> Encoded;
 }
 
 /// What an encoder has to know beside telemetry.
@@ -51,20 +84,53 @@ pub struct Encoded {
     pub requests: Vec<Request>,
     /// What no request can carry.
     pub oversize: Weight,
-    /// Logs that the backend's settings keep back.
-    pub filtered: u64,
+    /// What the backend's settings keep back.
+    pub filtered: Weight,
+}
+
+/// Which kinds of telemetry a backend is sent.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Signals {
+    /// Logs.
+    pub logs: bool,
+    /// Metrics.
+    pub metrics: bool,
+}
+
+impl Signals {
+    const BOTH: &'static str = "logs,metrics";
+
+    /// Reads `logs`, `metrics`, or both, set apart by commas.
+    fn parse(value: &str) -> Result<Self, String> {
+        let mut signals = Self { logs: false, metrics: false };
+        for name in value.split(',').map(str::trim) {
+            match name {
+                "logs" => signals.logs = true,
+                "metrics" => signals.metrics = true,
+                _ => return Err("is none of `logs`, `metrics`, `logs,metrics`".to_owned()),
+            }
+        }
+        Ok(signals)
+    }
 }
 
 impl Backend {
-    /// The names that `LOGFERRY_BACKENDS` takes.
-    pub const NAMES: [&str; 2] = ["datadog", "stdout"];
+    /// The kinds that `LOGFERRY_BACKENDS` takes.
+    pub const KINDS: [&str; 2] = ["datadog", "stdout"];
 
-    const BACKENDS: Setting<Vec<String>> =
-        Setting::new("LOGFERRY_BACKENDS", names, "Where to send: a comma-separated list of backends.");
+    const BACKENDS: Setting<Vec<String>> = Setting::new(
+        "LOGFERRY_BACKENDS",
+        names,
+        "Where to send: a comma-separated list of backends. One kind can stand there more than once, under names, as `datadog:eu`: that one reads DD_API_KEY_EU before DD_API_KEY.",
+    );
 
     /// The settings of all backends, for documents.
     pub fn rows() -> Vec<(&'static str, Vec<Row>)> {
-        vec![("", vec![Self::BACKENDS.row()]), ("datadog", Datadog::ROWS.to_vec()), ("stdout", Vec::new())]
+        vec![
+            ("", vec![Self::BACKENDS.row()]),
+            ("datadog", Datadog::ROWS.to_vec()),
+            ("stdout", vec![Stdout::SEND.row()]),
+        ]
     }
 
     /// Reads which backends there are and their settings; `default` holds when none is named.
@@ -76,93 +142,93 @@ impl Backend {
         names.iter().filter_map(|name| Self::named(name, env)).collect()
     }
 
-    /// Reads the settings of one backend.
+    /// Reads the settings of one backend: `kind`, or `kind:name` for one with settings of its own.
     pub fn named(name: &str, env: &mut Env<'_>) -> Option<Self> {
-        match name {
-            "datadog" => Datadog::from_env(env).map(Box::new).map(Self::Datadog),
-            "stdout" => Some(Self::Stdout(Stdout)),
+        let (kind, suffix) = name.split_once(':').map_or((name, None), |(kind, suffix)| (kind, Some(suffix)));
+        if suffix.is_some_and(|suffix| !is_suffix(suffix)) {
+            let what = format!("names `{name}`: what is behind the colon may hold letters, digits, `-` and `_`");
+            env.mistake(Self::BACKENDS.row().name, what);
+            return None;
+        }
+        let (kind, sends) = env.under(suffix, |env| match kind {
+            "datadog" => {
+                let (kind, sends) = (Datadog::from_env(env), env.read(&Datadog::SEND));
+                Some((Kind::Datadog(Box::new(kind?)), sends?))
+            }
+            "stdout" => Some((Kind::Stdout(Stdout), env.read(&Stdout::SEND)?)),
             _ => {
-                let known = Self::NAMES.join("`, `");
-                env.mistake(
-                    Self::BACKENDS.row().name,
-                    format!("names `{name}`, which is no backend: expected `{known}`"),
-                );
+                let known = Self::KINDS.join("`, `");
+                let what = format!("names `{name}`, which is no backend: expected `{known}`");
+                env.mistake(Self::BACKENDS.row().name, what);
                 None
             }
-        }
+        })?;
+        Some(Self { name: name.to_owned(), sends, kind })
     }
 
-    /// Its name.
-    pub const fn name(&self) -> &'static str {
-        match self {
-            Self::Datadog(_) => "datadog",
-            Self::Stdout(_) => "stdout",
-        }
+    /// Its name, as the settings have it.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Whether what is sent goes over a network.
+    pub const fn is_remote(&self) -> bool {
+        !matches!(self.kind, Kind::Stdout(_))
     }
 
     /// Begins a batch.
-    pub fn encoder(&mut self, context: &Context<'_>) -> Encoder {
-        match self {
-            Self::Datadog(datadog) => Encoder::Datadog(datadog.encoder(context)),
-            Self::Stdout(stdout) => Encoder::Stdout(stdout.encoder()),
-        }
-    }
-
-    /// What a response means for the items of its request.
-    pub const fn verdict(&self, response: &Response) -> Verdict {
-        match self {
-            Self::Datadog(_) | Self::Stdout(_) => Verdict::of(response),
-        }
+    pub fn encoder<'b>(&'b mut self, context: &Context<'b>) -> Encoder<'b> {
+        let kind = match &mut self.kind {
+            Kind::Datadog(datadog) => KindEncoder::Datadog(Box::new(datadog.encoder(context))),
+            Kind::Stdout(stdout) => KindEncoder::Stdout(Box::new(stdout.encoder())),
+        };
+        Encoder { sends: self.sends, kept_back: Weight::default(), kind }
     }
 }
 
-impl Encoder {
+impl Encoder<'_> {
     /// Whether requests are full.
     pub fn has_ready(&self) -> bool {
-        match self {
-            Self::Datadog(encoder) => encoder.has_ready(),
-            Self::Stdout(encoder) => encoder.has_ready(),
-        }
+        each!(&self.kind, encoder => encoder.has_ready())
     }
 
     /// Requests that are full.
     pub fn take_ready(&mut self) -> Vec<Request> {
-        match self {
-            Self::Datadog(encoder) => encoder.take_ready(),
-            Self::Stdout(encoder) => encoder.take_ready(),
-        }
+        each!(&mut self.kind, encoder => encoder.take_ready())
     }
 
     /// Ends the batch.
     pub fn finish(self) -> Encoded {
-        match self {
-            Self::Datadog(encoder) => encoder.finish(),
-            Self::Stdout(encoder) => Encoded { requests: encoder.finish(), ..Encoded::default() },
-        }
+        let mut encoded = each!(self.kind, encoder => encoder.finish());
+        encoded.filtered += self.kept_back;
+        encoded
     }
 }
 
-impl Sink for Encoder {
+impl Sink for Encoder<'_> {
     fn log(&mut self, origin: &Origin, log: &Log<'_>) {
-        match self {
-            Self::Datadog(encoder) => encoder.log(origin, log),
-            Self::Stdout(encoder) => encoder.log(origin, log),
+        if self.sends.logs {
+            each!(&mut self.kind, encoder => encoder.log(origin, log));
+        } else {
+            self.kept_back += Weight::LOG;
         }
     }
 
     fn wants_json_fields(&self) -> bool {
-        match self {
-            Self::Datadog(encoder) => encoder.wants_json_fields(),
-            Self::Stdout(encoder) => encoder.wants_json_fields(),
-        }
+        self.sends.logs && each!(&self.kind, encoder => encoder.wants_json_fields())
     }
 
-    fn metric(&mut self, origin: &Origin, metric: &Metric<'_>) {
-        match self {
-            Self::Datadog(encoder) => encoder.metric(origin, metric),
-            Self::Stdout(encoder) => encoder.metric(origin, metric),
+    fn metrics(&mut self, origin: &Origin, metrics: &[Metric<'_>]) {
+        if self.sends.metrics {
+            each!(&mut self.kind, encoder => encoder.metrics(origin, metrics));
+        } else {
+            self.kept_back += Weight::metrics(metrics.len() as u64);
         }
     }
+}
+
+fn is_suffix(suffix: &str) -> bool {
+    !suffix.is_empty() && suffix.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'))
 }
 
 /// Names of backends: at least one, and each once.
@@ -170,8 +236,10 @@ fn names(value: &str) -> Result<Vec<String>, String> {
     let names = read::list(value)?;
     let twice = names.iter().enumerate().find(|(place, name)| names.iter().take(*place).any(|before| before == *name));
     match twice {
-        Some((_, name)) => Err(format!("names `{name}` twice: everything would be sent twice")),
-        None if names.is_empty() => Err(format!("names no backend: expected `{}`", Backend::NAMES.join("`, `"))),
+        Some((_, name)) => Err(format!(
+            "names `{name}` twice: everything would be sent twice; for two places of one kind give them names, as `{name}:eu`"
+        )),
+        None if names.is_empty() => Err(format!("names no backend: expected `{}`", Backend::KINDS.join("`, `"))),
         None => Ok(names),
     }
 }

@@ -15,11 +15,13 @@
 
 use super::body::{Body, Limits, Template};
 use super::write::{number, text};
+use super::{Encode, Encoded, Signals};
+use crate::env::Setting;
 use crate::model::{Log, Metric, Origin, Sink, Tag};
-use crate::request::{Compression, Destination, Frame, Request, Weight};
+use crate::request::{Compression, Destination, Frame, Request, Verdict, Weight};
 
 /// So much is written at once; a line may be as long as it is.
-const LIMITS: Limits = Limits { bytes: usize::MAX, items: 1000, item_bytes: usize::MAX };
+const LIMITS: Limits = Limits { bytes: usize::MAX, compressed: usize::MAX, items: 1000, item_bytes: usize::MAX };
 
 /// Writes NDJSON to standard output.
 #[derive(Clone, Debug, Default)]
@@ -40,32 +42,35 @@ struct Rendered {
 }
 
 impl Stdout {
+    /// What is written.
+    pub const SEND: Setting<Signals> =
+        Setting::new("LOGFERRY_STDOUT_SEND", Signals::parse, "What standard output is sent: logs, metrics, or both.")
+            .default(Signals::BOTH);
+
     /// Begins a batch.
     pub fn encoder(&self) -> Encoder {
         let template = Template {
             destination: Destination::Stdout,
             compression: Compression::None,
-            frame: Frame { open: b"", separator: b"\n", close: b"\n" },
+            frame: Frame::text(b"", b"\n", b"\n"),
             limits: LIMITS,
+            judge: Verdict::of,
         };
         Encoder { body: Body::new(template), rendered: None }
     }
 }
 
-impl Encoder {
-    /// Whether bodies are full.
-    pub fn has_ready(&self) -> bool {
+impl Encode for Encoder {
+    fn has_ready(&self) -> bool {
         self.body.has_ready()
     }
 
-    /// Bodies that are full.
-    pub fn take_ready(&mut self) -> Vec<Request> {
+    fn take_ready(&mut self) -> Vec<Request> {
         self.body.take_ready()
     }
 
-    /// Ends the batch.
-    pub fn finish(self) -> Vec<Request> {
-        self.body.finish()
+    fn finish(self) -> Encoded {
+        Encoded { requests: self.body.finish(), ..Encoded::default() }
     }
 }
 
@@ -98,6 +103,14 @@ impl Sink for Encoder {
         });
     }
 
+    fn metrics(&mut self, origin: &Origin, metrics: &[Metric<'_>]) {
+        for metric in metrics {
+            self.metric(origin, metric);
+        }
+    }
+}
+
+impl Encoder {
     fn metric(&mut self, origin: &Origin, metric: &Metric<'_>) {
         let Self { body, rendered } = self;
         let rendered = Rendered::of(rendered, origin);

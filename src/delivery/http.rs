@@ -9,7 +9,7 @@ use rustls::{ClientConfig, RootCertStore};
 
 use super::{Transport, TransportError};
 use crate::env::{Env, Row, Setting, read};
-use crate::request::{Destination, Header, Request, Response};
+use crate::request::{Destination, Endpoint, Header, Request, Response};
 
 /// So much of a response's body is read.
 const MAX_RESPONSE: usize = 64 * 1024;
@@ -105,16 +105,15 @@ impl Http {
         Some(Self { client })
     }
 
-    async fn post(
-        &self,
-        url: &str,
-        headers: &[(&'static str, Header)],
-        body: Vec<u8>,
-    ) -> Result<Response, TransportError> {
+    async fn post(&self, endpoint: &Endpoint, body: Vec<u8>) -> Result<Response, TransportError> {
+        let url = match &endpoint.query {
+            Some(query) => format!("{}?{}", endpoint.url, query.expose()),
+            None => endpoint.url.clone(),
+        };
         let mut post = self.client.post(url).body(body);
-        for (name, value) in headers {
+        for (name, value) in &endpoint.headers {
             post = post.header(
-                *name,
+                name.as_ref(),
                 match value {
                     Header::Public(value) => value.as_str(),
                     Header::Secret(secret) => secret.expose(),
@@ -138,7 +137,7 @@ impl Http {
 impl Transport for Http {
     async fn send(&self, request: &Request) -> Result<Response, TransportError> {
         match &request.destination {
-            Destination::Http { url, headers } => self.post(url, headers, request.body.clone()).await,
+            Destination::Http(endpoint) => self.post(endpoint, request.body.clone()).await,
             Destination::Stdout => match std::io::stdout().lock().write_all(&request.body) {
                 Ok(()) => Ok(Response { status: 200, ..Response::default() }),
                 Err(error) => Err(TransportError::Interrupted(error.to_string())),

@@ -13,6 +13,10 @@ use tokio::time::{Instant, timeout_at};
 use crate::ledger::Reason;
 use crate::request::{Destination, Header, Request, Response, Verdict, Weight};
 
+/// So often is a request cut to find what is malformed in it: enough for a few
+/// items of a thousand, and an end when all of them are.
+const MAX_CUTS: u32 = 64;
+
 /// What carries a request to its destination.
 pub trait Transport {
     /// Sends once. A status that isn't a success is a response, not an error.
@@ -48,11 +52,13 @@ pub struct Delivered {
     pub bytes: u64,
 }
 
-/// A request that was given up.
+/// Items that were given up.
 #[derive(Clone, Debug)]
 pub struct Dropped {
-    /// The request.
+    /// The request that holds them, beside others if the intake doesn't say which it refuses.
     pub request: Request,
+    /// How many.
+    pub weight: Weight,
     /// Why.
     pub reason: Reason,
     /// The last answer, in words.
@@ -68,73 +74,110 @@ pub struct Patience {
     pub deadline: Instant,
 }
 
-/// How one request ended.
+/// How attempts to send one request ended.
 enum End {
     Accepted,
-    TooLarge,
     Dropped(Reason, String),
+    Malformed(String),
+    TooLarge,
 }
 
 /// Sends a request until it is acknowledged, refused, or out of time. What an
-/// intake calls too large is cut in two, and each half sent by itself.
-pub async fn deliver<T: Transport>(
-    transport: &T,
-    request: Request,
-    verdict: impl Fn(&Response) -> Verdict,
-    patience: Patience,
-    seed: u64,
-) -> Delivered {
+/// intake calls too large is cut in two, and each half sent by itself; so is what
+/// holds something malformed that keeps the rest from being taken.
+pub async fn deliver<T: Transport>(transport: &T, request: Request, patience: Patience, seed: u64) -> Delivered {
     let mut delivered = Delivered::default();
     let mut waiting = vec![request];
+    let mut cuts = 0;
     while let Some(request) = waiting.pop() {
-        match attempts(transport, &request, &verdict, patience, seed, &mut delivered.retries).await {
+        let (request, end) = attempts(transport, request, patience, seed, &mut delivered).await;
+        let (reason, last) = match end {
             End::Accepted => {
                 delivered.sent += request.weight();
                 delivered.requests += 1;
                 delivered.bytes += request.body.len() as u64;
+                continue;
             }
-            End::TooLarge => match (request.split)(&request) {
-                Some([first, second]) => waiting.extend([second, first]),
-                None => delivered.dropped.push(Dropped {
-                    request,
-                    reason: Reason::Oversize,
-                    last: "too large, even alone".to_owned(),
-                }),
-            },
-            End::Dropped(reason, last) => delivered.dropped.push(Dropped { request, reason, last }),
+            End::TooLarge => (Reason::Oversize, "too large, even alone".to_owned()),
+            End::Malformed(last) if cuts < MAX_CUTS => {
+                cuts += 1;
+                (Reason::Refused, last)
+            }
+            End::Malformed(last) | End::Dropped(Reason::Refused, last) => {
+                delivered.drop(request, Reason::Refused, last);
+                continue;
+            }
+            End::Dropped(reason, last) => {
+                delivered.drop(request, reason, last);
+                continue;
+            }
+        };
+        match halves(&request) {
+            Some([first, second]) => waiting.extend([second, first]),
+            None => delivered.drop(request, reason, last),
         }
     }
     delivered
 }
 
+impl Delivered {
+    fn drop(&mut self, request: Request, reason: Reason, last: String) {
+        let weight = request.weight();
+        self.dropped.push(Dropped { request, weight, reason, last });
+    }
+
+    /// Takes down what became of some items; the request with those that are left to be sent again.
+    fn partly(&mut self, request: &Request, retry: &[usize], refused: Weight, why: String) -> Option<Request> {
+        let again = if retry.is_empty() { None } else { (request.select)(request, retry) };
+        let wanted: Weight = retry.iter().filter_map(|place| request.items.get(*place)).map(|item| item.weight).sum();
+        let left = request.weight().without(again.as_ref().map(Request::weight).unwrap_or_default());
+        let lost = if again.is_none() { wanted } else { Weight::default() };
+        let refused = [refused, lost].into_iter().sum::<Weight>().at_most(left);
+        self.sent += left.without(refused);
+        if refused.total() > 0 {
+            let dropped = Dropped { request: request.clone(), weight: refused, reason: Reason::Refused, last: why };
+            self.dropped.push(dropped);
+        }
+        again
+    }
+}
+
+/// Two requests with half of the items each; none of a single item.
+fn halves(request: &Request) -> Option<[Request; 2]> {
+    let places: Vec<_> = (0..request.items.len()).collect();
+    let (first, second) = places.split_at(places.len() / 2);
+    if first.is_empty() {
+        return None;
+    }
+    Some([(request.select)(request, first)?, (request.select)(request, second)?])
+}
+
+/// Attempts to send a request, or what an intake leaves of it.
 async fn attempts<T: Transport>(
     transport: &T,
-    request: &Request,
-    verdict: &impl Fn(&Response) -> Verdict,
+    mut request: Request,
     patience: Patience,
     seed: u64,
-    retries: &mut u64,
-) -> End {
+    delivered: &mut Delivered,
+) -> (Request, End) {
     let mut backoff = Backoff::new(seed);
     let mut last = (Reason::Deadline, "there was no time to try".to_owned());
     loop {
         let now = Instant::now();
         if now >= patience.deadline {
-            return End::Dropped(last.0, last.1);
+            return (request, End::Dropped(last.0, last.1));
         }
-        let limit = patience.deadline.min(now + patience.attempt);
-        let result = timeout_at(limit, transport.send(request)).await;
+        let attempt = request.timeout().unwrap_or(patience.attempt);
+        let limit = patience.deadline.min(now + attempt);
+        let result = timeout_at(limit, transport.send(&request)).await;
         let asked = match result.unwrap_or_else(|_| Err(TransportError::Timeout(limit - now))) {
-            Ok(response) => match verdict(&response) {
-                Verdict::Accepted => return End::Accepted,
-                Verdict::TooLarge => return End::TooLarge,
-                Verdict::Refused => return End::Dropped(Reason::Refused, answer(&response, request)),
-                Verdict::Unauthorized => return End::Dropped(Reason::Unauthorized, answer(&response, request)),
-                Verdict::Busy { retry_after } => {
-                    last = (Reason::Busy, answer(&response, request));
-                    retry_after
+            Ok(response) => {
+                if let Some(end) = settle(&mut request, &response, delivered) {
+                    return (request, end);
                 }
-            },
+                last = (Reason::Busy, answer(&response, &request));
+                response.retry_after
+            }
             Err(error) => {
                 last = (Reason::Unreachable, error.to_string());
                 None
@@ -143,28 +186,64 @@ async fn attempts<T: Transport>(
         let pause = backoff.pause(asked);
         // A pause that leaves no time for an attempt is not worth waiting for.
         if Instant::now().checked_add(pause).is_none_or(|next| next >= patience.deadline) {
-            return End::Dropped(last.0, last.1);
+            return (request, End::Dropped(last.0, last.1));
         }
         tokio::time::sleep(pause).await;
-        *retries += 1;
+        delivered.retries += 1;
+    }
+}
+
+/// How it ends with this answer; `None` when what is left of the request may be taken later.
+fn settle(request: &mut Request, response: &Response, delivered: &mut Delivered) -> Option<End> {
+    match (request.judge)(request, response) {
+        Verdict::Accepted => Some(End::Accepted),
+        Verdict::TooLarge => Some(End::TooLarge),
+        Verdict::Malformed => Some(End::Malformed(answer(response, request))),
+        Verdict::Refused => Some(End::Dropped(Reason::Refused, answer(response, request))),
+        Verdict::Unauthorized => Some(End::Dropped(Reason::Unauthorized, answer(response, request))),
+        Verdict::Busy => None,
+        Verdict::Partly { retry, refused, why } => {
+            let why = redacted(&why, request);
+            if let Some(again) = delivered.partly(request, &retry, refused, why) {
+                *request = again;
+                return None;
+            }
+            request.items.clear();
+            Some(End::Accepted)
+        }
     }
 }
 
 /// Status and the beginning of the body, on one line, without secrets that it repeats.
 fn answer(response: &Response, request: &Request) -> String {
-    let mut body = String::from_utf8_lossy(&response.body).into_owned();
-    if let Destination::Http { headers, .. } = &request.destination {
-        for (_, header) in headers {
-            if let Header::Secret(secret) = header {
-                body = body.replace(secret.expose(), "***");
-            }
-        }
-    }
-    let body: String = body.chars().take(200).map(|c| if c.is_control() { ' ' } else { c }).collect();
+    let body = redacted(&String::from_utf8_lossy(&response.body), request);
     match body.trim() {
         "" => format!("status {}", response.status),
         text => format!("status {}: {text}", response.status),
     }
+}
+
+/// The beginning of what an intake says, on one line, without the request's secrets.
+fn redacted(text: &str, request: &Request) -> String {
+    let mut text = text.to_owned();
+    if let Destination::Http(endpoint) = &request.destination {
+        let headers = endpoint.headers.iter().filter_map(|(_, header)| match header {
+            Header::Public(_) => None,
+            Header::Secret(secret) => Some(secret),
+        });
+        for secret in headers.chain(&endpoint.query) {
+            text = text.replace(secret.expose(), "***");
+            // A header as `Basic abc` and a query as `token=abc` hold the secret in a part.
+            for part in secret.expose().split([' ', '&']) {
+                let value = part.split_once('=').map(|(_, value)| value).filter(|value| value.len() >= 6);
+                let part = value.unwrap_or(part);
+                if part.len() >= 6 {
+                    text = text.replace(part, "***");
+                }
+            }
+        }
+    }
+    text.chars().take(200).map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
 #[cfg(test)]

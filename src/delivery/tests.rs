@@ -2,7 +2,7 @@ use std::cell::RefCell;
 use std::collections::VecDeque;
 
 use super::*;
-use crate::request::{Compression, Destination, Frame, Item};
+use crate::request::{Compression, Destination, Endpoint, Frame, Item};
 
 /// Answers in order; then never.
 struct Script {
@@ -28,10 +28,10 @@ impl Transport for Script {
     }
 }
 
-fn halves(request: &Request) -> Option<[Request; 2]> {
-    let (first, second) = request.items.split_at(request.items.len() / 2);
-    let part = |items: &[Item]| Request { items: items.to_vec(), ..request.clone() };
-    (!first.is_empty()).then(|| [part(first), part(second)])
+#[expect(clippy::unnecessary_wraps, reason = "as a request has it")]
+fn select(request: &Request, wanted: &[usize]) -> Option<Request> {
+    let items = wanted.iter().map(|place| request.items[*place]).collect();
+    Some(Request { items, ..request.clone() })
 }
 
 fn request(items: usize) -> Request {
@@ -39,16 +39,21 @@ fn request(items: usize) -> Request {
         destination: Destination::Stdout,
         body: vec![0; 10],
         compression: Compression::None,
-        frame: Frame { open: b"", separator: b"", close: b"" },
+        frame: Frame::text(b"", b"", b""),
         items: vec![Item { end: 1, weight: Weight::LOG }; items],
-        split: halves,
+        judge: Verdict::of,
+        select,
     }
 }
 
 async fn run(script: &Script, items: usize, seconds: u64) -> (Delivered, Duration) {
+    send(script, request(items), seconds).await
+}
+
+async fn send(script: &Script, request: Request, seconds: u64) -> (Delivered, Duration) {
     let start = Instant::now();
     let patience = Patience { attempt: Duration::from_secs(5), deadline: start + Duration::from_secs(seconds) };
-    let delivered = deliver(script, request(items), Verdict::of, patience, 1).await;
+    let delivered = deliver(script, request, patience, 1).await;
     (delivered, start.elapsed())
 }
 
@@ -95,8 +100,7 @@ async fn cuts_what_is_too_large_and_sends_each_piece_once() {
     let (delivered, _) = run(&script, 4, 30).await;
     assert_eq!(*script.sent.borrow(), [4, 2, 1, 1, 2]);
     assert_eq!((delivered.sent.logs, delivered.requests), (3, 2));
-    let dropped: Vec<_> =
-        delivered.dropped.iter().map(|dropped| (dropped.reason, dropped.request.weight().logs)).collect();
+    let dropped: Vec<_> = delivered.dropped.iter().map(|dropped| (dropped.reason, dropped.weight.logs)).collect();
     assert_eq!(dropped, [(Reason::Oversize, 1)]);
 }
 
@@ -106,4 +110,59 @@ async fn says_what_the_intake_said() {
     let script = Script { answers: RefCell::new([answer].into()), sent: RefCell::default() };
     let (delivered, _) = run(&script, 1, 30).await;
     assert_eq!(delivered.dropped[0].last, "status 400: {\"errors\":[\"no message\"]}");
+}
+
+/// 207: the first item is taken, the second refused, the others may be taken later. 422: some item is malformed.
+fn judge(request: &Request, response: &Response) -> Verdict {
+    match response.status {
+        207 => {
+            let retry = (2..request.items.len()).collect();
+            Verdict::Partly { retry, refused: Weight::LOG, why: "bad field".to_owned() }
+        }
+        422 => Verdict::Malformed,
+        _ => Verdict::of(request, response),
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn sends_again_what_was_not_taken_and_only_that() {
+    let script = Script::statuses(&[207, 503, 200]);
+    let (delivered, _) = send(&script, Request { judge, ..request(5) }, 30).await;
+    assert_eq!(*script.sent.borrow(), [5, 3, 3]);
+    assert_eq!((delivered.sent.logs, delivered.requests, delivered.retries), (4, 1, 2));
+    let dropped = &delivered.dropped[0];
+    assert_eq!((dropped.reason, dropped.weight.logs, dropped.last.as_str()), (Reason::Refused, 1, "bad field"));
+
+    let script = Script::statuses(&[207]);
+    let (delivered, _) = send(&script, Request { judge, ..request(2) }, 30).await;
+    assert_eq!((delivered.sent.logs, delivered.dropped[0].weight.logs, delivered.requests), (1, 1, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn finds_what_is_malformed_and_sends_the_rest() {
+    // 4 → 2 + 2, the second of which → 1 + 1, the first of which is the bad one.
+    let script = Script::statuses(&[422, 200, 422, 422, 200]);
+    let (delivered, _) = send(&script, Request { judge, ..request(4) }, 30).await;
+    assert_eq!(*script.sent.borrow(), [4, 2, 2, 1, 1]);
+    assert_eq!((delivered.sent.logs, delivered.dropped.len()), (3, 1));
+
+    let all_bad = Script::statuses(&[422; 300]);
+    let (delivered, _) = send(&all_bad, Request { judge, ..request(1000) }, 30).await;
+    assert_eq!((delivered.sent.logs, delivered.dropped.iter().map(|dropped| dropped.weight.logs).sum()), (0, 1000_u64));
+    assert!(all_bad.sent.borrow().len() <= 130, "{}", all_bad.sent.borrow().len());
+}
+
+#[tokio::test(start_paused = true)]
+async fn never_repeats_a_secret() {
+    let body = b"no access for tkn_0123456789abcdef or c2VjcmV0OnNlY3JldA==".to_vec();
+    let answer = Ok(Response { status: 403, body, ..Response::default() });
+    let script = Script { answers: RefCell::new([answer].into()), sent: RefCell::default() };
+    let secret = |text: &str| crate::env::Secret::new(text.to_owned());
+    let endpoint = Endpoint {
+        query: Some(secret("token=tkn_0123456789abcdef")),
+        headers: vec![("Authorization".into(), Header::Secret(secret("Basic c2VjcmV0OnNlY3JldA==")))],
+        ..Endpoint::default()
+    };
+    let (delivered, _) = send(&script, Request { destination: Destination::Http(endpoint), ..request(1) }, 30).await;
+    assert_eq!(delivered.dropped[0].last, "status 403: no access for *** or ***");
 }

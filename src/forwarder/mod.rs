@@ -73,9 +73,9 @@ pub struct Invocation<'a> {
 }
 
 /// Sends one item to several places.
-struct FanOut<'a, S> {
-    encoders: Vec<Encoder>,
-    observer: &'a mut S,
+struct FanOut<'b, 'o, S> {
+    encoders: Vec<Encoder<'b>>,
+    observer: &'o mut S,
 }
 
 impl<T: Transport> Forwarder<T> {
@@ -120,30 +120,46 @@ impl<T: Transport> Forwarder<T> {
             return outcome;
         }
         let context = Context { forwarder: invocation.forwarder, now: invocation.now };
+        let lanes = self.backends.iter().map(Lane::of).collect();
         let encoders = self.backends.iter_mut().map(|backend| backend.encoder(&context)).collect();
         let mut out = FanOut { encoders, observer };
         let mut run = self.pipeline.run(&envelope, invocation.forwarder);
         let log_group = envelope.log_group;
-        self.drive(&mut batch, &mut run, &mut out, invocation, &mut outcome, log_group).await;
+        let deadline = invocation.deadline.checked_sub(self.sending.reserve).unwrap_or(invocation.deadline);
+        let patience = Patience { attempt: self.sending.attempt, deadline };
+        let ferry = Ferry { transport: &self.transport, sending: self.sending, patience, seed: invocation.seed };
+        ferry.drive(&mut batch, &mut run, &mut out, lanes, &mut outcome, log_group).await;
         outcome.ledger.inflated_bytes += batch.inflated_bytes();
         outcome.ledger.replaced += batch.replaced();
         outcome.check();
         outcome
     }
 
+    /// An empty ledger for these backends.
+    pub fn ledger(&self) -> Ledger {
+        Ledger::new(self.backends.iter().map(Backend::name))
+    }
+}
+
+/// What carries the requests of one delivery.
+struct Ferry<'a, T> {
+    transport: &'a T,
+    sending: Sending,
+    patience: Patience,
+    seed: u64,
+}
+
+impl<T: Transport> Ferry<'_, T> {
     /// Lets the half that encodes and the half that sends take turns.
     async fn drive<S: Sink>(
         &self,
         batch: &mut Batch<'_>,
         run: &mut Run<'_>,
-        out: &mut FanOut<'_, S>,
-        invocation: &Invocation<'_>,
+        out: &mut FanOut<'_, '_, S>,
+        mut lanes: Vec<Lane>,
         outcome: &mut Outcome,
         log_group: String,
     ) {
-        let deadline = invocation.deadline.checked_sub(self.sending.reserve).unwrap_or(invocation.deadline);
-        let patience = Patience { attempt: self.sending.attempt, deadline };
-        let mut lanes: Vec<Lane> = self.backends.iter().map(|_| Lane::default()).collect();
         let mut flying = FuturesUnordered::new();
         let mut more = true;
         let mut launched = 0;
@@ -154,16 +170,14 @@ impl<T: Transport> Forwarder<T> {
                 {
                     lane.flying += 1;
                     launched += 1;
-                    let seed = invocation.seed.wrapping_add(launched);
-                    flying.push(self.send(index, request, patience, seed));
+                    flying.push(self.send(index, request, self.seed.wrapping_add(launched)));
                 }
             }
             // Lets what was launched go out while more is encoded.
             if more && !flying.is_empty() {
                 tokio::task::yield_now().await;
                 if let Some(Some((index, delivered))) = futures_util::FutureExt::now_or_never(flying.next()) {
-                    land(&mut lanes, index);
-                    self.account(index, delivered, outcome);
+                    land(&mut lanes, index, delivered, outcome);
                     continue;
                 }
             }
@@ -182,98 +196,92 @@ impl<T: Transport> Forwarder<T> {
                     lane.waiting.extend(encoder.take_ready());
                 }
                 if !more {
-                    self.end(run, out, &mut lanes, outcome);
+                    end(run, out, &mut lanes, outcome);
                 }
                 continue;
             }
             match flying.next().await {
                 Some((index, delivered)) => {
-                    land(&mut lanes, index);
-                    self.account(index, delivered, outcome);
+                    land(&mut lanes, index, delivered, outcome);
                 }
                 None => break,
             }
         }
     }
 
-    async fn send(&self, index: usize, request: Request, patience: Patience, seed: u64) -> (usize, Delivered) {
-        let backend = self.backends.get(index);
-        let verdict =
-            |response: &_| backend.map_or(crate::request::Verdict::Refused, |backend| backend.verdict(response));
-        (index, deliver(&self.transport, request, verdict, patience, seed).await)
-    }
-
-    /// Takes what the end of the batch leaves.
-    fn end<S: Sink>(&self, run: &mut Run<'_>, out: &mut FanOut<'_, S>, lanes: &mut [Lane], outcome: &mut Outcome) {
-        let counts = run.finish(out);
-        let ledger = &mut outcome.ledger;
-        ledger.received += counts.received;
-        ledger.consumed += counts.consumed;
-        ledger.made += Weight { logs: counts.logs, metrics: counts.metrics };
-        ledger.metric_names_over_bound += counts.metric_names_over_bound;
-        ledger.tags_over_bound += counts.tags_over_bound;
-        let encoders = std::mem::take(&mut out.encoders).into_iter();
-        for (((encoder, lane), account), backend) in encoders.zip(lanes).zip(&mut ledger.backends).zip(&self.backends) {
-            let Encoded { requests, oversize, filtered } = encoder.finish();
-            lane.waiting.extend(requests);
-            account.filtered.logs += counts.filtered + filtered;
-            if oversize.total() > 0 {
-                account.drop(Reason::Oversize, oversize);
-                outcome.notes.push(Note::Dropped {
-                    backend: backend.name(),
-                    address: String::new(),
-                    reason: Reason::Oversize,
-                    weight: oversize,
-                    last: "larger than a request can be".to_owned(),
-                });
-            }
-        }
-    }
-
-    fn account(&self, index: usize, delivered: Delivered, outcome: &mut Outcome) {
-        let (Some(account), Some(backend)) = (outcome.ledger.backends.get_mut(index), self.backends.get(index)) else {
-            return;
-        };
-        account.sent += delivered.sent;
-        if !matches!(backend, Backend::Stdout(_)) {
-            account.requests += delivered.requests;
-            account.retries += delivered.retries;
-            account.bytes += delivered.bytes;
-        }
-        for dropped in &delivered.dropped {
-            account.drop(dropped.reason, dropped.request.weight());
-        }
-        for dropped in delivered.dropped {
-            let weight = dropped.request.weight();
-            let address = match dropped.request.destination {
-                Destination::Http { url, .. } => url,
-                Destination::Stdout => "standard output".to_owned(),
-            };
-            outcome.note_dropped(backend.name(), address, dropped.reason, weight, dropped.last);
-        }
-    }
-
-    /// An empty ledger for these backends.
-    pub fn ledger(&self) -> Ledger {
-        Ledger::new(self.backends.iter().map(Backend::name))
+    async fn send(&self, index: usize, request: Request, seed: u64) -> (usize, Delivered) {
+        (index, deliver(self.transport, request, self.patience, seed).await)
     }
 }
 
 /// Requests of one backend.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Lane {
+    name: String,
+    /// Whether what is sent goes over a network.
+    remote: bool,
     waiting: VecDeque<Request>,
     flying: usize,
 }
 
-fn land(lanes: &mut [Lane], index: usize) {
-    if let Some(lane) = lanes.get_mut(index) {
-        lane.flying -= 1;
+impl Lane {
+    fn of(backend: &Backend) -> Self {
+        Self { name: backend.name().to_owned(), remote: backend.is_remote(), waiting: VecDeque::new(), flying: 0 }
+    }
+}
+
+/// Takes what the end of the batch leaves.
+fn end<S: Sink>(run: &mut Run<'_>, out: &mut FanOut<'_, '_, S>, lanes: &mut [Lane], outcome: &mut Outcome) {
+    let counts = run.finish(out);
+    let ledger = &mut outcome.ledger;
+    ledger.received += counts.received;
+    ledger.consumed += counts.consumed;
+    ledger.made += Weight { logs: counts.logs, metrics: counts.metrics };
+    ledger.metric_names_over_bound += counts.metric_names_over_bound;
+    ledger.tags_over_bound += counts.tags_over_bound;
+    for ((encoder, lane), account) in std::mem::take(&mut out.encoders).into_iter().zip(lanes).zip(&mut ledger.backends)
+    {
+        let Encoded { requests, oversize, filtered } = encoder.finish();
+        lane.waiting.extend(requests);
+        account.filtered += filtered;
+        account.filtered.logs += counts.filtered;
+        if oversize.total() > 0 {
+            account.drop(Reason::Oversize, oversize);
+            outcome.notes.push(Note::Dropped {
+                backend: lane.name.clone(),
+                address: String::new(),
+                reason: Reason::Oversize,
+                weight: oversize,
+                last: "larger than a request can be".to_owned(),
+            });
+        }
+    }
+}
+
+/// Takes down what became of a request.
+fn land(lanes: &mut [Lane], index: usize, delivered: Delivered, outcome: &mut Outcome) {
+    let (Some(lane), Some(account)) = (lanes.get_mut(index), outcome.ledger.backends.get_mut(index)) else { return };
+    lane.flying -= 1;
+    account.sent += delivered.sent;
+    if lane.remote {
+        account.requests += delivered.requests;
+        account.retries += delivered.retries;
+        account.bytes += delivered.bytes;
+    }
+    for dropped in &delivered.dropped {
+        account.drop(dropped.reason, dropped.weight);
+    }
+    for dropped in delivered.dropped {
+        let address = match dropped.request.destination {
+            Destination::Http(endpoint) => endpoint.url,
+            Destination::Stdout => "standard output".to_owned(),
+        };
+        outcome.note_dropped(lane.name.clone(), address, dropped.reason, dropped.weight, dropped.last);
     }
 }
 
 /// Takes log events until some backend has a request ready; `false` after the last.
-fn fill<S: Sink>(batch: &mut Batch<'_>, run: &mut Run<'_>, out: &mut FanOut<'_, S>) -> Result<bool, DecodeError> {
+fn fill<S: Sink>(batch: &mut Batch<'_>, run: &mut Run<'_>, out: &mut FanOut<'_, '_, S>) -> Result<bool, DecodeError> {
     loop {
         for _ in 0..STRIDE {
             match batch.next()? {
@@ -287,7 +295,7 @@ fn fill<S: Sink>(batch: &mut Batch<'_>, run: &mut Run<'_>, out: &mut FanOut<'_, 
     }
 }
 
-impl<S: Sink> Sink for FanOut<'_, S> {
+impl<S: Sink> Sink for FanOut<'_, '_, S> {
     fn log(&mut self, origin: &Origin, log: &Log<'_>) {
         self.observer.log(origin, log);
         for encoder in &mut self.encoders {
@@ -299,10 +307,10 @@ impl<S: Sink> Sink for FanOut<'_, S> {
         self.observer.wants_json_fields() || self.encoders.iter().any(Encoder::wants_json_fields)
     }
 
-    fn metric(&mut self, origin: &Origin, metric: &Metric<'_>) {
-        self.observer.metric(origin, metric);
+    fn metrics(&mut self, origin: &Origin, metrics: &[Metric<'_>]) {
+        self.observer.metrics(origin, metrics);
         for encoder in &mut self.encoders {
-            encoder.metric(origin, metric);
+            encoder.metrics(origin, metrics);
         }
     }
 }

@@ -26,7 +26,7 @@ pub enum Note {
     /// Items were given up.
     Dropped {
         /// Name of the backend.
-        backend: &'static str,
+        backend: String,
         /// Where they were to go: an address without secrets.
         address: String,
         /// Why.
@@ -70,10 +70,10 @@ impl Outcome {
     }
 
     /// One note for each cause.
-    pub(super) fn note_dropped(&mut self, name: &'static str, to: String, why: Reason, more: Weight, said: String) {
+    pub(super) fn note_dropped(&mut self, name: String, to: String, why: Reason, more: Weight, said: String) {
         for note in &mut self.notes {
             if let Note::Dropped { backend, address, reason, weight, .. } = note
-                && (*backend, &*address, *reason) == (name, &to, why)
+                && (&*backend, &*address, *reason) == (&name, &to, why)
             {
                 *weight += more;
                 return;

@@ -158,8 +158,8 @@ pub trait Sink {
     fn wants_json_fields(&self) -> bool {
         true
     }
-    /// Takes a metric.
-    fn metric(&mut self, origin: &super::Origin, metric: &Metric<'_>);
+    /// Takes what one log event measures: at least one metric, and all that it holds at once.
+    fn metrics(&mut self, origin: &super::Origin, metrics: &[Metric<'_>]);
 }
 
 /// Nobody: takes everything and wants nothing.
@@ -170,5 +170,5 @@ impl Sink for () {
         false
     }
 
-    fn metric(&mut self, _: &super::Origin, _: &Metric<'_>) {}
+    fn metrics(&mut self, _: &super::Origin, _: &[Metric<'_>]) {}
 }

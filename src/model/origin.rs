@@ -72,6 +72,9 @@ pub struct Forwarder {
     pub region: Option<String>,
     /// Its own log group, which it never forwards.
     pub log_group: Option<String>,
+    /// What tells this process from other copies that run at the same time or
+    /// have run before: in Lambda the name of its own log stream.
+    pub instance: String,
 }
 
 #[cfg(test)]

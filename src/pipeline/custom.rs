@@ -30,10 +30,14 @@ impl Custom {
         if line.metrics.is_empty() || !self.admits(line.metrics.iter().map(|metric| metric.name.as_ref()), from) {
             return false;
         }
-        for metric in &line.metrics {
-            let tags = from.tags(metric.tags().map(Tag::parse));
-            from.emit(&metric.name, metric.time, metric.value, None, &tags, line.request_id.as_deref());
-        }
+        let tags: Vec<_> = line.metrics.iter().map(|metric| from.tags(metric.tags().map(Tag::parse))).collect();
+        let metrics = line.metrics.iter().zip(&tags);
+        let metrics: Vec<_> = metrics
+            .map(|(metric, tags)| {
+                from.metric(&metric.name, metric.time, metric.value, None, tags, line.request_id.as_deref())
+            })
+            .collect();
+        from.emit(&metrics);
         true
     }
 
@@ -43,7 +47,8 @@ impl Custom {
             return false;
         }
         let tags = from.tags(metric.tags.iter().map(|tag| Tag::parse(tag)));
-        from.emit(&metric.name, metric.time, Value::Histogram(metric.value), None, &tags, None);
+        let metric = from.metric(&metric.name, metric.time, Value::Histogram(metric.value), None, &tags, None);
+        from.emit(&[metric]);
         true
     }
 
@@ -54,10 +59,14 @@ impl Custom {
         if !self.admits(emf.metrics.iter().map(|metric| metric.name.as_ref()), from) {
             return false;
         }
-        for EmfMetric { namespace, name, unit, values, dimensions } in &emf.metrics {
+        let tags = emf.metrics.iter().map(|EmfMetric { namespace, dimensions, .. }| {
             let dimensions = dimensions.iter().map(|(key, value)| Tag { key, value });
             let namespace = Tag { key: "namespace", value: namespace };
-            let tags = from.tags(dimensions.chain(std::iter::once(namespace)));
+            from.tags(dimensions.chain(std::iter::once(namespace)))
+        });
+        let tags: Vec<_> = tags.collect();
+        let mut metrics = Vec::with_capacity(tags.len());
+        for (EmfMetric { name, unit, values, .. }, tags) in emf.metrics.iter().zip(&tags) {
             let (unit, counts) = match unit.as_deref() {
                 None | Some("None") => (None, false),
                 Some("Count") => (None, true),
@@ -65,9 +74,10 @@ impl Custom {
             };
             for value in values {
                 let value = if counts { Value::Count(*value) } else { Value::Histogram(*value) };
-                from.emit(name, emf.time, value, unit, &tags, emf.request_id.as_deref());
+                metrics.push(from.metric(name, emf.time, value, unit, tags, emf.request_id.as_deref()));
             }
         }
+        from.emit(&metrics);
         true
     }
 
@@ -87,7 +97,7 @@ impl Custom {
     }
 }
 
-impl<S: Sink> From<'_, S> {
+impl<'a, S: Sink> From<'a, S> {
     fn tags<'t>(&mut self, tags: impl Iterator<Item = Tag<'t>>) -> Vec<Tag<'t>> {
         let mut kept: Vec<_> = tags.collect();
         self.counts.tags_over_bound += kept.len().saturating_sub(self.bounds.tags) as u64;
@@ -95,19 +105,27 @@ impl<S: Sink> From<'_, S> {
         kept
     }
 
-    fn emit(
-        &mut self,
-        name: &str,
+    fn metric<'m>(
+        &self,
+        name: &'m str,
         time: Timestamp,
         value: Value,
-        unit: Option<Unit<'_>>,
-        tags: &[Tag<'_>],
-        request_id: Option<&str>,
-    ) {
-        self.counts.metrics += 1;
+        unit: Option<Unit<'m>>,
+        tags: &'m [Tag<'m>],
+        request_id: Option<&'m str>,
+    ) -> Metric<'m>
+    where
+        'a: 'm,
+    {
         let request_id = request_id.or(self.running);
-        let name = Name::Custom(name);
-        self.out.metric(self.origin, &Metric { name, time, value, unit, tags, request_id, event_id: self.event.id });
+        Metric { name: Name::Custom(name), time, value, unit, tags, request_id, event_id: self.event.id }
+    }
+
+    fn emit(&mut self, metrics: &[Metric<'_>]) {
+        if !metrics.is_empty() {
+            self.counts.metrics += metrics.len() as u64;
+            self.out.metrics(self.origin, metrics);
+        }
     }
 }
 

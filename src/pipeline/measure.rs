@@ -12,6 +12,9 @@ use super::cost::Prices;
 use crate::model::{Measure, Metric, Name, Origin, Sink, Tag, Timestamp, Value};
 use crate::parse::{Failure, InitReport, Report, RestoreReport, Status};
 
+/// As many measures as most reports have.
+const MEASURES_OF_A_REPORT: usize = 9;
+
 /// What is known of attempts that haven't ended.
 #[derive(Debug)]
 pub(super) struct Attempts {
@@ -37,46 +40,61 @@ pub(super) struct At<'a, S> {
     pub(super) made: &'a mut u64,
 }
 
-impl<S: Sink> At<'_, S> {
-    fn emit(&mut self, measure: Measure, value: f64, request_id: Option<&str>, tags: &[Tag<'_>]) {
+/// Measures of one event.
+struct Measured<'a> {
+    time: Timestamp,
+    event_id: &'a str,
+    request_id: Option<&'a str>,
+    metrics: Vec<Metric<'a>>,
+}
+
+impl<'a> Measured<'a> {
+    fn add(&mut self, measure: Measure, value: Option<f64>, tags: &'a [Tag<'a>]) {
         use crate::model::Kind::{Check, Count, Gauge, Histogram};
 
+        let Some(value) = value else { return };
         let value = match measure.kind() {
             Count => Value::Count(value),
             Gauge => Value::Gauge(value),
             Histogram | Check => Value::Histogram(value),
         };
-        *self.made += 1;
-        self.out.metric(
-            self.origin,
-            &Metric {
-                name: Name::Measure(measure),
-                time: self.time,
-                value,
-                unit: measure.unit(),
-                tags,
-                request_id,
-                event_id: self.event_id,
-            },
-        );
+        let &mut Self { time, event_id, request_id, .. } = self;
+        let (name, unit) = (Name::Measure(measure), measure.unit());
+        self.metrics.push(Metric { name, time, value, unit, tags, request_id, event_id });
     }
 
-    fn emit_failure(&mut self, failure: Failure, request_id: Option<&str>, tags: &[Tag<'_>]) {
-        for (measure, happened) in [
-            (Measure::Errors, failure.error),
-            (Measure::Timeouts, failure.timeout),
-            (Measure::OutOfMemory, failure.out_of_memory),
-        ] {
-            if happened {
-                self.emit(measure, 1.0, request_id, tags);
-            }
+    fn add_failure(&mut self, failure: Failure, tags: &'a [Tag<'a>]) {
+        self.add(Measure::Errors, failure.error.then_some(1.0), tags);
+        self.add(Measure::Timeouts, failure.timeout.then_some(1.0), tags);
+        self.add(Measure::OutOfMemory, failure.out_of_memory.then_some(1.0), tags);
+    }
+}
+
+impl<'a, S: Sink> At<'a, S> {
+    const fn measured<'m>(&self, request_id: Option<&'m str>) -> Measured<'m>
+    where
+        'a: 'm,
+    {
+        Measured { time: self.time, event_id: self.event_id, request_id, metrics: Vec::new() }
+    }
+
+    fn emit(&mut self, measured: &Measured<'_>) {
+        if !measured.metrics.is_empty() {
+            *self.made += measured.metrics.len() as u64;
+            self.out.metrics(self.origin, &measured.metrics);
         }
     }
 
-    fn emit_some(&mut self, measure: Measure, value: Option<f64>, request_id: Option<&str>, tags: &[Tag<'_>]) {
-        if let Some(value) = value {
-            self.emit(measure, value, request_id, tags);
-        }
+    fn emit_failure(&mut self, failure: Failure, request_id: Option<&str>) {
+        let mut measured = self.measured(request_id);
+        measured.add_failure(failure, &[]);
+        self.emit(&measured);
+    }
+
+    fn emit_some(&mut self, measure: Measure, value: Option<f64>) {
+        let mut measured = self.measured(None);
+        measured.add(measure, value, &[]);
+        self.emit(&measured);
     }
 
     /// An environment that started: its init duration, unless a `report` has it.
@@ -87,14 +105,14 @@ impl<S: Sink> At<'_, S> {
         let on_demand = report.initialization_type.as_deref() == Some("on-demand");
         let well = report.status.is_none_or(|status| status == Status::Success);
         if !(on_demand && well) {
-            self.emit_some(Measure::InitDuration, report.init_duration_ms, None, &[]);
+            self.emit_some(Measure::InitDuration, report.init_duration_ms);
         }
     }
 
     /// A restore: its duration when it failed, as otherwise the `REPORT` has it.
     pub(super) fn restore_report(&mut self, report: &RestoreReport<'_>) {
         if report.status.is_some_and(Status::failed) {
-            self.emit_some(Measure::RestoreDuration, report.restore_duration_ms, None, &[]);
+            self.emit_some(Measure::RestoreDuration, report.restore_duration_ms);
         }
     }
 }
@@ -114,7 +132,11 @@ impl Attempts {
             Tag { key: "cold_start", value: if report.cold_start() { "true" } else { "false" } },
         ];
         let tags = if report.memory_size_mb.is_some() { tags.as_slice() } else { tags.get(1..).unwrap_or_default() };
-        let mut emit = |measure, value| at.emit_some(measure, value, request_id, tags);
+        let name = at.origin.function.as_ref().map_or("", |function| function.name.as_str());
+        let cost_tags: Vec<_> = tags.iter().copied().chain(prices.tags(name)).collect();
+        let mut measured = at.measured(request_id);
+        measured.metrics.reserve(MEASURES_OF_A_REPORT);
+        let mut emit = |measure, value| measured.add(measure, value, tags);
         emit(Measure::Invocations, Some(1.0));
         emit(Measure::Duration, report.duration_ms);
         emit(Measure::BilledDuration, report.billed_duration_ms);
@@ -131,14 +153,9 @@ impl Attempts {
             emit(Measure::ResponseDuration, report.span("responseDuration"));
         }
         let failure = both(report.failure(), attempt.hinted);
-        at.emit_failure(less(failure, attempt.counted), request_id, tags);
-        let name = at.origin.function.as_ref().map_or("", |function| function.name.as_str());
-        if let Some(cost) = prices.cost(name, report) {
-            let mut all = Vec::with_capacity(tags.len() + 2);
-            all.extend_from_slice(tags);
-            all.extend(prices.tags(name));
-            at.emit(Measure::EstimatedCost, cost, request_id, &all);
-        }
+        measured.add_failure(less(failure, attempt.counted), tags);
+        measured.add(Measure::EstimatedCost, prices.cost(name, report), &cost_tags);
+        at.emit(&measured);
     }
 
     /// Remembers what a program's words tell until its `REPORT`.
@@ -154,17 +171,19 @@ impl Attempts {
         let mut pending: Vec<_> = self.by_request.drain().filter(|(_, attempt)| attempt.hinted.error).collect();
         pending.sort_unstable_by(|a, b| a.0.cmp(&b.0));
         for (id, attempt) in pending.iter().filter(|(_, attempt)| !attempt.hinted.out_of_memory) {
-            at.emit_failure(less(attempt.hinted, attempt.counted), Some(id), &[]);
+            at.emit_failure(less(attempt.hinted, attempt.counted), Some(id));
         }
     }
 
     /// What the runtime took, which the `report` doesn't have.
     pub(super) fn runtime_done<S: Sink>(&mut self, done: &Report<'_>, at: &mut At<'_, S>) {
         let request_id = done.request_id.as_deref();
-        at.emit_some(Measure::RuntimeDuration, done.duration_ms, request_id, &[]);
-        at.emit_some(Measure::ProducedBytes, done.produced_bytes, request_id, &[]);
-        at.emit_some(Measure::ResponseLatency, done.span("responseLatency"), request_id, &[]);
-        at.emit_some(Measure::ResponseDuration, done.span("responseDuration"), request_id, &[]);
+        let mut measured = at.measured(request_id);
+        measured.add(Measure::RuntimeDuration, done.duration_ms, &[]);
+        measured.add(Measure::ProducedBytes, done.produced_bytes, &[]);
+        measured.add(Measure::ResponseLatency, done.span("responseLatency"), &[]);
+        measured.add(Measure::ResponseDuration, done.span("responseDuration"), &[]);
+        at.emit(&measured);
         if let Some(attempt) = request_id.and_then(|id| self.attempt(id)) {
             attempt.runtime_duration_ms = done.duration_ms;
         }
@@ -173,12 +192,12 @@ impl Attempts {
     /// A failure that a line of its own tells.
     pub(super) fn failed<S: Sink>(&mut self, failure: Failure, request_id: Option<&str>, at: &mut At<'_, S>) {
         let Some(attempt) = request_id.and_then(|id| self.attempt(id)) else {
-            at.emit_failure(failure, request_id, &[]);
+            at.emit_failure(failure, request_id);
             return;
         };
         let new = less(failure, attempt.counted);
         attempt.counted = both(attempt.counted, failure);
-        at.emit_failure(new, request_id, &[]);
+        at.emit_failure(new, request_id);
     }
 
     /// The attempt of a request, when there is room to remember it.

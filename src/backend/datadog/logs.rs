@@ -20,11 +20,11 @@ const CUT_MESSAGE: usize = 900_000;
 ///
 /// `timestamp` is in ms. `status` and `request_id` are there where the text of
 /// a line tells them; those of a JSON message are read by the intake.
-pub(super) struct Logs {
+pub(super) struct Logs<'b> {
     body: Body,
-    tags: Vec<(String, String)>,
-    source: Option<String>,
-    forwarder: Forwarder,
+    tags: &'b [(String, String)],
+    source: Option<&'b str>,
+    forwarder: &'b Forwarder,
     rendered: Option<Rendered>,
     ddtags: memmem::Finder<'static>,
 }
@@ -51,13 +51,13 @@ struct OwnTags {
     tags: String,
 }
 
-impl Logs {
-    pub(super) fn new(body: Body, datadog: &Datadog, forwarder: &Forwarder) -> Self {
+impl<'b> Logs<'b> {
+    pub(super) fn new(body: Body, datadog: &'b Datadog, forwarder: &'b Forwarder) -> Self {
         Self {
             body,
-            tags: datadog.tags.clone(),
-            source: datadog.source.clone(),
-            forwarder: forwarder.clone(),
+            tags: &datadog.tags,
+            source: datadog.source.as_deref(),
+            forwarder,
             rendered: None,
             ddtags: memmem::Finder::new(b"ddtags\\"),
         }
@@ -124,7 +124,7 @@ impl Logs {
             aws.extend_from_slice(b",\"lambda\":{\"arn\":");
             text(arn, &mut aws);
         }
-        let ddsource = self.source.as_deref().unwrap_or_else(|| source_of(origin));
+        let ddsource = self.source.unwrap_or_else(|| source_of(origin));
         let mut source = b",\"ddsourcecategory\":\"aws\",\"ddsource\":".to_vec();
         text(ddsource, &mut source);
         let own = self.tags.iter().chain(&origin.tags);
@@ -161,7 +161,7 @@ impl Logs {
         };
         tag("forwardername", self.forwarder.function_name.as_deref());
         tag("forwarder_version", Some(env!("CARGO_PKG_VERSION")));
-        tag("source_overridden", self.source.as_ref().map(|_| "true"));
+        tag("source_overridden", self.source.map(|_| "true"));
         tag("env", no_env.then_some("none"));
         tag("aws_account", origin.account.as_deref());
         tag("functionname", origin.function.as_ref().map(|function| function.name.as_str()));

@@ -24,24 +24,24 @@
 mod logs;
 mod metrics;
 
-use super::Context;
 use super::body::{Body, Limits, Template};
+use super::{Context, Encode, Signals};
 use crate::env::{Env, Row, Secret, Setting, read};
 use crate::model::{Log, Measure, Metric, Origin, Sink};
-use crate::request::{Compression, Destination, Frame, Header, Request};
+use crate::request::{Compression, Destination, Endpoint, Frame, Header, Request, Response, Verdict};
 
 /// "Maximum content size per payload (uncompressed): 5MB", "Maximum size for a
 /// single log: 1MB", "Maximum array size […]: 1000 entries".
-const LOGS: Limits = Limits { bytes: 5_000_000, items: 1000, item_bytes: 1_000_000 };
+const LOGS: Limits = Limits { bytes: 5_000_000, compressed: usize::MAX, items: 1000, item_bytes: 1_000_000 };
 
 /// No limit is documented: a payload of the older series API may have 3.2 MB.
-const DISTRIBUTIONS: Limits = Limits { bytes: 3_000_000, items: 10_000, item_bytes: 1_000_000 };
+const DISTRIBUTIONS: Limits = Limits { bytes: 3_000_000, compressed: usize::MAX, items: 10_000, item_bytes: 1_000_000 };
 
 /// 512,000 bytes compressed, which an uncompressed body of less never exceeds.
-const SERIES: Limits = Limits { bytes: 500_000, items: 10_000, item_bytes: 100_000 };
+const SERIES: Limits = Limits { bytes: 500_000, compressed: usize::MAX, items: 10_000, item_bytes: 100_000 };
 
-const ARRAY: Frame = Frame { open: b"[", separator: b",", close: b"]" };
-const SERIES_FRAME: Frame = Frame { open: b"{\"series\":[", separator: b",", close: b"]}" };
+const ARRAY: Frame = Frame::text(b"[", b",", b"]");
+const SERIES_FRAME: Frame = Frame::text(b"{\"series\":[", b",", b"]}");
 
 /// Ships to Datadog.
 #[derive(Clone, Debug)]
@@ -76,13 +76,13 @@ enum Codec {
 }
 
 /// One batch on its way to Datadog.
-pub struct Encoder {
-    logs: logs::Logs,
+pub struct Encoder<'b> {
+    logs: logs::Logs<'b>,
     metrics: metrics::Metrics,
     forward_logs: bool,
     /// Logs and metrics that no request can hold.
     oversize: crate::request::Weight,
-    filtered: u64,
+    filtered: crate::request::Weight,
 }
 
 impl Datadog {
@@ -122,8 +122,14 @@ impl Datadog {
     )
     .default("distributions");
 
+    /// What is sent.
+    pub const SEND: Setting<Signals> =
+        Setting::new("LOGFERRY_DATADOG_SEND", Signals::parse, "What Datadog is sent: logs, metrics, or both.")
+            .default(Signals::BOTH);
+
     /// The settings, for documents.
-    pub const ROWS: [Row; 13] = [
+    pub const ROWS: [Row; 14] = [
+        Self::SEND.row(),
         Self::API_KEY.row(),
         Self::SITE.row(),
         Self::URL.row(),
@@ -169,7 +175,7 @@ impl Datadog {
     }
 
     /// Begins a batch.
-    pub fn encoder(&self, context: &Context<'_>) -> Encoder {
+    pub fn encoder<'b>(&'b self, context: &Context<'b>) -> Encoder<'b> {
         let logs = Body::new(self.template(&self.logs_url, self.logs_compression, ARRAY, LOGS));
         let api = |path: &str, frame, limits| {
             let url = format!("{}{path}", self.api_url);
@@ -187,22 +193,23 @@ impl Datadog {
             ),
             forward_logs: self.forward_logs,
             oversize: crate::request::Weight::default(),
-            filtered: 0,
+            filtered: crate::request::Weight::default(),
         }
     }
 
     fn template(&self, url: &str, compression: Compression, frame: Frame, limits: Limits) -> Template {
         let public = |value: &str| Header::Public(value.to_owned());
         let mut headers = vec![
-            ("Content-Type", public("application/json")),
-            ("DD-API-KEY", Header::Secret(self.api_key.clone())),
-            ("DD-EVP-ORIGIN", public("logferry")),
-            ("DD-EVP-ORIGIN-VERSION", public(env!("CARGO_PKG_VERSION"))),
+            ("Content-Type".into(), public("application/json")),
+            ("DD-API-KEY".into(), Header::Secret(self.api_key.clone())),
+            ("DD-EVP-ORIGIN".into(), public("logferry")),
+            ("DD-EVP-ORIGIN-VERSION".into(), public(env!("CARGO_PKG_VERSION"))),
         ];
         if let Some(encoding) = compression.content_encoding() {
-            headers.push(("Content-Encoding", public(encoding)));
+            headers.push(("Content-Encoding".into(), public(encoding)));
         }
-        Template { destination: Destination::Http { url: url.to_owned(), headers }, compression, frame, limits }
+        let endpoint = Endpoint { url: url.to_owned(), headers, ..Endpoint::default() };
+        Template { destination: Destination::Http(endpoint), compression, frame, limits, judge }
     }
 
     /// What Datadog's users call a measure, and what its values are divided by.
@@ -230,21 +237,18 @@ impl Datadog {
     }
 }
 
-impl Encoder {
-    /// Whether bodies are full.
-    pub fn has_ready(&self) -> bool {
+impl Encode for Encoder<'_> {
+    fn has_ready(&self) -> bool {
         self.logs.has_ready() || self.metrics.has_ready()
     }
 
-    /// Bodies that are full.
-    pub fn take_ready(&mut self) -> Vec<Request> {
+    fn take_ready(&mut self) -> Vec<Request> {
         let mut ready = self.logs.take_ready();
         ready.extend(self.metrics.take_ready());
         ready
     }
 
-    /// Ends the batch.
-    pub fn finish(self) -> super::Encoded {
+    fn finish(self) -> super::Encoded {
         let mut requests = self.logs.finish();
         let (metrics, oversize) = self.metrics.finish();
         requests.extend(metrics);
@@ -254,10 +258,10 @@ impl Encoder {
     }
 }
 
-impl Sink for Encoder {
+impl Sink for Encoder<'_> {
     fn log(&mut self, origin: &Origin, log: &Log<'_>) {
         if !self.forward_logs {
-            self.filtered += 1;
+            self.filtered += crate::request::Weight::LOG;
         } else if self.logs.push(origin, log).is_err() {
             self.oversize += crate::request::Weight::LOG;
         }
@@ -268,8 +272,10 @@ impl Sink for Encoder {
         false
     }
 
-    fn metric(&mut self, origin: &Origin, metric: &Metric<'_>) {
-        self.metrics.push(origin, metric);
+    fn metrics(&mut self, origin: &Origin, metrics: &[Metric<'_>]) {
+        for metric in metrics {
+            self.metrics.push(origin, metric);
+        }
     }
 }
 
@@ -282,6 +288,14 @@ impl Codec {
             // Zstandard's 3 does better than gzip's 6 in a third of the time.
             Self::Zstd => Compression::Zstd(3),
         }
+    }
+}
+
+/// One bad item is a 400 for the whole payload.
+fn judge(request: &Request, response: &Response) -> Verdict {
+    match response.status {
+        400 => Verdict::Malformed,
+        _ => Verdict::of(request, response),
     }
 }
 

@@ -2,13 +2,13 @@ use std::io::{self, IsTerminal, Read, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use logferry::backend::{Backend, decompress};
+use logferry::backend::{Backend, decompress, protobuf};
 use logferry::delivery::{Http, Transport, TransportError};
 use logferry::event::{Batch, Payload};
 use logferry::forwarder::{Forwarder, Invocation, Outcome};
 use logferry::ledger::Ledger;
 use logferry::model::{self, Log, Metric, Origin, Sink};
-use logferry::request::{Destination, Request, Response};
+use logferry::request::{Destination, Endpoint, Frame, Request, Response};
 use logferry::settings::Settings;
 use tokio::time::Instant;
 
@@ -94,7 +94,7 @@ pub(crate) fn run(args: &ReplayArgs) -> io::Result<Status> {
 
 /// Backends and paths: `--to datadog fixtures/events` takes both, and a path is no backend.
 fn sort_out(args: &ReplayArgs) -> (Vec<String>, Vec<PathBuf>) {
-    let is_path = |name: &String| !Backend::NAMES.contains(&name.as_str()) && (name == "-" || Path::new(name).exists());
+    let is_path = |name: &String| !Backend::KINDS.contains(&name.as_str()) && (name == "-" || Path::new(name).exists());
     let (behind, to): (Vec<_>, Vec<_>) = args.to.iter().cloned().partition(is_path);
     let mut paths = args.paths.clone();
     paths.extend(behind.into_iter().map(PathBuf::from));
@@ -102,8 +102,11 @@ fn sort_out(args: &ReplayArgs) -> (Vec<String>, Vec<PathBuf>) {
 }
 
 async fn replay(forwarder: &mut Forwarder<Carrier>, content: &Content, watcher: &mut Watcher) -> Outcome {
-    let own =
-        model::Forwarder { region: variable("AWS_REGION").filter(|region| !region.is_empty()), ..Default::default() };
+    let own = model::Forwarder {
+        region: variable("AWS_REGION").filter(|region| !region.is_empty()),
+        instance: format!("replay-{}", std::process::id()),
+        ..Default::default()
+    };
     let now = now();
     let seed = now.millis().unsigned_abs();
     let invocation = Invocation { forwarder: &own, now, deadline: Instant::now() + PATIENCE, seed };
@@ -295,12 +298,15 @@ impl Transport for Carrier {
 fn show(request: &Request) -> io::Result<()> {
     let mut out = io::stdout().lock();
     let body = decompress(request.compression, &request.body).unwrap_or_default();
-    if let Destination::Http { url, headers } = &request.destination {
+    if let Destination::Http(Endpoint { url, headers, .. }) = &request.destination {
         writeln!(out, "POST {url}")?;
         for (name, value) in headers {
             writeln!(out, "{name}: {value}")?;
         }
         writeln!(out, "Content-Length: {}\n", request.body.len())?;
+        if matches!(request.frame, Frame::Protobuf(_)) {
+            return writeln!(out, "{}", protobuf::describe(&body));
+        }
         out.write_all(&body)?;
         return writeln!(out, "\n");
     }
@@ -320,11 +326,11 @@ impl Sink for Watcher {
         matches!(self, Self::Pretty(_))
     }
 
-    fn metric(&mut self, origin: &Origin, metric: &Metric<'_>) {
+    fn metrics(&mut self, origin: &Origin, metrics: &[Metric<'_>]) {
         match self {
             Self::Nobody => {}
-            Self::Pretty(pretty) => pretty.metric(origin, metric),
-            Self::Summary(summary) => summary.metric(origin, metric),
+            Self::Pretty(pretty) => pretty.metrics(origin, metrics),
+            Self::Summary(summary) => summary.metrics(origin, metrics),
         }
     }
 }

@@ -81,6 +81,14 @@ impl Sink for Summary {
         false
     }
 
+    fn metrics(&mut self, origin: &Origin, metrics: &[Metric<'_>]) {
+        for metric in metrics {
+            self.metric(origin, metric);
+        }
+    }
+}
+
+impl Summary {
     fn metric(&mut self, origin: &Origin, metric: &Metric<'_>) {
         let Name::Measure(measure) = metric.name else { return };
         if measure == Measure::EstimatedCost {
@@ -92,9 +100,7 @@ impl Sink for Summary {
             stats.take(measure, metric);
         }
     }
-}
 
-impl Summary {
     /// Tables by function, and advice.
     pub(crate) fn render(&self, style: Style) -> String {
         let labels = self.functions.labels();

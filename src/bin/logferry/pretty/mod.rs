@@ -137,11 +137,13 @@ impl Sink for Pretty {
         }
     }
 
-    fn metric(&mut self, origin: &Origin, metric: &Metric<'_>) {
+    fn metrics(&mut self, origin: &Origin, metrics: &[Metric<'_>]) {
         let Some(section) = self.sections.of(origin) else { return };
-        match metric.name {
-            Name::Custom(name) => section.custom(name, metric),
-            Name::Measure(measure) => section.measure(measure, metric),
+        for metric in metrics {
+            match metric.name {
+                Name::Custom(name) => section.custom(name, metric),
+                Name::Measure(measure) => section.measure(measure, metric),
+            }
         }
     }
 }
