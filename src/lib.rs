@@ -1,5 +1,6 @@
 //! logferry.
 
+pub mod aws;
 pub mod backend;
 pub mod delivery;
 pub mod env;

@@ -1,7 +1,7 @@
 //! The Lambda function: cold start, and the only reader of the real environment and clock.
 
 use std::process::ExitCode;
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use lambda_runtime::{Context, Diagnostic, LambdaEvent, Runtime, service_fn};
 use logferry::delivery::Http;
@@ -29,7 +29,7 @@ impl From<Failure> for Diagnostic {
 }
 
 fn main() -> ExitCode {
-    let forwarder = match Settings::from_lookup(&variable, None) {
+    let forwarder = match Settings::from_lookup(&variable, None, clock) {
         Ok(forwarder) => forwarder,
         Err(mistakes) => {
             for mistake in mistakes {
@@ -126,7 +126,11 @@ fn variable(name: &str) -> Option<String> {
 }
 
 #[expect(clippy::disallowed_methods, reason = "the process reads the clock here, and nowhere else")]
+fn clock() -> SystemTime {
+    SystemTime::now()
+}
+
 fn now() -> Timestamp {
-    let since = std::time::SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let since = clock().duration_since(UNIX_EPOCH).unwrap_or_default();
     Timestamp::from_millis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
 }

@@ -1,5 +1,8 @@
 //! Everything that can be set, read at once.
 
+use std::time::SystemTime;
+
+use crate::aws::{Credentials, Signer};
 use crate::backend::Backend;
 use crate::delivery::{Http, HttpSettings};
 use crate::env::{Env, Mistake, Row, Setting, read};
@@ -108,7 +111,8 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// Reads everything. `default_backend` holds when no backend is named.
+    /// Reads everything. `default_backend` holds when no backend is named; `clock`
+    /// tells the time to signatures.
     ///
     /// # Errors
     ///
@@ -116,11 +120,13 @@ impl Settings {
     pub fn from_lookup(
         lookup: &dyn Fn(&str) -> Option<String>,
         default_backend: Option<&str>,
+        clock: fn() -> SystemTime,
     ) -> Result<Forwarder<Http>, Vec<Mistake>> {
         let mut env = Env::new(lookup);
         let settings = Self::from_env(&mut env, default_backend);
         let http = HttpSettings::from_env(&mut env);
-        let http = Http::new(&http, &mut env);
+        let signer = Signer::new(Credentials::from_env(&mut env), clock);
+        let http = Http::new(&http, signer, &mut env);
         let mistakes = env.into_mistakes();
         match (settings, http) {
             (Some(settings), Some(http)) if mistakes.is_empty() => Ok(settings.forwarder(http)),

@@ -10,7 +10,9 @@ use std::fmt::Write;
 use std::path::PathBuf;
 use std::process::Command;
 use std::sync::Mutex;
+use std::time::SystemTime;
 
+use logferry::aws::Credentials;
 use logferry::backend::{Backend, Datadog};
 use logferry::env::Row;
 use logferry::model::Measure;
@@ -54,8 +56,10 @@ fn every_variable_that_is_read_is_listed() {
             read.borrow_mut().insert(name.to_owned());
             (name == "LOGFERRY_BACKENDS").then(|| backend.to_owned())
         };
-        let _ = Settings::from_lookup(&lookup, None);
+        let _ = Settings::from_lookup(&lookup, None, || SystemTime::UNIX_EPOCH);
     }
+    // Nobody but Lambda can set these.
+    read.borrow_mut().retain(|name| !Credentials::NAMES.contains(&name.as_str()));
     assert_eq!(*read.borrow(), listed);
 }
 

@@ -8,15 +8,16 @@ mod common;
 use std::net::TcpListener;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use common::intake::Intake;
 use common::server::Answer;
+use logferry::aws::{Credentials, Signer};
 use logferry::delivery::{Http, HttpSettings, Transport, TransportError};
 use logferry::env::{Env, Mistake, Secret};
-use logferry::request::{Compression, Destination, Endpoint, Frame, Header, Request, Response, Verdict};
+use logferry::request::{Compression, Destination, Endpoint, Frame, Header, Request, Response, Signing, Verdict};
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use rustls::ServerConfig;
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
@@ -38,6 +39,32 @@ async fn sends_a_request_as_it_is() {
     assert_eq!(request.headers["content-type"], "application/json");
     assert_eq!(request.headers["content-length"], "4");
     assert_eq!(request.headers["user-agent"], concat!("logferry/", env!("CARGO_PKG_VERSION")));
+}
+
+#[tokio::test]
+async fn a_query_that_is_a_secret_is_sent_and_a_request_to_aws_is_signed() {
+    let intake = Intake::accepting();
+    let http = client(&[
+        ("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE"),
+        ("AWS_SECRET_ACCESS_KEY", "secret"),
+        ("AWS_SESSION_TOKEN", "token"),
+    ]);
+    let endpoint = Endpoint {
+        url: format!("{}/_bulk", intake.url()),
+        query: Some(Secret::new("token=tkn_0123".to_owned())),
+        signing: Some(Signing { service: "es", region: "eu-west-1".to_owned() }),
+        ..Endpoint::default()
+    };
+    post(&http, endpoint.clone(), b"{}").await.unwrap();
+    let request = &intake.requests()[0];
+    assert_eq!(request.target, "/_bulk?token=tkn_0123");
+    let signed =
+        "AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE/19700101/eu-west-1/es/aws4_request, SignedHeaders=host;x-amz-";
+    assert!(request.headers["authorization"].starts_with(signed), "{}", request.headers["authorization"]);
+    assert_eq!(request.headers["x-amz-date"], "19700101T000000Z");
+    assert_eq!(request.headers["x-amz-security-token"], "token");
+    let error = post(&direct(), endpoint, b"{}").await.unwrap_err();
+    assert!(error.to_string().starts_with("no AWS credentials"), "{error}");
 }
 
 #[tokio::test]
@@ -293,7 +320,8 @@ fn try_client(settings: &[(&str, &str)]) -> Result<Http, Vec<Mistake>> {
     let lookup = |name: &str| settings.iter().find(|(set, _)| *set == name).map(|(_, value)| (*value).to_owned());
     let mut env = Env::new(&lookup);
     let settings = HttpSettings::from_env(&mut env);
-    let http = Http::new(&settings, &mut env);
+    let signer = Signer::new(Credentials::from_env(&mut env), || SystemTime::UNIX_EPOCH);
+    let http = Http::new(&settings, signer, &mut env);
     let mistakes = env.into_mistakes();
     if mistakes.is_empty() { Ok(http.unwrap()) } else { Err(mistakes) }
 }
@@ -303,8 +331,12 @@ async fn send(http: &Http, url: &str, body: &[u8]) -> Result<Response, Transport
         ("Content-Type".into(), Header::Public("application/json".to_owned())),
         ("DD-API-KEY".into(), Header::Secret(Secret::new(KEY.to_owned()))),
     ];
+    post(http, Endpoint { url: url.to_owned(), headers, ..Endpoint::default() }, body).await
+}
+
+async fn post(http: &Http, endpoint: Endpoint, body: &[u8]) -> Result<Response, TransportError> {
     let request = Request {
-        destination: Destination::Http(Endpoint { url: url.to_owned(), headers, ..Endpoint::default() }),
+        destination: Destination::Http(endpoint),
         body: body.to_vec(),
         compression: Compression::None,
         frame: Frame::text(b"", b"", b""),

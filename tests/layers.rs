@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 const LAYERS: [&[&str]; 5] = [
     &["env", "json", "ledger", "model", "request"],
     &["event", "parse"],
-    &["pipeline"],
+    &["aws", "pipeline"],
     &["backend", "delivery"],
     &["forwarder", "settings"],
 ];

@@ -8,6 +8,7 @@ use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, RootCertStore};
 
 use super::{Transport, TransportError};
+use crate::aws::Signer;
 use crate::env::{Env, Row, Setting, read};
 use crate::request::{Destination, Endpoint, Header, Request, Response};
 
@@ -25,6 +26,7 @@ const IDLE: Duration = Duration::from_secs(50);
 #[derive(Clone, Debug)]
 pub struct Http {
     client: reqwest::Client,
+    signer: Signer,
 }
 
 /// How the network is reached.
@@ -77,7 +79,7 @@ impl HttpSettings {
 
 impl Http {
     /// Makes the client: the only thing that is done at cold start is reading the CA file, if there is one.
-    pub fn new(settings: &HttpSettings, env: &mut Env<'_>) -> Option<Self> {
+    pub fn new(settings: &HttpSettings, signer: Signer, env: &mut Env<'_>) -> Option<Self> {
         let mut roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
         if let Some(path) = &settings.ca_file
             && let Err(what) = add_roots(path, &mut roots)
@@ -102,7 +104,7 @@ impl Http {
             builder = builder.proxy(proxy.clone().no_proxy(exempt.clone()));
         }
         let client = builder.build().ok().or_else(|| env.broken("the HTTP client"))?;
-        Some(Self { client })
+        Some(Self { client, signer })
     }
 
     async fn post(&self, endpoint: &Endpoint, body: Vec<u8>) -> Result<Response, TransportError> {
@@ -110,7 +112,13 @@ impl Http {
             Some(query) => format!("{}?{}", endpoint.url, query.expose()),
             None => endpoint.url.clone(),
         };
-        let mut post = self.client.post(url).body(body);
+        let mut post = self.client.post(&url);
+        if let Some(signing) = &endpoint.signing {
+            for (name, value) in self.signer.headers("POST", &url, &body, signing)? {
+                post = post.header(name, value.expose());
+            }
+        }
+        let mut post = post.body(body);
         for (name, value) in &endpoint.headers {
             post = post.header(
                 name.as_ref(),

@@ -32,6 +32,9 @@ pub enum TransportError {
     /// The connection ended before the response did.
     #[error("the connection broke: {0}")]
     Interrupted(String),
+    /// The request can't be signed.
+    #[error(transparent)]
+    Unsigned(#[from] crate::aws::SignError),
     /// No response in time.
     #[error("no response within {} ms", .0.as_millis())]
     Timeout(Duration),

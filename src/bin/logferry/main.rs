@@ -119,7 +119,11 @@ fn variable(name: &str) -> Option<String> {
 }
 
 #[expect(clippy::disallowed_methods, reason = "the process reads the clock here, and nowhere else")]
+fn clock() -> std::time::SystemTime {
+    std::time::SystemTime::now()
+}
+
 fn now() -> logferry::model::Timestamp {
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    let since = clock().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
     logferry::model::Timestamp::from_millis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
 }

@@ -15,7 +15,7 @@ use tokio::time::Instant;
 use crate::pretty::Pretty;
 use crate::style::Style;
 use crate::summary::Summary;
-use crate::{Format, ReplayArgs, Status, now, variable};
+use crate::{Format, ReplayArgs, Status, clock, now, variable};
 
 /// How long one payload may take: somebody waits.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -175,7 +175,7 @@ fn forwarder(args: &ReplayArgs, to: &str) -> Result<Forwarder<Carrier>, Vec<logf
     let lookup = |name: &str| {
         if name == "LOGFERRY_BACKENDS" && !to.is_empty() { Some(to.to_owned()) } else { variable(name) }
     };
-    let mut forwarder = Settings::from_lookup(&lookup, Some("stdout"))?;
+    let mut forwarder = Settings::from_lookup(&lookup, Some("stdout"), clock)?;
     if args.format == Format::Pretty && !args.dry_run {
         // The watcher shows it.
         forwarder.backends.retain(|backend| backend.name() != "stdout");
