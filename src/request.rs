@@ -5,6 +5,7 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::env::Secret;
+use crate::model::Timestamp;
 
 /// A finished request: nothing has to be known beside it to send it.
 #[derive(Clone, Debug)]
@@ -19,6 +20,10 @@ pub struct Request {
     pub frame: Frame,
     /// Its items, in order: where each ends in the uncompressed body, and what it stands for.
     pub items: Vec<Item>,
+    /// Which of its backend's intakes it is for.
+    pub route: &'static str,
+    /// Time of the oldest log event that was read for it.
+    pub oldest: Timestamp,
     /// What an answer means for its items.
     pub judge: fn(&Request, &Response) -> Verdict,
     /// The same with some of its items only, whose places are given in ascending
@@ -94,7 +99,7 @@ pub enum Frame {
         /// Before the first.
         open: Cow<'static, [u8]>,
         /// Between two.
-        separator: &'static [u8],
+        separator: Cow<'static, [u8]>,
         /// Behind the last.
         close: Cow<'static, [u8]>,
     },
@@ -189,7 +194,7 @@ impl Request {
 impl Frame {
     /// Text around items.
     pub const fn text(open: &'static [u8], separator: &'static [u8], close: &'static [u8]) -> Self {
-        Self::Text { open: Cow::Borrowed(open), separator, close: Cow::Borrowed(close) }
+        Self::Text { open: Cow::Borrowed(open), separator: Cow::Borrowed(separator), close: Cow::Borrowed(close) }
     }
 
     /// What stands before the first of items that take `inside` bytes.
@@ -214,7 +219,7 @@ impl Frame {
     }
 
     /// What stands between two items.
-    pub const fn separator(&self) -> &'static [u8] {
+    pub fn separator(&self) -> &[u8] {
         match self {
             Self::Text { separator, .. } => separator,
             Self::Protobuf(_) => b"",

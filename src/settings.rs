@@ -2,13 +2,14 @@
 
 use std::time::SystemTime;
 
-use crate::aws::{Credentials, Signer};
+use crate::aws::{Client, Credentials, Places, Signer};
 use crate::backend::Backend;
 use crate::delivery::{Http, HttpSettings};
 use crate::env::{Env, Mistake, Row, Setting, read};
-use crate::event::Limits;
+use crate::event::{Limits, TransformResult};
 use crate::forwarder::{Forwarder, Sending};
 use crate::pipeline::{self, Architecture, Bounds, Filter, Hints, Lines, Pipeline, Prices};
+use crate::store::{Place, Store};
 
 const TAGS: Setting<Vec<(String, String)>> =
     Setting::new("LOGFERRY_TAGS", read::tags, "Tags added to everything, as `key:value` pairs set apart by commas.");
@@ -97,6 +98,22 @@ const RESERVE: Setting<std::time::Duration> =
     Setting::new("LOGFERRY_RESERVE", read::duration, "What is kept of the function's timeout: nothing is sent in it.")
         .default("1s");
 
+const FIREHOSE: Setting<TransformResult> = Setting::new(
+    "LOGFERRY_FIREHOSE_RESULT",
+    firehose,
+    "What Firehose does with records that were forwarded: ok delivers them where the stream leads, dropped does not.",
+)
+.default("ok");
+const REDRIVE_MAX: Setting<usize> =
+    Setting::new("LOGFERRY_REDRIVE_MAX", read::count, "Stored requests that one invocation sends again at most.")
+        .default("1000");
+const REDRIVE_TRIES: Setting<usize> = Setting::new(
+    "LOGFERRY_REDRIVE_TRIES",
+    read::count,
+    "How often a stored request may be refused before it is set aside.",
+)
+.default("5");
+
 /// Everything that can be set.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -108,6 +125,8 @@ pub struct Settings {
     pub limits: Limits,
     /// How requests are sent.
     pub sending: Sending,
+    /// Where requests are kept that couldn't be sent, and the bucket beside a queue.
+    pub store: (Option<Place>, Option<Place>),
 }
 
 impl Settings {
@@ -126,10 +145,14 @@ impl Settings {
         let settings = Self::from_env(&mut env, default_backend);
         let http = HttpSettings::from_env(&mut env);
         let signer = Signer::new(Credentials::from_env(&mut env), clock);
-        let http = Http::new(&http, signer, &mut env);
+        let http = Http::new(&http, signer.clone(), &mut env);
+        let places = Places::from_env(&mut env);
         let mistakes = env.into_mistakes();
         match (settings, http) {
-            (Some(settings), Some(http)) if mistakes.is_empty() => Ok(settings.forwarder(http)),
+            (Some(settings), Some(http)) if mistakes.is_empty() => {
+                let client = Client::new(http.client().clone(), signer, places);
+                Ok(settings.forwarder(http, &client))
+            }
             _ => Err(mistakes),
         }
     }
@@ -140,17 +163,29 @@ impl Settings {
         let pipeline = pipeline_settings(env);
         let (inflated, event) = (env.read(&MAX_INFLATED_BYTES), env.read(&MAX_EVENT_BYTES));
         let (concurrency, attempt, reserve) = (env.read(&CONCURRENCY), env.read(&TIMEOUT), env.read(&RESERVE));
+        let (firehose, redrive_max, tries) = (env.read(&FIREHOSE), env.read(&REDRIVE_MAX), env.read(&REDRIVE_TRIES));
+        let store = Place::from_env(env);
         Some(Self {
             pipeline: pipeline?,
             backends,
             limits: Limits { inflated_bytes: inflated?, event_bytes: usize::try_from(event?).unwrap_or(usize::MAX) },
-            sending: Sending { concurrency: concurrency?, attempt: attempt?, reserve: reserve? },
+            sending: Sending {
+                concurrency: concurrency?,
+                attempt: attempt?,
+                reserve: reserve?,
+                firehose: firehose?,
+                redrive_max: redrive_max?,
+                redrive_tries: u32::try_from(tries?).unwrap_or(u32::MAX),
+            },
+            store,
         })
     }
 
-    /// Wires everything.
-    pub fn forwarder<T>(self, transport: T) -> Forwarder<T> {
+    /// Wires everything; `client` calls AWS.
+    pub fn forwarder<T>(self, transport: T, client: &Client) -> Forwarder<T> {
+        let (place, bucket) = self.store;
         Forwarder {
+            store: place.map(|place| Store::new(place, bucket, client)),
             pipeline: Pipeline::new(self.pipeline),
             backends: self.backends,
             transport,
@@ -179,6 +214,9 @@ impl Settings {
             CONCURRENCY.row(),
             TIMEOUT.row(),
             RESERVE.row(),
+            FIREHOSE.row(),
+            REDRIVE_MAX.row(),
+            REDRIVE_TRIES.row(),
             MAX_INFLATED_BYTES.row(),
             MAX_EVENT_BYTES.row(),
             MAX_REQUESTS.row(),
@@ -187,7 +225,9 @@ impl Settings {
         ];
         if let Some((_, general)) = rows.first_mut() {
             general.extend(own);
+            general.extend(Place::ROWS);
             general.extend(HttpSettings::ROWS);
+            general.extend(Places::ROWS);
         }
         rows
     }
@@ -245,6 +285,14 @@ fn architectures(value: &str) -> Result<Architectures, String> {
         }
     }
     Ok((all, exceptions))
+}
+
+fn firehose(value: &str) -> Result<TransformResult, String> {
+    match value {
+        "dropped" => Ok(TransformResult::Dropped),
+        "ok" => Ok(TransformResult::Ok),
+        _ => Err("is neither `ok` nor `dropped`".to_owned()),
+    }
 }
 
 fn price(value: &str) -> Result<f64, String> {

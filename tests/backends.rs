@@ -104,6 +104,7 @@ async fn requests(event: &Path, pairs: &[(&str, &str)]) -> String {
         transport: Recorder::default(),
         limits: Limits::DEFAULT,
         sending: Sending::default(),
+        store: None,
     };
     let invocation = Invocation {
         forwarder: &forwarder_itself,

@@ -341,6 +341,8 @@ async fn post(http: &Http, endpoint: Endpoint, body: &[u8]) -> Result<Response, 
         compression: Compression::None,
         frame: Frame::text(b"", b"", b""),
         items: Vec::new(),
+        route: "test",
+        oldest: logferry::model::Timestamp::default(),
         judge: Verdict::of,
         select: |_, _| None,
     };

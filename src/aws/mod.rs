@@ -1,5 +1,7 @@
 //! What only AWS's own APIs need: credentials and signatures.
 
+mod client;
 mod sign;
 
+pub use client::{Answer, AwsError, Call, Client, Places};
 pub use sign::{Credentials, SignError, Signer};

@@ -4,6 +4,7 @@ use std::io::Write;
 
 use flate2::{Compress, FlushCompress, Status};
 
+use crate::model::Timestamp;
 use crate::request::{Compression, Destination, Frame, Item, Request, Response, Verdict, Weight};
 
 /// How much a backend takes at once.
@@ -26,6 +27,8 @@ pub(super) struct Template {
     pub(super) compression: Compression,
     pub(super) frame: Frame,
     pub(super) limits: Limits,
+    /// Which of the backend's intakes it is.
+    pub(super) route: &'static str,
     /// What an answer means.
     pub(super) judge: fn(&Request, &Response) -> Verdict,
 }
@@ -192,13 +195,15 @@ impl Template {
         }
     }
 
-    fn request(&self, body: Vec<u8>, items: Vec<Item>) -> Request {
+    pub(super) fn request(&self, body: Vec<u8>, items: Vec<Item>) -> Request {
         Request {
             destination: self.destination.clone(),
             body,
             compression: self.compression,
             frame: self.frame.clone(),
             items,
+            route: self.route,
+            oldest: Timestamp::default(),
             judge: self.judge,
             select,
         }
@@ -348,7 +353,14 @@ mod tests {
     const JSON: Frame = Frame::text(b"[", b",", b"]");
 
     fn template(compression: Compression, limits: Limits) -> Template {
-        Template { destination: Destination::Stdout, compression, frame: JSON, limits, judge: Verdict::of }
+        Template {
+            destination: Destination::Stdout,
+            compression,
+            frame: JSON,
+            limits,
+            route: "test",
+            judge: Verdict::of,
+        }
     }
 
     fn limits(bytes: usize, items: usize, item_bytes: usize) -> Limits {
@@ -461,8 +473,11 @@ mod tests {
     #[test]
     fn another_frame_begins_another_body() {
         let mut body = Body::new(template(Compression::None, limits(100, 100, 50)));
-        let frame =
-            |name: &str| Frame::Text { open: name.as_bytes().to_vec().into(), separator: b",", close: b"]"[..].into() };
+        let frame = |name: &str| Frame::Text {
+            open: name.as_bytes().to_vec().into(),
+            separator: b","[..].into(),
+            close: b"]"[..].into(),
+        };
         for (name, item) in [("a[", "1"), ("a[", "2"), ("b[", "3")] {
             body.reframe(&frame(name));
             body.push(Weight::LOG, |out| out.extend_from_slice(item.as_bytes())).unwrap();

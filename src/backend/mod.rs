@@ -12,12 +12,15 @@ pub mod protobuf;
 mod stdout;
 mod write;
 
+use std::time::Duration;
+
 pub use body::decompress;
 pub use datadog::Datadog;
 pub use stdout::Stdout;
 
 use crate::env::{Env, Row, Setting, read};
 use crate::model::{Forwarder, Log, Metric, Origin, Sink, Timestamp};
+use crate::parcel::{Parcel, ParcelError};
 use crate::request::{Request, Weight};
 
 /// Where telemetry is sent.
@@ -174,6 +177,27 @@ impl Backend {
     /// Whether what is sent goes over a network.
     pub const fn is_remote(&self) -> bool {
         !matches!(self.kind, Kind::Stdout(_))
+    }
+
+    /// Makes a request of what was stored, for where this backend's requests go now.
+    ///
+    /// # Errors
+    ///
+    /// When what was stored is damaged, or for an intake that this backend doesn't have.
+    pub fn revive(&self, parcel: &Parcel) -> Result<Request, ParcelError> {
+        let template = match &self.kind {
+            Kind::Datadog(datadog) => datadog.template_of(&parcel.route),
+            Kind::Stdout(_) => None,
+        };
+        parcel.unpack(template.ok_or(ParcelError::Damaged)?.request(Vec::new(), Vec::new()))
+    }
+
+    /// How old what a request holds may be: an intake takes older data and loses it.
+    pub fn max_age(&self, route: &str) -> Option<Duration> {
+        match &self.kind {
+            Kind::Datadog(_) => Datadog::max_age(route),
+            Kind::Stdout(_) => None,
+        }
     }
 
     /// Begins a batch.

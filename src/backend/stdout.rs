@@ -54,6 +54,7 @@ impl Stdout {
             compression: Compression::None,
             frame: Frame::text(b"", b"\n", b"\n"),
             limits: LIMITS,
+            route: "stdout",
             judge: Verdict::of,
         };
         Encoder { body: Body::new(template), rendered: None }

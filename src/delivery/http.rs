@@ -107,6 +107,11 @@ impl Http {
         Some(Self { client, signer })
     }
 
+    /// The connections, for calls that aren't deliveries.
+    pub const fn client(&self) -> &reqwest::Client {
+        &self.client
+    }
+
     async fn post(&self, endpoint: &Endpoint, body: Vec<u8>) -> Result<Response, TransportError> {
         let url = match &endpoint.query {
             Some(query) => format!("{}?{}", endpoint.url, query.expose()),

@@ -41,6 +41,8 @@ fn request(items: usize) -> Request {
         compression: Compression::None,
         frame: Frame::text(b"", b"", b""),
         items: vec![Item { end: 1, weight: Weight::LOG }; items],
+        route: "test",
+        oldest: crate::model::Timestamp::default(),
         judge: Verdict::of,
         select,
     }

@@ -6,11 +6,13 @@
 
 mod document;
 mod inflate;
+mod reply;
 mod source;
 mod subscription;
 
 pub use inflate::Payload;
-pub use source::{Event, EventError};
+pub use reply::{Reply, TransformResult, Transformed};
+pub use source::{Content, Event, EventError, Record, Redrive, Source};
 pub use subscription::{Batch, Envelope, LogEvent, MessageType};
 
 /// How much a payload may make us hold or do.

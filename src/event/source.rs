@@ -2,17 +2,91 @@ use std::borrow::Cow;
 
 use memchr::memchr2;
 use serde::Deserialize;
+use serde_json::value::RawValue;
 
 use super::{Batch, Limits, Payload};
+use crate::model::Timestamp;
+use crate::parcel::Parcel;
 
 /// What Lambda was invoked with.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Event<'a> {
-    /// `{"awslogs":{"data":"<base64>"}}`: a CloudWatch Logs subscription.
-    Subscription {
-        /// Base64 of gzip of JSON.
-        data: Cow<'a, str>,
-    },
+pub struct Event<'a> {
+    /// Who invoked it, and so what answer is expected.
+    pub source: Source,
+    /// What it carries.
+    pub records: Vec<Record<'a>>,
+}
+
+/// Who invokes the function.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Source {
+    /// Firehose, which asks for every record back, transformed.
+    Firehose,
+    /// A Kinesis data stream that a subscription writes to.
+    Kinesis,
+    /// A schedule, or a person, that asks for what is stored to be sent.
+    Redrive,
+    /// S3, which tells of stored requests.
+    S3,
+    /// An SQS queue.
+    Sqs,
+    /// A CloudWatch Logs subscription.
+    Subscription,
+}
+
+/// One thing that an event carries.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Record<'a> {
+    /// What the source calls it: a sequence number, the id of a message or of a record.
+    pub id: Cow<'a, str>,
+    /// What it holds.
+    pub content: Content<'a>,
+}
+
+/// What a record holds.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Content<'a> {
+    /// A delivery of a subscription: base64 of gzip of JSON.
+    Delivery(Cow<'a, str>),
+    /// Another event: of an invocation that failed.
+    Event(Cow<'a, str>),
+    /// Places of stored requests: bucket and key.
+    Objects(Vec<(String, String)>),
+    /// A wish for what is stored to be sent.
+    Redrive(Redrive),
+    /// A request that couldn't be sent, as it was stored.
+    Stored(Cow<'a, str>),
+    /// Nothing that we know.
+    Unknown,
+}
+
+/// What is to be sent of what is stored: all of it, unless something is said.
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq)]
+#[serde(deny_unknown_fields)]
+pub struct Redrive {
+    /// Only what was meant for the backend of this name.
+    #[serde(default)]
+    pub backend: Option<String>,
+    /// At most so many requests.
+    #[serde(default)]
+    pub max: Option<usize>,
+    /// Only what is older than so many seconds.
+    #[serde(default)]
+    pub older_than: Option<u64>,
+    /// Only keys that go on like this behind the backend: `2026/11/20`.
+    #[serde(default)]
+    pub prefix: Option<String>,
+    /// What was set aside, instead of what is pending.
+    #[serde(default)]
+    pub set_aside: bool,
+}
+
+impl Redrive {
+    /// Whether a request is too young.
+    pub fn spares(&self, parcel: &Parcel, now: Timestamp) -> bool {
+        let seconds = now.seconds().saturating_sub(parcel.oldest().seconds());
+        self.older_than.is_some_and(|older_than| u64::try_from(seconds).unwrap_or_default() < older_than)
+    }
 }
 
 /// Why an event is none of ours.
@@ -22,7 +96,9 @@ pub enum EventError {
     #[error("the event isn't a JSON object")]
     Json,
     /// JSON, but of no source that we know.
-    #[error("the event is of no known source: expected a CloudWatch Logs subscription, {{\"awslogs\":{{\"data\":…}}}}")]
+    #[error(
+        "the event is of no known source: expected a CloudWatch Logs subscription, {{\"awslogs\":{{\"data\":…}}}}, records of Kinesis, Firehose, SQS or S3, or {{\"redrive\":true}}"
+    )]
     Unknown,
 }
 
@@ -31,6 +107,12 @@ pub enum EventError {
 struct Outer<'a> {
     #[serde(borrow, default)]
     awslogs: Option<AwsLogs<'a>>,
+    #[serde(borrow, default, rename = "Records")]
+    messages: Option<Vec<Message<'a>>>,
+    #[serde(borrow, default)]
+    records: Option<Vec<FirehoseRecord<'a>>>,
+    #[serde(borrow, default)]
+    redrive: Option<&'a RawValue>,
 }
 
 #[derive(Deserialize)]
@@ -39,32 +121,273 @@ struct AwsLogs<'a> {
     data: Cow<'a, str>,
 }
 
+/// A record of Kinesis, SQS or S3.
+#[derive(Deserialize)]
+struct Message<'a> {
+    #[serde(borrow, default)]
+    kinesis: Option<KinesisRecord<'a>>,
+    #[serde(borrow, default, rename = "messageId")]
+    id: Option<Text<'a>>,
+    #[serde(borrow, default)]
+    body: Option<Text<'a>>,
+    #[serde(default)]
+    s3: Option<S3Entity>,
+}
+
+#[derive(Deserialize)]
+struct KinesisRecord<'a> {
+    #[serde(borrow, rename = "sequenceNumber")]
+    sequence_number: Cow<'a, str>,
+    #[serde(borrow)]
+    data: Cow<'a, str>,
+}
+
+#[derive(Deserialize)]
+struct FirehoseRecord<'a> {
+    #[serde(borrow, rename = "recordId")]
+    record_id: Cow<'a, str>,
+    #[serde(borrow)]
+    data: Cow<'a, str>,
+}
+
+#[derive(Deserialize)]
+struct S3Entity {
+    bucket: S3Bucket,
+    object: S3Object,
+}
+
+#[derive(Deserialize)]
+struct S3Bucket {
+    name: String,
+}
+
+#[derive(Deserialize)]
+struct S3Object {
+    key: String,
+}
+
+/// Borrowed where it has no escapes.
+#[derive(Deserialize)]
+struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
+
+/// What the body of an SQS message may be, beside an event.
+#[derive(Deserialize)]
+struct Body<'a> {
+    /// Ours: a stored request has a version.
+    #[serde(default)]
+    logferry: Option<serde::de::IgnoredAny>,
+    /// Of Lambda's record of an invocation that failed.
+    #[serde(borrow, default, rename = "requestPayload")]
+    request_payload: Option<&'a RawValue>,
+}
+
 impl<'a> Event<'a> {
-    /// Finds out which source an event is from, without decoding it.
+    /// Finds out which source an event is from, without decoding what it carries.
     ///
     /// # Errors
     ///
     /// Fails when it isn't JSON, or of no known source.
     pub fn from_json(json: &'a str) -> Result<Self, EventError> {
         if let Some(data) = usual(json) {
-            return Ok(Self::Subscription { data: Cow::Borrowed(data) });
+            return Ok(Self::subscription(Cow::Borrowed(data)));
         }
         let outer: Outer<'a> = serde_json::from_str(json)
             .map_err(|error| if error.is_data() { EventError::Unknown } else { EventError::Json })?;
-        let AwsLogs { data } = outer.awslogs.ok_or(EventError::Unknown)?;
-        Ok(Self::Subscription { data })
-    }
-
-    /// The deliveries that it carries.
-    pub fn batches(&self, limits: Limits) -> impl Iterator<Item = Batch<'_>> {
-        match self {
-            Self::Subscription { data } => std::iter::once(Batch::new(Payload::Base64(data.as_bytes()), limits)),
+        match outer {
+            Outer { awslogs: Some(AwsLogs { data }), .. } => Ok(Self::subscription(data)),
+            Outer { messages: Some(messages), .. } => Self::of_messages(messages).ok_or(EventError::Unknown),
+            Outer { records: Some(records), .. } => Ok(Self {
+                source: Source::Firehose,
+                records: records
+                    .into_iter()
+                    .map(|FirehoseRecord { record_id: id, data }| Record { id, content: Content::Delivery(data) })
+                    .collect(),
+            }),
+            Outer { redrive: Some(wish), .. } => {
+                let wish = redrive(wish.get()).ok_or(EventError::Unknown)?;
+                let record = Record { id: Cow::Borrowed(""), content: Content::Redrive(wish) };
+                Ok(Self { source: Source::Redrive, records: vec![record] })
+            }
+            _ => Err(EventError::Unknown),
         }
     }
+
+    fn subscription(data: Cow<'a, str>) -> Self {
+        let record = Record { id: Cow::Borrowed(""), content: Content::Delivery(data) };
+        Self { source: Source::Subscription, records: vec![record] }
+    }
+
+    fn of_messages(messages: Vec<Message<'a>>) -> Option<Self> {
+        let source = match messages.first()? {
+            Message { kinesis: Some(_), .. } => Source::Kinesis,
+            Message { body: Some(_), .. } => Source::Sqs,
+            Message { s3: Some(_), .. } => Source::S3,
+            _ => return None,
+        };
+        let records = messages.into_iter().map(|message| match message {
+            Message { kinesis: Some(KinesisRecord { sequence_number: id, data }), .. } => {
+                Record { id, content: Content::Delivery(data) }
+            }
+            Message { body: Some(Text(body)), id, .. } => {
+                Record { id: id.map_or(Cow::Borrowed(""), |Text(id)| id), content: body_of(body) }
+            }
+            Message { s3: Some(entity), .. } => {
+                Record { id: Cow::Borrowed(""), content: Content::Objects(vec![entity.place()]) }
+            }
+            Message { id, .. } => Record { id: id.map_or(Cow::Borrowed(""), |Text(id)| id), content: Content::Unknown },
+        });
+        Some(Self { source, records: records.collect() })
+    }
+
+    /// The deliveries that it carries itself.
+    pub fn batches(&self, limits: Limits) -> impl Iterator<Item = Batch<'_>> {
+        self.records.iter().filter_map(move |record| record.batch(limits))
+    }
+}
+
+impl Record<'_> {
+    /// The delivery that it is.
+    pub fn batch(&self, limits: Limits) -> Option<Batch<'_>> {
+        match &self.content {
+            Content::Delivery(data) => Some(Batch::new(Payload::Base64(data.as_bytes()), limits)),
+            _ => None,
+        }
+    }
+}
+
+impl S3Entity {
+    /// Keys in events are encoded as in forms.
+    fn place(self) -> (String, String) {
+        (self.bucket.name, percent_decoded(&self.object.key.replace('+', " ")))
+    }
+}
+
+/// What the body of a message is.
+fn body_of(body: Cow<'_, str>) -> Content<'_> {
+    let parsed: Option<Body<'_>> = serde_json::from_str(&body).ok();
+    match parsed {
+        Some(Body { logferry: Some(_), .. }) => return Content::Stored(body),
+        Some(Body { request_payload: Some(payload), .. }) => {
+            return Content::Event(Cow::Owned(payload.get().to_owned()));
+        }
+        _ => {}
+    }
+    let objects = match Event::from_json(&body) {
+        Err(_) => return Content::Unknown,
+        Ok(Event { source: Source::S3, records }) => {
+            let places = records.into_iter().filter_map(|record| match record.content {
+                Content::Objects(places) => Some(places),
+                _ => None,
+            });
+            Some(places.flatten().collect())
+        }
+        Ok(_) => None,
+    };
+    objects.map_or(Content::Event(body), Content::Objects)
+}
+
+/// `true`, or what is wished for in detail.
+fn redrive(json: &str) -> Option<Redrive> {
+    match serde_json::from_str::<bool>(json) {
+        Ok(wanted) => wanted.then(Redrive::default),
+        Err(_) => serde_json::from_str(json).ok(),
+    }
+}
+
+fn percent_decoded(text: &str) -> String {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((&byte, after)) = rest.split_first() {
+        let code = (byte == b'%').then(|| after.get(..2)).flatten().and_then(|digits| std::str::from_utf8(digits).ok());
+        if let Some(decoded) = code.and_then(|digits| u8::from_str_radix(digits, 16).ok()) {
+            bytes.push(decoded);
+            rest = after.get(2..).unwrap_or_default();
+        } else {
+            bytes.push(byte);
+            rest = after;
+        }
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
 }
 
 /// The data of an event that is written as Lambda writes it. What isn't base64 in it shows when it is decoded.
 fn usual(json: &str) -> Option<&str> {
     let data = json.trim().strip_prefix(r#"{"awslogs":{"data":""#)?.strip_suffix(r#""}}"#)?;
     memchr2(b'"', b'\\', data.as_bytes()).is_none().then_some(data)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn contents(json: &str) -> (Source, Vec<(String, String)>) {
+        let event = Event::from_json(json).unwrap();
+        let records = event.records.iter().map(|record| (record.id.to_string(), format!("{:?}", record.content)));
+        (event.source, records.collect())
+    }
+
+    #[test]
+    fn knows_every_source_by_what_only_it_has() {
+        let stored = r#"{\"logferry\":1,\"backend\":\"datadog\"}"#;
+        let failed =
+            r#"{\"version\":\"1.0\",\"requestContext\":{},\"requestPayload\":{\"awslogs\":{\"data\":\"eA==\"}}}"#;
+        let s3 = r#"{"s3":{"bucket":{"name":"b"},"object":{"key":"a+b/%C3%A9.req"}}}"#;
+        let in_s3 = format!(r#"{{\"Records\":[{}]}}"#, s3.replace('"', "\\\""));
+        for (json, source, records) in [
+            (r#"{"awslogs":{"data":"eA=="}}"#.to_owned(), Source::Subscription, vec![("", r#"Delivery("eA==")"#)]),
+            (
+                r#"{"Records":[{"eventSource":"aws:kinesis","kinesis":{"sequenceNumber":"7","data":"eA==","x":1}}]}"#
+                    .to_owned(),
+                Source::Kinesis,
+                vec![("7", r#"Delivery("eA==")"#)],
+            ),
+            (
+                r#"{"invocationId":"i","deliveryStreamArn":"a","records":[{"recordId":"r","data":"eA=="}]}"#.to_owned(),
+                Source::Firehose,
+                vec![("r", r#"Delivery("eA==")"#)],
+            ),
+            (
+                format!(
+                    r#"{{"Records":[{{"messageId":"m","body":"{stored}"}},{{"messageId":"n","body":"{failed}"}},{{"messageId":"o","body":"hello"}},{{"messageId":"p","body":"{in_s3}"}}]}}"#
+                ),
+                Source::Sqs,
+                vec![
+                    ("m", r#"Stored("{\"logferry\":1,\"backend\":\"datadog\"}")"#),
+                    ("n", r#"Event("{\"awslogs\":{\"data\":\"eA==\"}}")"#),
+                    ("o", "Unknown"),
+                    ("p", r#"Objects([("b", "a b/é.req")])"#),
+                ],
+            ),
+            (format!(r#"{{"Records":[{s3}]}}"#), Source::S3, vec![("", r#"Objects([("b", "a b/é.req")])"#)]),
+            (
+                r#"{"redrive":true}"#.to_owned(),
+                Source::Redrive,
+                vec![(
+                    "",
+                    "Redrive(Redrive { backend: None, max: None, older_than: None, prefix: None, set_aside: false })",
+                )],
+            ),
+            (
+                r#"{"redrive":{"backend":"loki:eu","max":5}}"#.to_owned(),
+                Source::Redrive,
+                vec![(
+                    "",
+                    r#"Redrive(Redrive { backend: Some("loki:eu"), max: Some(5), older_than: None, prefix: None, set_aside: false })"#,
+                )],
+            ),
+        ] {
+            let records = records.into_iter().map(|(id, content)| (id.to_owned(), content.to_owned())).collect();
+            assert_eq!(contents(&json), (source, records), "{json}");
+        }
+    }
+
+    #[test]
+    fn says_when_it_knows_none() {
+        for json in
+            [r#"{"Records":[]}"#, r#"{"Records":[{"Sns":{}}]}"#, r#"{"redrive":false}"#, r#"{"redrive":{"x":1}}"#, "{}"]
+        {
+            assert_eq!(Event::from_json(json), Err(EventError::Unknown), "{json}");
+        }
+        assert_eq!(Event::from_json("nothing"), Err(EventError::Json));
+    }
 }

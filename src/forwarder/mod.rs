@@ -5,21 +5,26 @@
 //! runs until some requests are ready, then the second takes them on their way.
 
 mod outcome;
+mod records;
+mod redrive;
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
 use futures_util::stream::{FuturesUnordered, StreamExt};
 pub use outcome::{Note, Outcome};
-use tokio::time::Instant;
+pub use redrive::Redriven;
+use tokio::time::{Instant, timeout_at};
 
 use crate::backend::{Backend, Context, Encoded, Encoder};
 use crate::delivery::{Delivered, Patience, Transport, deliver};
-use crate::event::{Batch, DecodeError, Event, Limits, MessageType};
+use crate::event::{Batch, DecodeError, Event, Limits, MessageType, TransformResult};
 use crate::ledger::{Ledger, Reason};
 use crate::model::{self, Log, Metric, Origin, Sink, Timestamp};
+use crate::parcel::Parcel;
 use crate::pipeline::{Pipeline, Run};
 use crate::request::{Destination, Request, Weight};
+use crate::store::{Shelf, Store};
 
 /// Log events that are taken before it is looked whether requests are ready.
 const STRIDE: usize = 64;
@@ -40,6 +45,8 @@ pub struct Forwarder<T> {
     pub limits: Limits,
     /// How requests are sent.
     pub sending: Sending,
+    /// Where requests are kept that couldn't be sent.
+    pub store: Option<Store>,
 }
 
 /// How requests are sent.
@@ -49,13 +56,26 @@ pub struct Sending {
     pub concurrency: usize,
     /// How long one attempt may take.
     pub attempt: Duration,
-    /// What is kept of the invocation's time for its end.
+    /// What is kept of the invocation's time for its end: for storing what couldn't be sent.
     pub reserve: Duration,
+    /// What Firehose is to do with records that were forwarded.
+    pub firehose: TransformResult,
+    /// Stored requests that one invocation sends at most.
+    pub redrive_max: usize,
+    /// How often a stored request may be refused before it is set aside.
+    pub redrive_tries: u32,
 }
 
 impl Default for Sending {
     fn default() -> Self {
-        Self { concurrency: 4, attempt: Duration::from_secs(10), reserve: Duration::from_secs(1) }
+        Self {
+            concurrency: 4,
+            attempt: Duration::from_secs(10),
+            reserve: Duration::from_secs(1),
+            firehose: TransformResult::Ok,
+            redrive_max: 1000,
+            redrive_tries: 5,
+        }
     }
 }
 
@@ -81,13 +101,9 @@ struct FanOut<'b, 'o, S> {
 impl<T: Transport> Forwarder<T> {
     /// Forwards what a payload carries. `observer` sees everything that is made.
     pub async fn handle(&mut self, payload: &str, invocation: &Invocation<'_>, observer: &mut impl Sink) -> Outcome {
-        let mut outcome = Outcome { ledger: self.ledger(), notes: Vec::new() };
+        let mut outcome = self.outcome();
         match Event::from_json(payload) {
-            Ok(event) => {
-                for batch in event.batches(self.limits) {
-                    outcome.add(self.forward(batch, invocation, observer).await);
-                }
-            }
+            Ok(event) => outcome.add(self.records(event, invocation, observer).await),
             Err(error) => {
                 outcome.ledger.damaged += 1;
                 outcome.notes.push(Note::Unknown(error));
@@ -103,7 +119,7 @@ impl<T: Transport> Forwarder<T> {
         invocation: &Invocation<'_>,
         observer: &mut impl Sink,
     ) -> Outcome {
-        let mut outcome = Outcome { ledger: self.ledger(), notes: Vec::new() };
+        let mut outcome = self.outcome();
         let envelope = match batch.envelope() {
             Ok(envelope) => envelope.clone(),
             Err(error) => {
@@ -125,9 +141,14 @@ impl<T: Transport> Forwarder<T> {
         let mut out = FanOut { encoders, observer };
         let mut run = self.pipeline.run(&envelope, invocation.forwarder);
         let log_group = envelope.log_group;
-        let deadline = invocation.deadline.checked_sub(self.sending.reserve).unwrap_or(invocation.deadline);
-        let patience = Patience { attempt: self.sending.attempt, deadline };
-        let ferry = Ferry { transport: &self.transport, sending: self.sending, patience, seed: invocation.seed };
+        let ferry = Ferry {
+            transport: &self.transport,
+            sending: self.sending,
+            patience: patience(self.sending, invocation),
+            end: invocation.deadline,
+            seed: invocation.seed,
+            store: self.store.as_ref(),
+        };
         ferry.drive(&mut batch, &mut run, &mut out, lanes, &mut outcome, log_group).await;
         outcome.ledger.inflated_bytes += batch.inflated_bytes();
         outcome.ledger.replaced += batch.replaced();
@@ -139,6 +160,16 @@ impl<T: Transport> Forwarder<T> {
     pub fn ledger(&self) -> Ledger {
         Ledger::new(self.backends.iter().map(Backend::name))
     }
+
+    fn outcome(&self) -> Outcome {
+        Outcome { ledger: self.ledger(), ..Outcome::default() }
+    }
+}
+
+/// Nothing is sent in what is kept of the invocation's time.
+fn patience(sending: Sending, invocation: &Invocation<'_>) -> Patience {
+    let deadline = invocation.deadline.checked_sub(sending.reserve).unwrap_or(invocation.deadline);
+    Patience { attempt: sending.attempt, deadline }
 }
 
 /// What carries the requests of one delivery.
@@ -146,7 +177,18 @@ struct Ferry<'a, T> {
     transport: &'a T,
     sending: Sending,
     patience: Patience,
+    /// When Lambda ends the invocation.
+    end: Instant,
     seed: u64,
+    store: Option<&'a Store>,
+}
+
+/// What became of a request, and of what couldn't be sent.
+struct Landed {
+    delivered: Delivered,
+    stored: Weight,
+    /// Why something couldn't be stored.
+    trouble: Option<String>,
 }
 
 impl<T: Transport> Ferry<'_, T> {
@@ -170,14 +212,15 @@ impl<T: Transport> Ferry<'_, T> {
                 {
                     lane.flying += 1;
                     launched += 1;
-                    flying.push(self.send(index, request, self.seed.wrapping_add(launched)));
+                    let name = lane.name.clone();
+                    flying.push(self.send(index, name, request, self.seed.wrapping_add(launched)));
                 }
             }
             // Lets what was launched go out while more is encoded.
             if more && !flying.is_empty() {
                 tokio::task::yield_now().await;
-                if let Some(Some((index, delivered))) = futures_util::FutureExt::now_or_never(flying.next()) {
-                    land(&mut lanes, index, delivered, outcome);
+                if let Some(Some((index, landed))) = futures_util::FutureExt::now_or_never(flying.next()) {
+                    land(&mut lanes, index, landed, outcome);
                     continue;
                 }
             }
@@ -193,7 +236,7 @@ impl<T: Transport> Ferry<'_, T> {
                     }
                 };
                 for (lane, encoder) in lanes.iter_mut().zip(&mut out.encoders) {
-                    lane.waiting.extend(encoder.take_ready());
+                    lane.take(encoder.take_ready(), run.oldest());
                 }
                 if !more {
                     end(run, out, &mut lanes, outcome);
@@ -201,16 +244,43 @@ impl<T: Transport> Ferry<'_, T> {
                 continue;
             }
             match flying.next().await {
-                Some((index, delivered)) => {
-                    land(&mut lanes, index, delivered, outcome);
+                Some((index, landed)) => {
+                    land(&mut lanes, index, landed, outcome);
                 }
                 None => break,
             }
         }
     }
 
-    async fn send(&self, index: usize, request: Request, seed: u64) -> (usize, Delivered) {
-        (index, deliver(self.transport, request, self.patience, seed).await)
+    /// Sends a request, and stores what may still be taken of it later.
+    async fn send(&self, index: usize, name: String, request: Request, seed: u64) -> (usize, Landed) {
+        let delivered = deliver(self.transport, request, self.patience, seed).await;
+        let mut landed = Landed { delivered, stored: Weight::default(), trouble: None };
+        let Some(store) = self.store else { return (index, landed) };
+        let mut left = Vec::new();
+        for dropped in std::mem::take(&mut landed.delivered.dropped) {
+            let whole = dropped.weight == dropped.request.weight();
+            let place = if dropped.reason.may_pass() { Shelf::Pending } else { Shelf::SetAside };
+            if !whole || matches!(dropped.request.destination, Destination::Stdout) {
+                left.push(dropped);
+                continue;
+            }
+            let parcel = Parcel::pack(&name, &dropped.request, dropped.reason.as_str(), &dropped.last);
+            match timeout_at(self.end, store.put(place, &parcel)).await {
+                Ok(Ok(())) if place == Shelf::Pending => landed.stored += dropped.weight,
+                Ok(Ok(())) => left.push(dropped),
+                Ok(Err(error)) => {
+                    landed.trouble = Some(error.to_string());
+                    left.push(dropped);
+                }
+                Err(_) => {
+                    landed.trouble = Some("there was no time left to store it".to_owned());
+                    left.push(dropped);
+                }
+            }
+        }
+        landed.delivered.dropped = left;
+        (index, landed)
     }
 }
 
@@ -228,6 +298,10 @@ impl Lane {
     fn of(backend: &Backend) -> Self {
         Self { name: backend.name().to_owned(), remote: backend.is_remote(), waiting: VecDeque::new(), flying: 0 }
     }
+
+    fn take(&mut self, requests: Vec<Request>, oldest: Timestamp) {
+        self.waiting.extend(requests.into_iter().map(|request| Request { oldest, ..request }));
+    }
 }
 
 /// Takes what the end of the batch leaves.
@@ -242,7 +316,7 @@ fn end<S: Sink>(run: &mut Run<'_>, out: &mut FanOut<'_, '_, S>, lanes: &mut [Lan
     for ((encoder, lane), account) in std::mem::take(&mut out.encoders).into_iter().zip(lanes).zip(&mut ledger.backends)
     {
         let Encoded { requests, oversize, filtered } = encoder.finish();
-        lane.waiting.extend(requests);
+        lane.take(requests, run.oldest());
         account.filtered += filtered;
         account.filtered.logs += counts.filtered;
         if oversize.total() > 0 {
@@ -259,9 +333,15 @@ fn end<S: Sink>(run: &mut Run<'_>, out: &mut FanOut<'_, '_, S>, lanes: &mut [Lan
 }
 
 /// Takes down what became of a request.
-fn land(lanes: &mut [Lane], index: usize, delivered: Delivered, outcome: &mut Outcome) {
+fn land(lanes: &mut [Lane], index: usize, landed: Landed, outcome: &mut Outcome) {
     let (Some(lane), Some(account)) = (lanes.get_mut(index), outcome.ledger.backends.get_mut(index)) else { return };
+    let Landed { delivered, stored, trouble } = landed;
     lane.flying -= 1;
+    account.stored += stored;
+    if let Some(trouble) = trouble {
+        outcome.note_store(trouble);
+    }
+    let Some(account) = outcome.ledger.backends.get_mut(index) else { return };
     account.sent += delivered.sent;
     if lane.remote {
         account.requests += delivered.requests;

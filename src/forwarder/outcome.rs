@@ -1,4 +1,5 @@
-use crate::event::{DecodeError, EventError};
+use super::Redriven;
+use crate::event::{DecodeError, EventError, Reply};
 use crate::ledger::{Account, Ledger, Reason};
 use crate::request::Weight;
 
@@ -9,6 +10,12 @@ pub struct Outcome {
     pub ledger: Ledger,
     /// Something that went wrong, once for each cause.
     pub notes: Vec<Note>,
+    /// What became of stored requests.
+    pub redriven: Vec<Redriven>,
+    /// Records that have to be delivered again, beside items that can't be sent.
+    pub undone: u64,
+    /// What the source of the event is answered.
+    pub reply: Reply,
 }
 
 /// Something that went wrong.
@@ -41,14 +48,25 @@ pub enum Note {
         /// Name of the backend, items made, items accounted for.
         what: String,
     },
+    /// A wish to send what is stored, and there is no store.
+    NoStore,
+    /// The store can't be written or read.
+    Store(String),
     /// An event of no source that we know.
     Unknown(EventError),
+    /// A message that holds nothing of ours.
+    Unreadable {
+        /// Id of the message.
+        id: String,
+    },
 }
 
 impl Outcome {
     /// Adds what another delivery of the same invocation came to.
     pub fn add(&mut self, other: Self) {
         self.ledger.add(&other.ledger);
+        self.redriven.extend(other.redriven);
+        self.undone += other.undone;
         for note in other.notes {
             match note {
                 Note::Dropped { backend, address, reason, weight, last } => {
@@ -59,9 +77,18 @@ impl Outcome {
         }
     }
 
-    /// Items that only a repeated invocation can deliver.
-    pub fn recoverable(&self) -> u64 {
-        self.ledger.backends.iter().map(Account::recoverable).sum()
+    /// Items and records that only a repeated invocation can deliver.
+    pub fn failed(&self) -> u64 {
+        let unreadable = self.notes.iter().filter(|note| matches!(note, Note::Unreadable { .. } | Note::Unknown(_)));
+        self.ledger.backends.iter().map(Account::recoverable).sum::<u64>() + self.undone + unreadable.count() as u64
+    }
+
+    /// Takes down once why the store can't be used.
+    pub(super) fn note_store(&mut self, why: String) {
+        let note = Note::Store(why);
+        if !self.notes.contains(&note) {
+            self.notes.push(note);
+        }
     }
 
     pub(super) fn damaged(&mut self, log_group: String, read: u64, error: DecodeError) {
@@ -109,6 +136,14 @@ impl std::fmt::Display for Note {
                 };
                 write!(f, "{backend}: {items} not delivered{to} ({}): {last}; {}", reason.as_str(), reason.advice())
             }
+            Self::NoStore => f.write_str("there is nothing to redrive: no store is set, LOGFERRY_STORE names one"),
+            Self::Store(why) => {
+                write!(f, "the store cannot be used: {why}; check LOGFERRY_STORE and the function's role")
+            }
+            Self::Unreadable { id } => write!(
+                f,
+                "message {id} holds neither a stored request nor an event that we know; it is left to the queue's dead-letter queue"
+            ),
             Self::Unaccounted { what } => write!(f, "bug in logferry, please report it: {what}"),
             Self::Unknown(error) => error.fmt(f),
         }

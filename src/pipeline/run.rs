@@ -24,6 +24,7 @@ pub struct Run<'p> {
     custom: Custom,
     counts: Counts,
     last_time: Timestamp,
+    oldest: Option<Timestamp>,
     /// Text of the event at hand.
     text: String,
 }
@@ -84,6 +85,7 @@ impl<'p> Run<'p> {
             custom: Custom::default(),
             counts: Counts::default(),
             last_time: Timestamp::default(),
+            oldest: None,
             text: String::new(),
         }
     }
@@ -94,6 +96,7 @@ impl Run<'_> {
     pub fn push(&mut self, event: LogEvent<'_>, out: &mut impl Sink) {
         self.counts.received += 1;
         self.last_time = event.time;
+        self.oldest = Some(self.oldest.map_or(event.time, |oldest| oldest.min(event.time)));
         self.origins.extracted(event.extracted_fields);
         let mut text = std::mem::take(&mut self.text);
         text.clear();
@@ -105,6 +108,11 @@ impl Run<'_> {
     /// Log events taken so far.
     pub const fn received(&self) -> u64 {
         self.counts.received
+    }
+
+    /// Time of the oldest log event so far.
+    pub fn oldest(&self) -> Timestamp {
+        self.oldest.unwrap_or_default()
     }
 
     /// Ends the batch.

@@ -24,6 +24,8 @@
 mod logs;
 mod metrics;
 
+use std::time::Duration;
+
 use super::body::{Body, Limits, Template};
 use super::{Context, Encode, Signals};
 use crate::env::{Env, Row, Secret, Setting, read};
@@ -64,6 +66,26 @@ enum Metrics {
     Aggregates,
     /// As distributions, which the intake aggregates.
     Distributions,
+}
+
+/// Datadog's intakes.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Route {
+    Checks,
+    Distributions,
+    Logs,
+    Series,
+}
+
+impl Route {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Checks => "checks",
+            Self::Distributions => "distributions",
+            Self::Logs => "logs",
+            Self::Series => "series",
+        }
+    }
 }
 
 /// How bodies are compressed.
@@ -176,20 +198,16 @@ impl Datadog {
 
     /// Begins a batch.
     pub fn encoder<'b>(&'b self, context: &Context<'b>) -> Encoder<'b> {
-        let logs = Body::new(self.template(&self.logs_url, self.logs_compression, ARRAY, LOGS));
-        let api = |path: &str, frame, limits| {
-            let url = format!("{}{path}", self.api_url);
-            Body::new(self.template(&url, self.metrics_compression, frame, limits))
-        };
+        let body = |route| Body::new(self.template(route));
         Encoder {
-            logs: logs::Logs::new(logs, self, context.forwarder),
+            logs: logs::Logs::new(body(Route::Logs), self, context.forwarder),
             metrics: metrics::Metrics::new(
                 self.metrics,
                 self.tags.clone(),
                 context.now,
-                api("/api/v1/distribution_points", SERIES_FRAME, DISTRIBUTIONS),
-                api("/api/v2/series", SERIES_FRAME, SERIES),
-                api("/api/v1/check_run", ARRAY, SERIES),
+                body(Route::Distributions),
+                body(Route::Series),
+                body(Route::Checks),
             ),
             forward_logs: self.forward_logs,
             oversize: crate::request::Weight::default(),
@@ -197,7 +215,36 @@ impl Datadog {
         }
     }
 
-    fn template(&self, url: &str, compression: Compression, frame: Frame, limits: Limits) -> Template {
+    /// How old a route's data may be: "logs up to 18 hours", metrics "no more
+    /// than one hour", checks ten minutes. Older data is acknowledged and lost.
+    pub(super) fn max_age(route: &str) -> Option<Duration> {
+        match route {
+            "logs" => Some(Duration::from_hours(18)),
+            "distributions" | "series" => Some(Duration::from_hours(1)),
+            "checks" => Some(Duration::from_mins(10)),
+            _ => None,
+        }
+    }
+
+    /// What requests of a route are like.
+    pub(super) fn template_of(&self, route: &str) -> Option<Template> {
+        let routes = [Route::Logs, Route::Distributions, Route::Series, Route::Checks];
+        routes.into_iter().find(|known| known.name() == route).map(|route| self.template(route))
+    }
+
+    fn template(&self, route: Route) -> Template {
+        let (compression, frame, limits) = match route {
+            Route::Logs => (self.logs_compression, ARRAY, LOGS),
+            Route::Distributions => (self.metrics_compression, SERIES_FRAME, DISTRIBUTIONS),
+            Route::Series => (self.metrics_compression, SERIES_FRAME, SERIES),
+            Route::Checks => (self.metrics_compression, ARRAY, SERIES),
+        };
+        let url = match route {
+            Route::Logs => self.logs_url.clone(),
+            Route::Distributions => format!("{}/api/v1/distribution_points", self.api_url),
+            Route::Series => format!("{}/api/v2/series", self.api_url),
+            Route::Checks => format!("{}/api/v1/check_run", self.api_url),
+        };
         let public = |value: &str| Header::Public(value.to_owned());
         let mut headers = vec![
             ("Content-Type".into(), public("application/json")),
@@ -208,8 +255,9 @@ impl Datadog {
         if let Some(encoding) = compression.content_encoding() {
             headers.push(("Content-Encoding".into(), public(encoding)));
         }
-        let endpoint = Endpoint { url: url.to_owned(), headers, ..Endpoint::default() };
-        Template { destination: Destination::Http(endpoint), compression, frame, limits, judge }
+        let endpoint = Endpoint { url, headers, ..Endpoint::default() };
+        let route = route.name();
+        Template { destination: Destination::Http(endpoint), compression, frame, limits, route, judge }
     }
 
     /// What Datadog's users call a measure, and what its values are divided by.

@@ -73,7 +73,7 @@ pub(crate) fn run(args: &ReplayArgs) -> io::Result<Status> {
         (Format::Pretty, false) if !args.dry_run => Watcher::Pretty(Box::default()),
         _ => Watcher::Nobody,
     };
-    let mut total = Outcome { ledger: forwarder.ledger(), notes: Vec::new() };
+    let mut total = Outcome { ledger: forwarder.ledger(), ..Outcome::default() };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let progress = Progress::new(inputs.len());
     for (index, path) in inputs.iter().enumerate() {
@@ -180,9 +180,11 @@ fn forwarder(args: &ReplayArgs, to: &str) -> Result<Forwarder<Carrier>, Vec<logf
         // The watcher shows it.
         forwarder.backends.retain(|backend| backend.name() != "stdout");
     }
-    let Forwarder { pipeline, backends, transport, limits, sending } = forwarder;
+    let Forwarder { pipeline, backends, transport, limits, sending, store } = forwarder;
     let transport = if args.dry_run { Carrier::Dry } else { Carrier::Http(Box::new(transport)) };
-    Ok(Forwarder { pipeline, backends, transport, limits, sending })
+    // What is only shown isn't kept.
+    let store = store.filter(|_| !args.dry_run);
+    Ok(Forwarder { pipeline, backends, transport, limits, sending, store })
 }
 
 /// All files, those in folders by name.

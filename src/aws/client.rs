@@ -1,0 +1,208 @@
+use std::time::Duration;
+
+use super::sign::{SignError, Signer};
+use crate::env::{Env, Row, Setting, read};
+use crate::request::Signing;
+
+/// How long one call may take, and how often it is made.
+const TIMEOUT: Duration = Duration::from_secs(5);
+const TRIES: u32 = 3;
+
+/// Pause before the second call; the one before the third is twice as long.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// So much of an answer is read.
+const MAX_ANSWER: usize = 32 << 20;
+
+/// Calls AWS's APIs over the connections of the forwarder.
+#[derive(Clone, Debug)]
+pub struct Client {
+    http: reqwest::Client,
+    signer: Signer,
+    places: Places,
+}
+
+/// Where AWS's APIs are.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Places {
+    /// One address for all services, as emulators have it.
+    pub endpoint: Option<String>,
+    /// The region where nothing says another.
+    pub region: Option<String>,
+}
+
+/// One call.
+#[derive(Clone, Debug)]
+pub struct Call<'a> {
+    /// HTTP method.
+    pub method: &'static str,
+    /// Absolute address.
+    pub url: String,
+    /// Headers beside those that sign it.
+    pub headers: Vec<(&'static str, String)>,
+    /// Body.
+    pub body: &'a [u8],
+    /// What it is signed for.
+    pub signing: Signing,
+}
+
+/// What came back, whatever the status.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Answer {
+    /// HTTP status.
+    pub status: u16,
+    /// The body.
+    pub body: Vec<u8>,
+}
+
+/// Why an API can't be called.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum AwsError {
+    /// It answers that it can't or won't.
+    #[error("{service} answers {status}: {said}")]
+    Answered {
+        /// Name of the service.
+        service: &'static str,
+        /// HTTP status.
+        status: u16,
+        /// What it says of it.
+        said: String,
+    },
+    /// No answer, or not a whole one.
+    #[error("{service} cannot be reached: {cause}")]
+    Unreachable {
+        /// Name of the service.
+        service: &'static str,
+        /// What failed.
+        cause: String,
+    },
+    /// The call can't be signed.
+    #[error(transparent)]
+    Unsigned(#[from] SignError),
+}
+
+impl Places {
+    const ENDPOINT: Setting<String> =
+        Setting::new("AWS_ENDPOINT_URL", read::url, "One address for all AWS APIs, for emulators of them.");
+    const REGION: Setting<String> = Setting::new("AWS_REGION", read::text, "Region that Lambda says it runs in.");
+
+    /// The settings, for documents.
+    pub const ROWS: [Row; 1] = [Self::ENDPOINT.row()];
+
+    /// The name of the region's variable, which Lambda sets and nobody else can.
+    pub const REGION_NAME: &str = Self::REGION.row().name;
+
+    /// Reads the settings.
+    pub fn from_env(env: &mut Env<'_>) -> Self {
+        Self { endpoint: env.read(&Self::ENDPOINT), region: env.read(&Self::REGION) }
+    }
+
+    /// Address of a service in a region: `https://sqs.eu-west-1.amazonaws.com`.
+    pub fn of(&self, service: &str, region: &str) -> String {
+        let domain = if region.starts_with("cn-") { "amazonaws.com.cn" } else { "amazonaws.com" };
+        self.endpoint.clone().unwrap_or_else(|| format!("https://{service}.{region}.{domain}"))
+    }
+}
+
+impl Client {
+    /// Calls over `http`, signing with `signer`.
+    pub const fn new(http: reqwest::Client, signer: Signer, places: Places) -> Self {
+        Self { http, signer, places }
+    }
+
+    /// Where AWS's APIs are.
+    pub const fn places(&self) -> &Places {
+        &self.places
+    }
+
+    /// Calls until there is an answer that another try wouldn't change.
+    ///
+    /// # Errors
+    ///
+    /// When there is no answer. A status that isn't a success is none.
+    pub async fn call(&self, call: &Call<'_>) -> Result<Answer, AwsError> {
+        let mut pause = PAUSE;
+        for _ in 1..TRIES {
+            match self.once(call).await {
+                Ok(answer) if answer.status < 500 && answer.status != 429 => return Ok(answer),
+                Err(AwsError::Unsigned(error)) => return Err(error.into()),
+                Ok(_) | Err(_) => tokio::time::sleep(pause).await,
+            }
+            pause *= 2;
+        }
+        self.once(call).await
+    }
+
+    /// Calls an API that speaks JSON; its answer.
+    ///
+    /// # Errors
+    ///
+    /// When there is no answer, or one that isn't a success.
+    pub async fn json(
+        &self,
+        service: &'static str,
+        region: &str,
+        target: &str,
+        body: &serde_json::Value,
+    ) -> Result<serde_json::Value, AwsError> {
+        let version = if service == "sqs" { "1.0" } else { "1.1" };
+        let headers =
+            vec![("Content-Type", format!("application/x-amz-json-{version}")), ("X-Amz-Target", target.to_owned())];
+        let body = body.to_string();
+        let signing = Signing { service, region: region.to_owned() };
+        let url = format!("{}/", self.places.of(service, region));
+        let answer = self.call(&Call { method: "POST", url, headers, body: body.as_bytes(), signing }).await?;
+        answer.success(service).map(|body| serde_json::from_slice(&body).unwrap_or_default())
+    }
+
+    async fn once(&self, call: &Call<'_>) -> Result<Answer, AwsError> {
+        let service = call.signing.service;
+        let signed = self.signer.headers(call.method, &call.url, call.body, &call.signing)?;
+        let method = reqwest::Method::from_bytes(call.method.as_bytes()).unwrap_or(reqwest::Method::GET);
+        let mut request = self.http.request(method, &call.url).timeout(TIMEOUT).body(call.body.to_vec());
+        for (name, value) in &call.headers {
+            request = request.header(*name, value);
+        }
+        for (name, value) in &signed {
+            request = request.header(*name, value.expose());
+        }
+        let unreachable = |error: &reqwest::Error| AwsError::Unreachable { service, cause: cause(error) };
+        let mut answer = request.send().await.map_err(|error| unreachable(&error))?;
+        let (status, mut body) = (answer.status().as_u16(), Vec::new());
+        while let Some(piece) = answer.chunk().await.map_err(|error| unreachable(&error))? {
+            body.extend_from_slice(&piece);
+            if body.len() > MAX_ANSWER {
+                return Err(AwsError::Unreachable { service, cause: "the answer is too long".to_owned() });
+            }
+        }
+        Ok(Answer { status, body })
+    }
+}
+
+impl Answer {
+    /// The body of a success.
+    ///
+    /// # Errors
+    ///
+    /// What the service says otherwise.
+    pub fn success(self, service: &'static str) -> Result<Vec<u8>, AwsError> {
+        if (200..300).contains(&self.status) {
+            return Ok(self.body);
+        }
+        let said = String::from_utf8_lossy(&self.body);
+        let said = said.chars().take(200).map(|c| if c.is_control() { ' ' } else { c }).collect();
+        Err(AwsError::Answered { service, status: self.status, said })
+    }
+}
+
+/// The innermost cause, which holds no address.
+fn cause(error: &reqwest::Error) -> String {
+    if error.is_timeout() {
+        return format!("no answer within {} s", TIMEOUT.as_secs());
+    }
+    let mut cause: &dyn std::error::Error = error;
+    while let Some(source) = cause.source() {
+        cause = source;
+    }
+    cause.to_string()
+}

@@ -1,0 +1,337 @@
+//! What was stored, sent again.
+//!
+//! The oldest first, within the time and the number that are allowed; taken out
+//! of the store only after its own acknowledgement. What the intake leaves of a
+//! request is stored by itself before the whole is taken away. A backend that
+//! can't be reached is left alone until the next time; a request that is refused
+//! too often, or too old for its backend, is set aside with the reason.
+
+use tokio::time::Instant;
+
+use super::{Forwarder, Invocation, Note, Outcome, patience};
+use crate::backend::Backend;
+use crate::delivery::{Delivered, Transport, deliver};
+use crate::event::Redrive;
+use crate::parcel::Parcel;
+use crate::request::Weight;
+use crate::store::{Shelf, Store, StoreError, folder_of, moved};
+
+/// Keys that are asked for at once.
+const PAGE: usize = 100;
+
+/// What became of the stored requests of one backend.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Redriven {
+    /// Name of the backend.
+    pub backend: String,
+    /// Requests that were taken in hand.
+    pub requests: u64,
+    /// Acknowledged.
+    pub sent: Weight,
+    /// Still stored, to be sent again.
+    pub left: Weight,
+    /// Set aside: refused too often, or too old.
+    pub set_aside: Weight,
+    /// Given up: the intake took a part of a request and never will the rest.
+    pub dropped: Weight,
+}
+
+/// Whether to go on with a backend.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Next {
+    GoOn,
+    Stop,
+}
+
+/// A stored request and where it is; nowhere, if it came in a message.
+struct Held<'a> {
+    key: Option<&'a str>,
+    parcel: Parcel,
+}
+
+impl<T: Transport> Forwarder<T> {
+    /// What is stored of what is wished for, the oldest first: keys, and requests that can be read.
+    ///
+    /// # Errors
+    ///
+    /// When the store can't be read.
+    pub async fn stored(&self, wish: &Redrive) -> Result<Vec<(String, Option<Parcel>)>, StoreError> {
+        let Some(store) = &self.store else { return Ok(Vec::new()) };
+        let mut found = Vec::new();
+        for backend in &self.backends {
+            for key in keys(store, wish, backend.name(), "", self.wanted(wish)).await? {
+                let parcel = store.get(&key).await?.and_then(|json| Parcel::from_json(&json).ok());
+                found.push((key, parcel));
+            }
+        }
+        Ok(found)
+    }
+
+    /// Sends what is stored, as far as time and number allow.
+    pub async fn redrive(&self, wish: &Redrive, invocation: &Invocation<'_>) -> Outcome {
+        let mut outcome = self.outcome();
+        let Some(store) = &self.store else {
+            outcome.notes.push(Note::NoStore);
+            return outcome;
+        };
+        let mut budget = self.wanted(wish);
+        for backend in &self.backends {
+            let mut redriven = Redriven { backend: backend.name().to_owned(), ..Redriven::default() };
+            if let Err(error) = self.redrive_backend(store, wish, backend, &mut budget, &mut redriven, invocation).await
+            {
+                outcome.note_store(error.to_string());
+            }
+            if redriven.requests > 0 {
+                outcome.redriven.push(redriven);
+            }
+        }
+        outcome
+    }
+
+    /// Sends stored requests that an event of S3 names.
+    pub(super) async fn redrive_objects(&self, places: &[(String, String)], invocation: &Invocation<'_>) -> Outcome {
+        let mut outcome = self.outcome();
+        let Some(store) = &self.store else {
+            outcome.notes.push(Note::NoStore);
+            return outcome;
+        };
+        for (bucket, key) in places {
+            let Some(key) = store.own_key(bucket, key).filter(|key| key.starts_with(Shelf::Pending.name())) else {
+                continue;
+            };
+            if let Err(error) = self.redrive_key(store, &key, invocation, &mut outcome).await {
+                outcome.note_store(error.to_string());
+            }
+        }
+        outcome
+    }
+
+    /// Sends a stored request that a message holds, or names.
+    pub(super) async fn redrive_message(&self, json: &str, invocation: &Invocation<'_>) -> Outcome {
+        let mut outcome = self.outcome();
+        let Some(store) = &self.store else {
+            outcome.notes.push(Note::NoStore);
+            outcome.undone += 1;
+            return outcome;
+        };
+        let named: Option<Named> = serde_json::from_str(json).ok();
+        let result = match (named, Parcel::from_json(json.as_bytes())) {
+            (Some(Named { key: Some(key) }), _) => self.redrive_key(store, &key, invocation, &mut outcome).await,
+            (_, Ok(parcel)) => self.redrive_held(store, Held { key: None, parcel }, invocation, &mut outcome).await,
+            (_, Err(error)) => {
+                outcome.notes.push(Note::Store(error.to_string()));
+                Ok(Next::Stop)
+            }
+        };
+        match result {
+            Ok(Next::GoOn) => {}
+            Ok(Next::Stop) => outcome.undone += 1,
+            Err(error) => {
+                outcome.undone += 1;
+                outcome.note_store(error.to_string());
+            }
+        }
+        outcome
+    }
+
+    async fn redrive_backend(
+        &self,
+        store: &Store,
+        wish: &Redrive,
+        backend: &Backend,
+        budget: &mut usize,
+        redriven: &mut Redriven,
+        invocation: &Invocation<'_>,
+    ) -> Result<(), StoreError> {
+        let deadline = patience(self.sending, invocation).deadline;
+        let mut after = String::new();
+        while *budget > 0 && Instant::now() < deadline {
+            let page = keys(store, wish, backend.name(), &after, PAGE.min(*budget)).await?;
+            if page.is_empty() {
+                break;
+            }
+            for key in page {
+                *budget -= 1;
+                after.clone_from(&key);
+                let Some(parcel) = read(store, &key).await? else { continue };
+                if wish.spares(&parcel, invocation.now) {
+                    return Ok(());
+                }
+                let held = Held { key: Some(&key), parcel };
+                let next = self.send_held(store, backend, held, invocation, redriven).await?;
+                if next == Next::Stop || Instant::now() >= deadline {
+                    return Ok(());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn redrive_key(
+        &self,
+        store: &Store,
+        key: &str,
+        invocation: &Invocation<'_>,
+        outcome: &mut Outcome,
+    ) -> Result<Next, StoreError> {
+        match read(store, key).await? {
+            Some(parcel) => self.redrive_held(store, Held { key: Some(key), parcel }, invocation, outcome).await,
+            // Somebody else has sent it.
+            None => Ok(Next::GoOn),
+        }
+    }
+
+    async fn redrive_held(
+        &self,
+        store: &Store,
+        held: Held<'_>,
+        invocation: &Invocation<'_>,
+        outcome: &mut Outcome,
+    ) -> Result<Next, StoreError> {
+        let Some(backend) = self.backends.iter().find(|backend| backend.name() == held.parcel.backend) else {
+            outcome.notes.push(Note::Store(format!(
+                "a stored request is for `{}`, which LOGFERRY_BACKENDS doesn't name",
+                held.parcel.backend
+            )));
+            return Ok(Next::Stop);
+        };
+        let mut redriven = Redriven { backend: backend.name().to_owned(), ..Redriven::default() };
+        let next = self.send_held(store, backend, held, invocation, &mut redriven).await;
+        outcome.redriven.push(redriven);
+        next
+    }
+
+    /// Sends one stored request.
+    async fn send_held(
+        &self,
+        store: &Store,
+        backend: &Backend,
+        held: Held<'_>,
+        invocation: &Invocation<'_>,
+        redriven: &mut Redriven,
+    ) -> Result<Next, StoreError> {
+        redriven.requests += 1;
+        let Held { key, mut parcel } = held;
+        let weight = parcel.weight();
+        let age = invocation.now.millis().saturating_sub(parcel.oldest);
+        let too_old = backend.max_age(&parcel.route).is_some_and(|max| i128::from(age) > max.as_millis().cast_signed());
+        let again = key.is_some_and(|key| key.starts_with(Shelf::SetAside.name()));
+        if too_old && !again {
+            "too_old".clone_into(&mut parcel.reason);
+            return set_aside(store, key, &parcel, redriven).await;
+        }
+        let Ok(request) = backend.revive(&parcel) else {
+            "damaged".clone_into(&mut parcel.reason);
+            return set_aside(store, key, &parcel, redriven).await;
+        };
+        let seed = invocation.seed.wrapping_add(redriven.requests);
+        let delivered = deliver(&self.transport, request, patience(self.sending, invocation), seed).await;
+        redriven.sent += delivered.sent;
+        let whole = delivered.dropped.first().filter(|first| first.weight == weight).cloned();
+        match whole {
+            Some(dropped) if dropped.reason.may_pass() => {
+                redriven.left += weight;
+                Ok(Next::Stop)
+            }
+            Some(dropped) => {
+                parcel.tries += 1;
+                dropped.reason.as_str().clone_into(&mut parcel.reason);
+                parcel.said = dropped.last;
+                if parcel.tries >= self.sending.redrive_tries {
+                    return set_aside(store, key, &parcel, redriven).await;
+                }
+                redriven.left += weight;
+                match key {
+                    Some(key) => store.replace(key, &parcel).await.map(|()| Next::GoOn),
+                    // The queue counts.
+                    None => Ok(Next::Stop),
+                }
+            }
+            None => take_apart(store, key, &parcel, delivered, redriven).await,
+        }
+    }
+
+    fn wanted(&self, wish: &Redrive) -> usize {
+        wish.max.unwrap_or(self.sending.redrive_max)
+    }
+}
+
+/// What a message says that only names a stored request.
+#[derive(serde::Deserialize)]
+struct Named {
+    #[serde(default)]
+    key: Option<String>,
+}
+
+async fn keys(store: &Store, wish: &Redrive, name: &str, after: &str, max: usize) -> Result<Vec<String>, StoreError> {
+    if wish.backend.as_ref().is_some_and(|wanted| wanted != name) {
+        return Ok(Vec::new());
+    }
+    let shelf = if wish.set_aside { Shelf::SetAside } else { Shelf::Pending };
+    let within = wish.prefix.as_deref().unwrap_or_default();
+    store.list(&format!("{}/{}/{within}", shelf.name(), folder_of(name)), after, max).await
+}
+
+/// A stored request; what is no request is put where damaged things are.
+async fn read(store: &Store, key: &str) -> Result<Option<Parcel>, StoreError> {
+    let Some(json) = store.get(key).await? else { return Ok(None) };
+    match Parcel::from_json(&json) {
+        Ok(parcel) => Ok(Some(parcel)),
+        Err(error) => {
+            store.put_damaged(&json, &error.to_string()).await?;
+            store.delete(key).await?;
+            Ok(None)
+        }
+    }
+}
+
+async fn set_aside(
+    store: &Store,
+    key: Option<&str>,
+    parcel: &Parcel,
+    redriven: &mut Redriven,
+) -> Result<Next, StoreError> {
+    redriven.set_aside += parcel.weight();
+    let Some(key) = key else {
+        // The queue's own dead-letter queue is where messages are set aside.
+        return Ok(Next::Stop);
+    };
+    let aside = moved(key, Shelf::Pending, Shelf::SetAside);
+    store.replace(&aside, parcel).await?;
+    if aside != key {
+        store.delete(key).await?;
+    }
+    Ok(Next::GoOn)
+}
+
+/// Stores each piece that wasn't taken by itself, then takes the whole away.
+async fn take_apart(
+    store: &Store,
+    key: Option<&str>,
+    parcel: &Parcel,
+    delivered: Delivered,
+    redriven: &mut Redriven,
+) -> Result<Next, StoreError> {
+    let mut next = Next::GoOn;
+    for dropped in delivered.dropped {
+        if dropped.weight != dropped.request.weight() {
+            redriven.dropped += dropped.weight;
+            continue;
+        }
+        let mut piece = Parcel::pack(&parcel.backend, &dropped.request, dropped.reason.as_str(), &dropped.last);
+        (piece.oldest, piece.tries) = (parcel.oldest, parcel.tries);
+        if dropped.reason.may_pass() {
+            redriven.left += dropped.weight;
+            next = Next::Stop;
+            store.put(Shelf::Pending, &piece).await?;
+        } else {
+            redriven.set_aside += dropped.weight;
+            store.put(Shelf::SetAside, &piece).await?;
+        }
+    }
+    match key {
+        Some(key) => store.delete(key).await.map(|()| next),
+        // What is left of the message is in messages of their own.
+        None => Ok(Next::GoOn),
+    }
+}

@@ -1,0 +1,93 @@
+use std::fs;
+use std::io::{self, ErrorKind};
+use std::path::{Path, PathBuf};
+
+use super::{Overwrite, StoreError};
+
+/// A folder that holds a file for each stored request.
+#[derive(Clone, Debug)]
+pub struct Folder {
+    root: PathBuf,
+}
+
+impl Folder {
+    pub(super) const fn new(root: PathBuf) -> Self {
+        Self { root }
+    }
+
+    /// Writes beside the place and then moves: what is there is always whole.
+    pub(super) fn put(&self, key: &str, bytes: &[u8], overwrite: Overwrite) -> Result<(), StoreError> {
+        let path = self.path(key)?;
+        if overwrite == Overwrite::Never && path.exists() {
+            return Ok(());
+        }
+        let write = || -> io::Result<()> {
+            if let Some(parent) = path.parent() {
+                fs::create_dir_all(parent)?;
+            }
+            let beside = path.with_extension(format!("{}.part", std::process::id()));
+            let mut file = fs::File::create(&beside)?;
+            io::Write::write_all(&mut file, bytes)?;
+            file.sync_all()?;
+            fs::rename(&beside, &path)
+        };
+        write().map_err(|error| failure(&path, &error))
+    }
+
+    pub(super) fn list(&self, prefix: &str, after: &str, max: usize) -> Result<Vec<String>, StoreError> {
+        let mut keys = Vec::new();
+        self.walk(&self.path(prefix)?, &mut keys)?;
+        keys.retain(|key| key.as_str() > after);
+        keys.sort();
+        keys.truncate(max);
+        Ok(keys)
+    }
+
+    pub(super) fn get(&self, key: &str) -> Result<Option<Vec<u8>>, StoreError> {
+        let path = self.path(key)?;
+        match fs::read(&path) {
+            Ok(bytes) => Ok(Some(bytes)),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(failure(&path, &error)),
+        }
+    }
+
+    pub(super) fn delete(&self, key: &str) -> Result<(), StoreError> {
+        let path = self.path(key)?;
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != ErrorKind::NotFound => Err(failure(&path, &error)),
+            _ => Ok(()),
+        }
+    }
+
+    fn walk(&self, folder: &Path, keys: &mut Vec<String>) -> Result<(), StoreError> {
+        let entries = match fs::read_dir(folder) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+            Err(error) => return Err(failure(folder, &error)),
+        };
+        for entry in entries {
+            let path = entry.map_err(|error| failure(folder, &error))?.path();
+            if path.is_dir() {
+                self.walk(&path, keys)?;
+            } else if path.extension().is_some_and(|extension| extension == "json")
+                && let Ok(key) = path.strip_prefix(&self.root)
+            {
+                keys.push(key.to_string_lossy().into_owned());
+            }
+        }
+        Ok(())
+    }
+
+    /// A key never leads out of the folder.
+    fn path(&self, key: &str) -> Result<PathBuf, StoreError> {
+        if key.split('/').any(|part| matches!(part, ".." | ".")) {
+            return Err(StoreError::Folder { path: key.to_owned(), cause: "not a key of ours".to_owned() });
+        }
+        Ok(self.root.join(key.trim_start_matches('/')))
+    }
+}
+
+fn failure(path: &Path, error: &io::Error) -> StoreError {
+    StoreError::Folder { path: path.display().to_string(), cause: error.to_string() }
+}

@@ -1,0 +1,306 @@
+//! Where requests are kept that couldn't be sent, until they can.
+//!
+//! What is stored has a key that follows from its content: storing it twice is
+//! storing it once. Keys sort by backend, then by time, the oldest first:
+//!
+//! ```text
+//! pending/datadog/2026/11/20/10/1795170600000-3f1c9a40b7e25d86.json
+//! set-aside/datadog/2026/11/20/10/1795170600000-3f1c9a40b7e25d86.json
+//! ```
+
+mod folder;
+mod s3;
+mod sqs;
+
+use std::path::PathBuf;
+
+pub use folder::Folder;
+pub use s3::S3;
+pub use sqs::Sqs;
+
+use crate::aws::{AwsError, Client};
+use crate::env::{Env, Row, Setting};
+use crate::parcel::Parcel;
+
+/// A place for requests that couldn't be sent.
+#[derive(Clone, Debug)]
+pub enum Store {
+    /// A folder: for the command line and for tests.
+    Folder(Folder),
+    /// An S3 bucket.
+    S3(Box<S3>),
+    /// An SQS queue, which invokes the function again by itself.
+    Sqs(Box<Sqs>),
+}
+
+/// Where a store is, as the settings have it.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Place {
+    /// `/var/spool/logferry` or `file:///…`
+    Folder(PathBuf),
+    /// `s3://bucket/prefix`
+    S3 {
+        /// Name of the bucket.
+        bucket: String,
+        /// What all keys begin with; empty, or with a slash at its end.
+        prefix: String,
+    },
+    /// `https://sqs.eu-west-1.amazonaws.com/123456789012/queue`
+    Sqs {
+        /// Address of the queue.
+        url: String,
+    },
+}
+
+/// Why something can't be stored or read.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum StoreError {
+    /// AWS says no, or nothing.
+    #[error(transparent)]
+    Aws(#[from] AwsError),
+    /// The folder can't be written or read.
+    #[error("{path}: {cause}")]
+    Folder {
+        /// File or folder.
+        path: String,
+        /// What the system says.
+        cause: String,
+    },
+    /// A queue can't be looked into.
+    #[error("an SQS queue invokes the function by itself: it can't be looked into or redriven by hand")]
+    NotAList,
+    /// Larger than the queue takes, and there is no bucket.
+    #[error("larger than an SQS message of 1 MiB, and LOGFERRY_STORE_BUCKET names no bucket for such ones")]
+    TooLarge,
+}
+
+/// Whether a stored request waits to be sent, or for somebody to look at it.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Shelf {
+    /// To be sent again.
+    Pending,
+    /// Refused too often, or too old: nobody sends it again by himself.
+    SetAside,
+}
+
+impl Shelf {
+    /// What keys begin with.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::SetAside => "set-aside",
+        }
+    }
+}
+
+impl Place {
+    const STORE: Setting<Self> = Setting::new(
+        "LOGFERRY_STORE",
+        Self::parse,
+        "Where to keep what could not be sent: `s3://bucket/prefix`, the address of an SQS queue, or a folder. Without it the invocation fails, so that Lambda repeats it.",
+    );
+    const BUCKET: Setting<Self> = Setting::new(
+        "LOGFERRY_STORE_BUCKET",
+        Self::parse_bucket,
+        "With a queue: `s3://bucket/prefix` for what is larger than a message can be.",
+    );
+
+    /// The settings, for documents.
+    pub const ROWS: [Row; 2] = [Self::STORE.row(), Self::BUCKET.row()];
+
+    /// Reads where the store is, and the bucket beside a queue.
+    pub fn from_env(env: &mut Env<'_>) -> (Option<Self>, Option<Self>) {
+        (env.read(&Self::STORE), env.read(&Self::BUCKET))
+    }
+
+    fn parse(value: &str) -> Result<Self, String> {
+        if value.starts_with("s3://") {
+            return Self::parse_bucket(value);
+        }
+        if value.starts_with("http://") || value.starts_with("https://") {
+            return crate::env::read::url(value).map(|url| Self::Sqs { url });
+        }
+        let path = value.strip_prefix("file://").unwrap_or(value);
+        if path.contains("://") {
+            return Err(
+                "is no store: expected `s3://bucket/prefix`, the address of an SQS queue, or a folder".to_owned()
+            );
+        }
+        Ok(Self::Folder(path.into()))
+    }
+
+    fn parse_bucket(value: &str) -> Result<Self, String> {
+        let legal = |text: &str| text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_./=".contains(&b));
+        let rest = value.strip_prefix("s3://").map(|rest| rest.split_once('/').unwrap_or((rest, "")));
+        match rest {
+            Some((bucket, prefix)) if !bucket.is_empty() && legal(bucket) && legal(prefix) => {
+                let prefix = prefix.trim_matches('/');
+                let prefix = if prefix.is_empty() { String::new() } else { format!("{prefix}/") };
+                Ok(Self::S3 { bucket: bucket.to_owned(), prefix })
+            }
+            _ => Err("is no bucket: expected `s3://bucket/prefix`".to_owned()),
+        }
+    }
+}
+
+impl Store {
+    /// Opens the store at `place`; `bucket` is for what a queue can't take.
+    pub fn new(place: Place, bucket: Option<Place>, client: &Client) -> Self {
+        let s3 = |place| match place {
+            Place::S3 { bucket, prefix } => Some(S3::new(bucket, prefix, client.clone())),
+            Place::Folder(_) | Place::Sqs { .. } => None,
+        };
+        match place {
+            Place::Folder(path) => Self::Folder(Folder::new(path)),
+            Place::S3 { bucket, prefix } => Self::S3(Box::new(S3::new(bucket, prefix, client.clone()))),
+            Place::Sqs { url } => Self::Sqs(Box::new(Sqs::new(url, bucket.and_then(s3), client.clone()))),
+        }
+    }
+
+    /// Stores a request; one that is there already stays as it is.
+    ///
+    /// # Errors
+    ///
+    /// When it can't be stored.
+    pub async fn put(&self, on: Shelf, parcel: &Parcel) -> Result<(), StoreError> {
+        self.put_bytes(&key(on, parcel), &parcel.to_json()).await
+    }
+
+    /// Stores what isn't a request: a payload that can't be decoded. A queue has no use for it.
+    ///
+    /// # Errors
+    ///
+    /// When it can't be stored.
+    pub async fn put_damaged(&self, payload: &[u8], what: &str) -> Result<(), StoreError> {
+        if matches!(self, Self::Sqs(_)) {
+            return Err(StoreError::NotAList);
+        }
+        let json = serde_json::json!({ "damaged": what, "payload": String::from_utf8_lossy(payload) });
+        self.put_bytes(&format!("damaged/{}.json", hash(payload)), json.to_string().as_bytes()).await
+    }
+
+    async fn put_bytes(&self, key: &str, json: &[u8]) -> Result<(), StoreError> {
+        match self {
+            Self::Folder(folder) => folder.put(key, json, Overwrite::Never),
+            Self::S3(s3) => s3.put(key, json, Overwrite::Never).await,
+            Self::Sqs(sqs) => sqs.put(key, json).await,
+        }
+    }
+
+    /// Stores anew what is known of a request that is there.
+    ///
+    /// # Errors
+    ///
+    /// When it can't be stored.
+    pub async fn replace(&self, key: &str, parcel: &Parcel) -> Result<(), StoreError> {
+        match self {
+            Self::Folder(folder) => folder.put(key, &parcel.to_json(), Overwrite::Always),
+            Self::S3(s3) => s3.put(key, &parcel.to_json(), Overwrite::Always).await,
+            Self::Sqs(_) => Err(StoreError::NotAList),
+        }
+    }
+
+    /// Keys on a shelf behind `after`, in their order: at most `max`.
+    ///
+    /// # Errors
+    ///
+    /// When they can't be read; of a queue they never can.
+    pub async fn list(&self, prefix: &str, after: &str, max: usize) -> Result<Vec<String>, StoreError> {
+        match self {
+            Self::Folder(folder) => folder.list(prefix, after, max),
+            Self::S3(s3) => s3.list(prefix, after, max).await,
+            Self::Sqs(_) => Err(StoreError::NotAList),
+        }
+    }
+
+    /// The key of an object of this store; `None` when it is another bucket's.
+    pub fn own_key(&self, bucket: &str, object: &str) -> Option<String> {
+        match self {
+            Self::Folder(_) => None,
+            Self::S3(s3) => s3.own_key(bucket, object),
+            Self::Sqs(sqs) => sqs.own_key(bucket, object),
+        }
+    }
+
+    /// What is stored under a key; `None` when there is nothing (any more).
+    ///
+    /// # Errors
+    ///
+    /// When it can't be read.
+    pub async fn get(&self, key: &str) -> Result<Option<Vec<u8>>, StoreError> {
+        match self {
+            Self::Folder(folder) => folder.get(key),
+            Self::S3(s3) => s3.get(key).await,
+            Self::Sqs(sqs) => sqs.get(key).await,
+        }
+    }
+
+    /// Takes away what is stored under a key.
+    ///
+    /// # Errors
+    ///
+    /// When it can't be taken away.
+    pub async fn delete(&self, key: &str) -> Result<(), StoreError> {
+        match self {
+            Self::Folder(folder) => folder.delete(key),
+            Self::S3(s3) => s3.delete(key).await,
+            Self::Sqs(sqs) => sqs.delete(key).await,
+        }
+    }
+}
+
+/// Whether something that is stored may be replaced.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Overwrite {
+    Always,
+    Never,
+}
+
+/// Where a request is stored: it follows from what it is, not from when it is stored.
+pub fn key(shelf: Shelf, parcel: &Parcel) -> String {
+    let hash = hash(&parcel.content());
+    let time = parcel.oldest().to_string();
+    let hour = time.get(..13).unwrap_or_default().replace(['-', 'T'], "/");
+    let backend = folder_of(&parcel.backend);
+    format!("{}/{backend}/{hour}/{}-{hash}.json", shelf.name(), parcel.oldest)
+}
+
+/// The first 64 bits of SHA-256, in hexadecimal digits.
+fn hash(bytes: &[u8]) -> String {
+    let digest = ring::digest::digest(&ring::digest::SHA256, bytes);
+    let head = digest.as_ref().first_chunk().copied().unwrap_or_default();
+    format!("{:016x}", u64::from_be_bytes(head))
+}
+
+/// What the keys of a backend begin with, behind the shelf: a colon isn't legal everywhere.
+pub fn folder_of(backend: &str) -> String {
+    backend.replace(':', "-")
+}
+
+/// The key of the same request on another shelf.
+pub fn moved(key: &str, from: Shelf, to: Shelf) -> String {
+    key.strip_prefix(from.name()).map_or_else(|| key.to_owned(), |rest| format!("{}{rest}", to.name()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_where_the_store_is() {
+        let bucket = |prefix: &str| Ok(Place::S3 { bucket: "b".to_owned(), prefix: prefix.to_owned() });
+        let url = "https://sqs.eu-west-1.amazonaws.com/123456789012/q";
+        for (value, expected) in [
+            ("s3://b", bucket("")),
+            ("s3://b/a/c/", bucket("a/c/")),
+            (url, Ok(Place::Sqs { url: url.to_owned() })),
+            ("/var/spool", Ok(Place::Folder("/var/spool".into()))),
+            ("file:///var/spool", Ok(Place::Folder("/var/spool".into()))),
+        ] {
+            assert_eq!(Place::parse(value), expected, "{value}");
+        }
+        for value in ["s3://", "s3://b/a b", "gs://b"] {
+            assert!(Place::parse(value).is_err(), "{value}");
+        }
+    }
+}

@@ -1,0 +1,68 @@
+use serde_json::json;
+
+use super::{Overwrite, S3, StoreError};
+use crate::aws::Client;
+
+/// "1 MiB": what a message may hold, attributes included.
+const MAX_MESSAGE: usize = 1 << 20;
+
+/// A queue of SQS: it invokes the function with what is in it.
+///
+/// A FIFO queue leaves out what was stored within five minutes before; another
+/// one holds twice what is stored twice.
+///
+/// Source: <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessage.html>
+#[derive(Clone, Debug)]
+pub struct Sqs {
+    url: String,
+    /// For what is larger than a message.
+    bucket: Option<S3>,
+    client: Client,
+}
+
+impl Sqs {
+    pub(super) const fn new(url: String, bucket: Option<S3>, client: Client) -> Self {
+        Self { url, bucket, client }
+    }
+
+    pub(super) async fn put(&self, key: &str, bytes: &[u8]) -> Result<(), StoreError> {
+        let text = String::from_utf8_lossy(bytes);
+        if text.len() <= MAX_MESSAGE {
+            return self.send(key, &text).await;
+        }
+        let bucket = self.bucket.as_ref().ok_or(StoreError::TooLarge)?;
+        bucket.put(key, bytes, Overwrite::Never).await?;
+        self.send(key, &json!({ "logferry": 1, "key": key }).to_string()).await
+    }
+
+    pub(super) fn own_key(&self, bucket: &str, object: &str) -> Option<String> {
+        self.bucket.as_ref()?.own_key(bucket, object)
+    }
+
+    pub(super) async fn get(&self, key: &str) -> Result<Option<Vec<u8>>, StoreError> {
+        self.bucket.as_ref().ok_or(StoreError::NotAList)?.get(key).await
+    }
+
+    pub(super) async fn delete(&self, key: &str) -> Result<(), StoreError> {
+        self.bucket.as_ref().ok_or(StoreError::NotAList)?.delete(key).await
+    }
+
+    async fn send(&self, key: &str, body: &str) -> Result<(), StoreError> {
+        let mut message = json!({ "QueueUrl": self.url, "MessageBody": body });
+        if self.url.strip_suffix(".fifo").is_some()
+            && let Some(fields) = message.as_object_mut()
+        {
+            fields.insert("MessageGroupId".to_owned(), json!("logferry"));
+            fields.insert("MessageDeduplicationId".to_owned(), json!(key));
+        }
+        self.client.json("sqs", &self.region(), "AmazonSQS.SendMessage", &message).await?;
+        Ok(())
+    }
+
+    /// From the address: `https://sqs.eu-west-1.amazonaws.com/…`
+    fn region(&self) -> String {
+        let host = self.url.split('/').nth(2).unwrap_or_default();
+        let named = host.split('.').nth(1).filter(|_| host.starts_with("sqs.")).map(str::to_owned);
+        named.or_else(|| self.client.places().region.clone()).unwrap_or_else(|| "us-east-1".to_owned())
+    }
+}
