@@ -64,14 +64,18 @@ impl Events {
 
     /// What Lambda is invoked with.
     pub(crate) fn event(&self) -> String {
-        let event = |(place, (time, message)): (usize, &(i64, String))| json!({ "id": self.id(place), "timestamp": time, "message": message });
+        let events = self
+            .messages
+            .iter()
+            .enumerate()
+            .map(|(place, (time, message))| json!({ "id": self.id(place), "timestamp": time, "message": message }));
         let batch = json!({
             "messageType": "DATA_MESSAGE",
             "owner": "123456789012",
             "logGroup": self.log_group(),
             "logStream": Self::log_stream(),
             "subscriptionFilters": ["logferry"],
-            "logEvents": self.messages.iter().enumerate().map(event).collect::<Vec<_>>(),
+            "logEvents": events.collect::<Vec<_>>(),
         });
         packed(batch.to_string())
     }
