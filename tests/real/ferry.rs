@@ -98,12 +98,13 @@ pub(crate) fn library(backend: &str, settings: &[(&str, &str)], event: &str) -> 
         let mut pairs = named.iter().chain(settings);
         pairs.find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned())
     };
-    let mut forwarder = Settings::from_lookup(&lookup, None).unwrap();
+    let mut forwarder = Settings::from_lookup(&lookup, None, clock).unwrap();
     let own = Forwarder {
         function_arn: Some("arn:aws:lambda:eu-west-1:123456789012:function:logferry".into()),
         function_name: Some("logferry".into()),
         region: Some("eu-west-1".into()),
         log_group: Some("/aws/lambda/logferry".into()),
+        instance: format!("2026/11/20/[$LATEST]{:032x}", std::process::id()),
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let outcome = runtime.block_on(async {
@@ -146,9 +147,13 @@ pub(crate) fn lambda(backend: &str, settings: &[(&str, &str)], event: &str) -> F
     Ferried { summary: invocation.summary, notes }
 }
 
-/// Milliseconds since 1970.
 #[expect(clippy::disallowed_methods, reason = "servers have the real time")]
+fn clock() -> SystemTime {
+    SystemTime::now()
+}
+
+/// Milliseconds since 1970.
 pub(crate) fn now() -> i64 {
-    let since: Duration = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+    let since: Duration = clock().duration_since(UNIX_EPOCH).unwrap();
     i64::try_from(since.as_millis()).unwrap()
 }
