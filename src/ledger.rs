@@ -4,10 +4,12 @@
 //! each drop has a reason. Items are counted before a backend aggregates them.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use serde::Serialize;
 use serde::ser::{SerializeMap, Serializer};
 
+use crate::model::Timestamp;
 use crate::request::Weight;
 
 /// Why an item was dropped.
@@ -85,6 +87,8 @@ pub struct Ledger {
     pub tags_over_bound: u64,
     /// Bytes inflated.
     pub inflated_bytes: u64,
+    /// Time of the oldest log event.
+    pub oldest: Option<Timestamp>,
     /// For each backend, in the order of the settings.
     pub backends: Vec<Account>,
 }
@@ -108,6 +112,8 @@ pub struct Account {
     pub retries: u64,
     /// Bytes of acknowledged bodies.
     pub bytes: u64,
+    /// How long the slowest answer took.
+    pub slowest: Duration,
 }
 
 impl Ledger {
@@ -135,6 +141,7 @@ impl Ledger {
         self.metric_names_over_bound += other.metric_names_over_bound;
         self.tags_over_bound += other.tags_over_bound;
         self.inflated_bytes += other.inflated_bytes;
+        self.oldest = [self.oldest, other.oldest].into_iter().flatten().min();
         for (account, other) in self.backends.iter_mut().zip(&other.backends) {
             account.sent += other.sent;
             account.stored += other.stored;
@@ -142,6 +149,7 @@ impl Ledger {
             account.requests += other.requests;
             account.retries += other.retries;
             account.bytes += other.bytes;
+            account.slowest = account.slowest.max(other.slowest);
             for (reason, weight) in &other.dropped {
                 account.drop(*reason, *weight);
             }
@@ -158,6 +166,11 @@ impl Account {
     /// What a repeated invocation may still deliver.
     pub fn recoverable(&self) -> u64 {
         self.dropped.iter().filter(|(reason, _)| reason.may_pass()).map(|(_, weight)| weight.total()).sum()
+    }
+
+    /// Items that were given up, for whatever reason.
+    pub fn dropped_total(&self) -> u64 {
+        self.dropped.values().map(|weight| weight.total()).sum()
     }
 
     fn total(&self) -> Weight {

@@ -1,12 +1,13 @@
 //! The Lambda function: cold start, and the only reader of the real environment and clock.
 
 use std::process::ExitCode;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use lambda_runtime::{Context, Diagnostic, LambdaEvent, Runtime, service_fn};
 use logferry::delivery::Http;
 use logferry::event::Reply;
-use logferry::forwarder::{Forwarder, Invocation, Note, Outcome};
+use logferry::forwarder::{Forwarder, Invocation, Note, Outcome, Report};
 use logferry::model::{self, Timestamp};
 use logferry::settings::Settings;
 use serde_json::Value;
@@ -71,20 +72,26 @@ async fn handle(forwarder: &mut Forwarder<Http>, payload: &RawValue, context: &C
     let own = own(context);
     let invocation =
         Invocation { forwarder: &own, now, deadline: Instant::now() + left, seed: seed(&context.request_id) };
+    let start = Instant::now();
     let outcome = forwarder.handle(payload.get(), &invocation, &mut ()).await;
     for note in &outcome.notes {
         log("error", &note.to_string());
     }
-    say(&outcome);
+    let report = Report {
+        outcome: &outcome,
+        function_name: own.function_name.as_deref().unwrap_or_default(),
+        now,
+        took: start.elapsed(),
+        left: invocation.deadline.saturating_duration_since(Instant::now()),
+        cold_start: !WARM.swap(true, Ordering::Relaxed),
+        metrics: forwarder.sending.own_metrics,
+    };
+    println!("{}", report.line());
     result(&outcome)
 }
 
-/// One line for each invocation: what went where.
-fn say(outcome: &Outcome) {
-    if let Ok(summary) = serde_json::to_string(&outcome.ledger) {
-        println!("{summary}");
-    }
-}
+/// Whether there was an invocation before.
+static WARM: AtomicBool = AtomicBool::new(false);
 
 /// Fails where a repeated invocation can still save something, or nobody else would see that all is wrong.
 fn result(outcome: &Outcome) -> Result<Value, Failure> {

@@ -114,6 +114,13 @@ const REDRIVE_TRIES: Setting<usize> = Setting::new(
 )
 .default("5");
 
+const OWN_METRICS: Setting<bool> = Setting::new(
+    "LOGFERRY_OWN_METRICS",
+    read::boolean,
+    "Whether the summary of each invocation is metrics of CloudWatch, too: namespace `logferry`, no API call.",
+)
+.default("true");
+
 /// Everything that can be set.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -164,6 +171,7 @@ impl Settings {
         let (inflated, event) = (env.read(&MAX_INFLATED_BYTES), env.read(&MAX_EVENT_BYTES));
         let (concurrency, attempt, reserve) = (env.read(&CONCURRENCY), env.read(&TIMEOUT), env.read(&RESERVE));
         let (firehose, redrive_max, tries) = (env.read(&FIREHOSE), env.read(&REDRIVE_MAX), env.read(&REDRIVE_TRIES));
+        let own_metrics = env.read(&OWN_METRICS);
         let store = Place::from_env(env);
         Some(Self {
             pipeline: pipeline?,
@@ -176,6 +184,7 @@ impl Settings {
                 firehose: firehose?,
                 redrive_max: redrive_max?,
                 redrive_tries: u32::try_from(tries?).unwrap_or(u32::MAX),
+                own_metrics: own_metrics?,
             },
             store,
         })
@@ -217,6 +226,7 @@ impl Settings {
             FIREHOSE.row(),
             REDRIVE_MAX.row(),
             REDRIVE_TRIES.row(),
+            OWN_METRICS.row(),
             MAX_INFLATED_BYTES.row(),
             MAX_EVENT_BYTES.row(),
             MAX_REQUESTS.row(),

@@ -15,7 +15,8 @@ const LAYERS: [&[&str]; 5] = [
 ];
 
 /// What modules of one layer may use of each other all the same: values that are made of values.
-const WITHIN: [(&str, &str); 8] = [
+const WITHIN: [(&str, &str); 9] = [
+    ("ledger", "model"),
     ("ledger", "request"),
     ("model", "json"),
     ("parcel", "model"),

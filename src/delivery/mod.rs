@@ -53,6 +53,8 @@ pub struct Delivered {
     pub retries: u64,
     /// Bytes of acknowledged bodies.
     pub bytes: u64,
+    /// How long the slowest answer took.
+    pub slowest: Duration,
 }
 
 /// Items that were given up.
@@ -175,6 +177,7 @@ async fn attempts<T: Transport>(
         let result = timeout_at(limit, transport.send(&request)).await;
         let asked = match result.unwrap_or_else(|_| Err(TransportError::Timeout(limit - now))) {
             Ok(response) => {
+                delivered.slowest = delivered.slowest.max(now.elapsed());
                 if let Some(end) = settle(&mut request, &response, delivered) {
                     return (request, end);
                 }

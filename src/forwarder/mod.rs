@@ -7,6 +7,7 @@
 mod outcome;
 mod records;
 mod redrive;
+mod report;
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -14,6 +15,7 @@ use std::time::Duration;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 pub use outcome::{Note, Outcome};
 pub use redrive::Redriven;
+pub use report::Report;
 use tokio::time::{Instant, timeout_at};
 
 use crate::backend::{Backend, Context, Encoded, Encoder};
@@ -64,6 +66,8 @@ pub struct Sending {
     pub redrive_max: usize,
     /// How often a stored request may be refused before it is set aside.
     pub redrive_tries: u32,
+    /// Whether the summary holds metrics for CloudWatch.
+    pub own_metrics: bool,
 }
 
 impl Default for Sending {
@@ -75,6 +79,7 @@ impl Default for Sending {
             firehose: TransformResult::Ok,
             redrive_max: 1000,
             redrive_tries: 5,
+            own_metrics: true,
         }
     }
 }
@@ -309,6 +314,7 @@ fn end<S: Sink>(run: &mut Run<'_>, out: &mut FanOut<'_, '_, S>, lanes: &mut [Lan
     let counts = run.finish(out);
     let ledger = &mut outcome.ledger;
     ledger.received += counts.received;
+    ledger.oldest = (counts.received > 0).then(|| run.oldest());
     ledger.consumed += counts.consumed;
     ledger.made += Weight { logs: counts.logs, metrics: counts.metrics };
     ledger.metric_names_over_bound += counts.metric_names_over_bound;
@@ -347,6 +353,7 @@ fn land(lanes: &mut [Lane], index: usize, landed: Landed, outcome: &mut Outcome)
         account.requests += delivered.requests;
         account.retries += delivered.retries;
         account.bytes += delivered.bytes;
+        account.slowest = account.slowest.max(delivered.slowest);
     }
     for dropped in &delivered.dropped {
         account.drop(dropped.reason, dropped.weight);
