@@ -3,6 +3,7 @@
 //! Nothing here touches the environment of the process. [`Env`] collects every
 //! mistake, so that one start tells them all.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
@@ -43,7 +44,58 @@ pub struct Env<'a> {
     lookup: &'a dyn Fn(&str) -> Option<String>,
     /// What a variable's name is followed by where it is looked up first: `_EU`.
     suffix: String,
+    /// Secrets that were fetched, by the name of their variable.
+    fetched: BTreeMap<String, Secret>,
+    elsewhere: Vec<Elsewhere>,
     mistakes: Vec<Mistake>,
+}
+
+/// A secret that isn't in the environment, but in a place that the environment names.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Elsewhere {
+    /// Name of the variable that would hold it: `DD_API_KEY_EU`.
+    pub name: String,
+    /// Name of the setting: `DD_API_KEY`.
+    pub setting: String,
+    /// Name of the variable that names its place: `DD_API_KEY_EU_SECRET_ARN`.
+    pub variable: String,
+    /// What keeps it.
+    pub vault: Vault,
+    /// Its ARN or name, or what it is encrypted as.
+    pub place: String,
+}
+
+/// What keeps a secret.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Vault {
+    /// Nothing: the variable holds it, encrypted by KMS, in base64.
+    Kms,
+    /// Systems Manager's Parameter Store.
+    ParameterStore,
+    /// Secrets Manager.
+    SecretsManager,
+}
+
+impl Vault {
+    /// In the order in which one wins over the other, and all over the plain variable.
+    pub const ALL: [Self; 3] = [Self::SecretsManager, Self::ParameterStore, Self::Kms];
+
+    /// The variable that names the place of a secret. The Datadog Forwarder has a name of its own for one.
+    fn variable(self, name: &str) -> String {
+        match (self, name) {
+            (Self::Kms, "DD_API_KEY") => "DD_KMS_API_KEY".to_owned(),
+            _ => format!("{name}{}", self.suffix()),
+        }
+    }
+
+    /// What the name of the variable ends in.
+    pub const fn suffix(self) -> &'static str {
+        match self {
+            Self::Kms => "_KMS",
+            Self::ParameterStore => "_SSM_NAME",
+            Self::SecretsManager => "_SECRET_ARN",
+        }
+    }
 }
 
 impl<T> Setting<T> {
@@ -75,13 +127,30 @@ impl<T> Setting<T> {
 impl<'a> Env<'a> {
     /// Reads from `lookup`; an empty variable is one that isn't set.
     pub fn new(lookup: &'a dyn Fn(&str) -> Option<String>) -> Self {
-        Self { lookup, suffix: String::new(), mistakes: Vec::new() }
+        Self { lookup, suffix: String::new(), fetched: BTreeMap::new(), elsewhere: Vec::new(), mistakes: Vec::new() }
+    }
+
+    /// With secrets that were fetched from where they are kept.
+    #[must_use]
+    pub fn with(mut self, fetched: BTreeMap<String, Secret>) -> Self {
+        self.fetched = fetched;
+        self
+    }
+
+    /// Whether a secret was fetched.
+    pub fn has(&self, name: &str) -> bool {
+        self.fetched.contains_key(name)
+    }
+
+    /// Secrets that have to be fetched before everything can be read.
+    pub fn elsewhere(&self) -> &[Elsewhere] {
+        &self.elsewhere
     }
 
     /// The value, or the default. `None` when there is neither, or a mistake.
     pub fn read<T>(&mut self, setting: &Setting<T>) -> Option<T> {
         let Row { name, default, secret, .. } = setting.row;
-        let (name, found) = self.find(name);
+        let (name, found) = if secret { self.find_secret(name) } else { self.find(name) };
         let value = found.as_deref().or(default)?;
         match (setting.parse)(value) {
             Ok(value) => Some(value),
@@ -113,11 +182,39 @@ impl<'a> Env<'a> {
         }
     }
 
+    /// The same for a secret: if its place is named it counts as set, and has a value once it was fetched.
+    fn find_secret(&mut self, setting: &str) -> (String, Option<String>) {
+        let own = format!("{setting}{}", self.suffix);
+        let names = if self.suffix.is_empty() { vec![own] } else { vec![own, setting.to_owned()] };
+        for name in names {
+            let value =
+                |name: &str| (self.lookup)(name).map(|value| value.trim().to_owned()).filter(|value| !value.is_empty());
+            let place = Vault::ALL.into_iter().find_map(|vault| {
+                let variable = vault.variable(&name);
+                value(&variable).map(|place| (vault, variable, place))
+            });
+            match (place, value(&name)) {
+                (Some((vault, variable, place)), _) => {
+                    let fetched = self.fetched.get(&name).map(|secret| secret.expose().to_owned());
+                    if !self.elsewhere.iter().any(|other| other.name == name) {
+                        let setting = setting.to_owned();
+                        self.elsewhere.push(Elsewhere { name: name.clone(), setting, variable, vault, place });
+                    }
+                    return (name, fetched);
+                }
+                (None, Some(value)) => return (name, Some(value)),
+                (None, None) => {}
+            }
+        }
+        (setting.to_owned(), None)
+    }
+
     /// The value; a mistake when it isn't set.
     pub fn require<T>(&mut self, setting: &Setting<T>, why: &str) -> Option<T> {
         let before = self.mistakes.len();
         let value = self.read(setting);
-        if value.is_none() && self.mistakes.len() == before {
+        let waits = self.elsewhere.iter().any(|elsewhere| elsewhere.setting == setting.row.name);
+        if value.is_none() && self.mistakes.len() == before && !waits {
             self.mistake(setting.row.name, format!("is not set: {why}"));
         }
         value
@@ -354,12 +451,37 @@ mod tests {
 
     #[test]
     fn mistakes_name_the_variable_and_what_is_accepted_but_no_secret() {
-        let lookup = |name: &str| Some(if name == "KEY" { "s3cret key" } else { "many" }.to_owned());
+        let lookup = |name: &str| match name {
+            "KEY" => Some("s3cret key".to_owned()),
+            "SIZE" => Some("many".to_owned()),
+            _ => None,
+        };
         let mut env = Env::new(&lookup);
         assert_eq!((env.read(&SIZE), env.read(&KEY)), (None, None));
         let text: Vec<_> = env.into_mistakes().iter().map(ToString::to_string).collect();
         assert_eq!(text[0], "SIZE `many` is not a size: expected bytes, as `1048576`, `512KiB`, `8MiB` or `1GiB`");
         assert!(text[1].starts_with("KEY holds a blank") && !text[1].contains("s3cret"), "{}", text[1]);
+    }
+
+    #[test]
+    fn a_secret_may_be_elsewhere_until_it_is_fetched() {
+        let lookup = |name: &str| match name {
+            "KEY" => Some("plain".to_owned()),
+            "KEY_SECRET_ARN" => Some("arn:aws:secretsmanager:eu-west-1:1:secret:x".to_owned()),
+            "KEY_EU" => Some("plain-eu".to_owned()),
+            _ => None,
+        };
+        let mut env = Env::new(&lookup);
+        assert_eq!(
+            (env.require(&KEY, "needed"), env.under(Some("eu"), |env| env.read(&KEY))),
+            (None, Some(Secret::new("plain-eu".into())))
+        );
+        let waiting: Vec<_> = env.elsewhere().iter().map(|place| (place.name.as_str(), place.vault)).collect();
+        assert_eq!(waiting, [("KEY", Vault::SecretsManager)]);
+        let fetched = BTreeMap::from([("KEY".to_owned(), Secret::new("fetched".into()))]);
+        let mut again = Env::new(&lookup).with(fetched);
+        assert_eq!(again.read(&KEY), Some(Secret::new("fetched".into())));
+        assert_eq!((env.into_mistakes(), again.into_mistakes()), (vec![], vec![]));
     }
 
     #[test]

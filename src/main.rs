@@ -1,15 +1,16 @@
 //! The Lambda function: cold start, and the only reader of the real environment and clock.
 
+use std::collections::BTreeMap;
 use std::process::ExitCode;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use lambda_runtime::{Context, Diagnostic, LambdaEvent, Runtime, service_fn};
-use logferry::delivery::Http;
+use logferry::aws;
+use logferry::env::Mistake;
 use logferry::event::Reply;
-use logferry::forwarder::{Forwarder, Invocation, Note, Outcome, Report};
+use logferry::forwarder::{Invocation, Note, Outcome, Report};
 use logferry::model::{self, Timestamp};
-use logferry::settings::Settings;
+use logferry::settings::{Prepared, Settings};
 use serde_json::Value;
 use serde_json::value::RawValue;
 use tokio::sync::Mutex;
@@ -31,9 +32,21 @@ impl From<Failure> for Diagnostic {
     }
 }
 
+/// What one process of the function holds.
+struct Process {
+    prepared: Prepared,
+    /// When secrets were fetched last.
+    fetched_at: Option<Instant>,
+    /// Whether there was an invocation before.
+    warm: bool,
+}
+
+/// Secrets that were refused are fetched again no sooner than this.
+const FETCH_AGAIN: Duration = Duration::from_mins(1);
+
 fn main() -> ExitCode {
-    let forwarder = match Settings::from_lookup(&variable, None, clock) {
-        Ok(forwarder) => forwarder,
+    let prepared = match Settings::prepare(&variable, None, clock, BTreeMap::new()) {
+        Ok(prepared) => prepared,
         Err(mistakes) => {
             for mistake in mistakes {
                 log("settings", &format!("wrong setting: {mistake}"));
@@ -42,7 +55,8 @@ fn main() -> ExitCode {
         }
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let served = runtime.map(|runtime| runtime.block_on(serve(forwarder)));
+    let process = Process { prepared, fetched_at: None, warm: false };
+    let served = runtime.map(|runtime| runtime.block_on(serve(process)));
     match served {
         Ok(Ok(())) => ExitCode::SUCCESS,
         Ok(Err(error)) => {
@@ -56,42 +70,72 @@ fn main() -> ExitCode {
     }
 }
 
-async fn serve(forwarder: Forwarder<Http>) -> Result<(), lambda_runtime::Error> {
+async fn serve(process: Process) -> Result<(), lambda_runtime::Error> {
     // One invocation at a time: the lock is never waited for.
-    let forwarder = &Mutex::new(forwarder);
+    let process = &Mutex::new(process);
     let handler = service_fn(move |event: LambdaEvent<Box<RawValue>>| async move {
-        let mut forwarder = forwarder.lock().await;
-        handle(&mut forwarder, &event.payload, &event.context).await
+        let mut process = process.lock().await;
+        process.handle(&event.payload, &event.context).await
     });
     Runtime::new(handler).run().await
 }
 
-async fn handle(forwarder: &mut Forwarder<Http>, payload: &RawValue, context: &Context) -> Result<Value, Failure> {
-    let now = now();
-    let left = left(context.deadline, now);
-    let own = own(context);
-    let invocation =
-        Invocation { forwarder: &own, now, deadline: Instant::now() + left, seed: seed(&context.request_id) };
-    let start = Instant::now();
-    let outcome = forwarder.handle(payload.get(), &invocation, &mut ()).await;
-    for note in &outcome.notes {
-        log("error", &note.to_string());
+impl Process {
+    async fn handle(&mut self, payload: &RawValue, context: &Context) -> Result<Value, Failure> {
+        let now = now();
+        let own = own(context);
+        let deadline = Instant::now() + left(context.deadline, now);
+        let invocation = Invocation { forwarder: &own, now, deadline, seed: seed(&context.request_id) };
+        let start = Instant::now();
+        if self.prepared.forwarder.is_none() {
+            self.fetch(own.function_name.as_deref()).await?;
+        }
+        let Some(forwarder) = &mut self.prepared.forwarder else { return Err(unprepared(&[])) };
+        let outcome = forwarder.handle(payload.get(), &invocation, &mut ()).await;
+        for note in &outcome.notes {
+            log("error", &note.to_string());
+        }
+        let report = Report {
+            outcome: &outcome,
+            function_name: own.function_name.as_deref().unwrap_or_default(),
+            now,
+            took: start.elapsed(),
+            left: invocation.deadline.saturating_duration_since(Instant::now()),
+            cold_start: !self.warm,
+            metrics: forwarder.sending.own_metrics,
+        };
+        println!("{}", report.line());
+        self.warm = true;
+        if outcome.unauthorized {
+            self.fetch_again(own.function_name.as_deref()).await;
+        }
+        result(&outcome)
     }
-    let report = Report {
-        outcome: &outcome,
-        function_name: own.function_name.as_deref().unwrap_or_default(),
-        now,
-        took: start.elapsed(),
-        left: invocation.deadline.saturating_duration_since(Instant::now()),
-        cold_start: !WARM.swap(true, Ordering::Relaxed),
-        metrics: forwarder.sending.own_metrics,
-    };
-    println!("{}", report.line());
-    result(&outcome)
+
+    /// Fetches the secrets that are kept elsewhere.
+    async fn fetch(&mut self, function_name: Option<&str>) -> Result<(), Failure> {
+        self.fetched_at = Some(Instant::now());
+        let Prepared { client, elsewhere, .. } = &self.prepared;
+        let fetched = aws::fetch(client, elsewhere, function_name.unwrap_or_default()).await;
+        let fetched = fetched.map_err(|mistakes| unprepared(&mistakes))?;
+        self.prepared = Settings::prepare(&variable, None, clock, fetched).map_err(|mistakes| unprepared(&mistakes))?;
+        Ok(())
+    }
+
+    /// After an intake has refused the credentials, for the next invocation: they may have been changed.
+    async fn fetch_again(&mut self, function_name: Option<&str>) {
+        let waited = self.fetched_at.is_some_and(|at| at.elapsed() >= FETCH_AGAIN);
+        if waited && let Err(failure) = self.fetch(function_name).await {
+            log("error", &failure.sentence);
+        }
+    }
 }
 
-/// Whether there was an invocation before.
-static WARM: AtomicBool = AtomicBool::new(false);
+/// Secrets that can't be had, or that make a setting wrong.
+fn unprepared(mistakes: &[Mistake]) -> Failure {
+    let sentences: Vec<_> = mistakes.iter().map(ToString::to_string).collect();
+    Failure { kind: "Settings", sentence: format!("wrong setting: {}", sentences.join("; ")) }
+}
 
 /// Fails where a repeated invocation can still save something, or nobody else would see that all is wrong.
 fn result(outcome: &Outcome) -> Result<Value, Failure> {

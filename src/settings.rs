@@ -1,11 +1,12 @@
 //! Everything that can be set, read at once.
 
+use std::collections::BTreeMap;
 use std::time::SystemTime;
 
-use crate::aws::{Client, Credentials, Places, Signer};
+use crate::aws::{self, Client, Credentials, Places, Signer};
 use crate::backend::Backend;
 use crate::delivery::{Http, HttpSettings};
-use crate::env::{Env, Mistake, Row, Setting, read};
+use crate::env::{Elsewhere, Env, Mistake, Row, Secret, Setting, read};
 use crate::event::{Limits, TransformResult};
 use crate::forwarder::{Forwarder, Sending};
 use crate::pipeline::{self, Architecture, Bounds, Filter, Hints, Lines, Pipeline, Prices};
@@ -136,32 +137,63 @@ pub struct Settings {
     pub store: (Option<Place>, Option<Place>),
 }
 
+/// What the settings come to: a forwarder, unless secrets have to be fetched first.
+#[derive(Debug)]
+pub struct Prepared {
+    /// Everything wired; `None` while secrets are missing that are kept elsewhere.
+    pub forwarder: Option<Forwarder<Http>>,
+    /// Secrets that are kept elsewhere, fetched or not.
+    pub elsewhere: Vec<Elsewhere>,
+    /// What fetches them.
+    pub client: Client,
+}
+
 impl Settings {
     /// Reads everything. `default_backend` holds when no backend is named; `clock`
-    /// tells the time to signatures.
+    /// tells the time to signatures; `fetched` are secrets that the environment only
+    /// names the place of.
     ///
     /// # Errors
     ///
     /// All mistakes at once.
-    pub fn from_lookup(
+    pub fn prepare(
         lookup: &dyn Fn(&str) -> Option<String>,
         default_backend: Option<&str>,
         clock: fn() -> SystemTime,
-    ) -> Result<Forwarder<Http>, Vec<Mistake>> {
-        let mut env = Env::new(lookup);
+        fetched: BTreeMap<String, Secret>,
+    ) -> Result<Prepared, Vec<Mistake>> {
+        let mut env = Env::new(lookup).with(fetched);
         let settings = Self::from_env(&mut env, default_backend);
         let http = HttpSettings::from_env(&mut env);
         let signer = Signer::new(Credentials::from_env(&mut env), clock);
         let http = Http::new(&http, signer.clone(), &mut env);
         let places = Places::from_env(&mut env);
+        let elsewhere = env.elsewhere().to_vec();
+        let waits = elsewhere.iter().any(|elsewhere| !env.has(&elsewhere.name));
         let mistakes = env.into_mistakes();
-        match (settings, http) {
-            (Some(settings), Some(http)) if mistakes.is_empty() => {
-                let client = Client::new(http.client().clone(), signer, places);
-                Ok(settings.forwarder(http, &client))
-            }
-            _ => Err(mistakes),
+        let Some(http) = http.filter(|_| mistakes.is_empty()) else { return Err(mistakes) };
+        let client = Client::new(http.client().clone(), signer, places);
+        let forwarder = settings.filter(|_| !waits).map(|settings| settings.forwarder(http, &client));
+        Ok(Prepared { forwarder, elsewhere, client })
+    }
+
+    /// Reads everything, and fetches what is elsewhere; also what was fetched and from where.
+    ///
+    /// # Errors
+    ///
+    /// All mistakes at once; secrets that can't be had are among them.
+    pub async fn ready(
+        lookup: &dyn Fn(&str) -> Option<String>,
+        default_backend: Option<&str>,
+        clock: fn() -> SystemTime,
+    ) -> Result<Forwarder<Http>, Vec<Mistake>> {
+        let prepared = Self::prepare(lookup, default_backend, clock, BTreeMap::new())?;
+        if let Some(forwarder) = prepared.forwarder {
+            return Ok(forwarder);
         }
+        let name = lookup("AWS_LAMBDA_FUNCTION_NAME").unwrap_or_default();
+        let fetched = aws::fetch(&prepared.client, &prepared.elsewhere, &name).await?;
+        Self::prepare(lookup, default_backend, clock, fetched)?.forwarder.ok_or_else(Vec::new)
     }
 
     /// Reads everything; `None` when something that has to be there isn't. Mistakes stay with `env`.
@@ -237,7 +269,6 @@ impl Settings {
             general.extend(own);
             general.extend(Place::ROWS);
             general.extend(HttpSettings::ROWS);
-            general.extend(Places::ROWS);
         }
         rows
     }

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use super::sign::{SignError, Signer};
-use crate::env::{Env, Row, Setting, read};
+use crate::env::{Env, Setting, read};
 use crate::request::Signing;
 
 /// How long one call may take, and how often it is made.
@@ -86,11 +86,8 @@ impl Places {
         Setting::new("AWS_ENDPOINT_URL", read::url, "One address for all AWS APIs, for emulators of them.");
     const REGION: Setting<String> = Setting::new("AWS_REGION", read::text, "Region that Lambda says it runs in.");
 
-    /// The settings, for documents.
-    pub const ROWS: [Row; 1] = [Self::ENDPOINT.row()];
-
-    /// The name of the region's variable, which Lambda sets and nobody else can.
-    pub const REGION_NAME: &str = Self::REGION.row().name;
+    /// The variables: those who use an emulator set the one, Lambda the other.
+    pub const NAMES: [&str; 2] = [Self::ENDPOINT.row().name, Self::REGION.row().name];
 
     /// Reads the settings.
     pub fn from_env(env: &mut Env<'_>) -> Self {

@@ -1,7 +1,9 @@
 //! What only AWS's own APIs need: credentials and signatures.
 
 mod client;
+mod secrets;
 mod sign;
 
 pub use client::{Answer, AwsError, Call, Client, Places};
+pub use secrets::fetch;
 pub use sign::{Credentials, SignError, Signer};

@@ -192,6 +192,7 @@ struct Ferry<'a, T> {
 struct Landed {
     delivered: Delivered,
     stored: Weight,
+    unauthorized: bool,
     /// Why something couldn't be stored.
     trouble: Option<String>,
 }
@@ -260,7 +261,8 @@ impl<T: Transport> Ferry<'_, T> {
     /// Sends a request, and stores what may still be taken of it later.
     async fn send(&self, index: usize, name: String, request: Request, seed: u64) -> (usize, Landed) {
         let delivered = deliver(self.transport, request, self.patience, seed).await;
-        let mut landed = Landed { delivered, stored: Weight::default(), trouble: None };
+        let unauthorized = delivered.dropped.iter().any(|dropped| dropped.reason == Reason::Unauthorized);
+        let mut landed = Landed { delivered, stored: Weight::default(), unauthorized, trouble: None };
         let Some(store) = self.store else { return (index, landed) };
         let mut left = Vec::new();
         for dropped in std::mem::take(&mut landed.delivered.dropped) {
@@ -341,7 +343,8 @@ fn end<S: Sink>(run: &mut Run<'_>, out: &mut FanOut<'_, '_, S>, lanes: &mut [Lan
 /// Takes down what became of a request.
 fn land(lanes: &mut [Lane], index: usize, landed: Landed, outcome: &mut Outcome) {
     let (Some(lane), Some(account)) = (lanes.get_mut(index), outcome.ledger.backends.get_mut(index)) else { return };
-    let Landed { delivered, stored, trouble } = landed;
+    let Landed { delivered, stored, unauthorized, trouble } = landed;
+    outcome.unauthorized |= unauthorized;
     lane.flying -= 1;
     account.stored += stored;
     if let Some(trouble) = trouble {

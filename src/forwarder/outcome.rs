@@ -14,6 +14,8 @@ pub struct Outcome {
     pub redriven: Vec<Redriven>,
     /// Records that have to be delivered again, beside items that can't be sent.
     pub undone: u64,
+    /// Whether an intake has refused the credentials.
+    pub unauthorized: bool,
     /// What the source of the event is answered.
     pub reply: Reply,
 }
@@ -67,6 +69,7 @@ impl Outcome {
         self.ledger.add(&other.ledger);
         self.redriven.extend(other.redriven);
         self.undone += other.undone;
+        self.unauthorized |= other.unauthorized;
         for note in other.notes {
             match note {
                 Note::Dropped { backend, address, reason, weight, last } => {

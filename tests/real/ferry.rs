@@ -1,5 +1,6 @@
 //! From log events to what has been sent.
 
+use std::collections::BTreeMap;
 use std::io::Write;
 use std::process::{Command, Stdio};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -98,7 +99,7 @@ pub(crate) fn library(backend: &str, settings: &[(&str, &str)], event: &str) -> 
         let mut pairs = named.iter().chain(settings);
         pairs.find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned())
     };
-    let mut forwarder = Settings::from_lookup(&lookup, None, clock).unwrap();
+    let mut forwarder = Settings::prepare(&lookup, None, clock, BTreeMap::new()).unwrap().forwarder.unwrap();
     let own = Forwarder {
         function_arn: Some("arn:aws:lambda:eu-west-1:123456789012:function:logferry".into()),
         function_name: Some("logferry".into()),

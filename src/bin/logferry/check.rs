@@ -2,11 +2,11 @@ use std::io::{self, Write};
 
 use logferry::settings::Settings;
 
-use crate::{Status, clock, variable};
+use crate::{Status, ready, variable};
 
 /// Reads all settings as the Lambda does; shows what holds, or every mistake.
 pub(crate) fn run() -> io::Result<Status> {
-    let forwarder = match Settings::from_lookup(&variable, None, clock) {
+    let forwarder = match ready(&variable, None)? {
         Ok(forwarder) => forwarder,
         Err(mistakes) => {
             let mut err = io::stderr().lock();

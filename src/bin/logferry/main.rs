@@ -123,6 +123,15 @@ fn clock() -> std::time::SystemTime {
     std::time::SystemTime::now()
 }
 
+/// Everything wired as in the Lambda, with secrets fetched from where they are kept.
+fn ready(
+    lookup: &dyn Fn(&str) -> Option<String>,
+    default: Option<&str>,
+) -> std::io::Result<Result<logferry::forwarder::Forwarder<logferry::delivery::Http>, Vec<logferry::env::Mistake>>> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    Ok(runtime.block_on(logferry::settings::Settings::ready(lookup, default, clock)))
+}
+
 fn now() -> logferry::model::Timestamp {
     let since = clock().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
     logferry::model::Timestamp::from_millis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))

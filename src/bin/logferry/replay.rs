@@ -9,13 +9,12 @@ use logferry::forwarder::{Forwarder, Invocation, Outcome};
 use logferry::ledger::Ledger;
 use logferry::model::{self, Log, Metric, Origin, Sink};
 use logferry::request::{Destination, Endpoint, Frame, Request, Response};
-use logferry::settings::Settings;
 use tokio::time::Instant;
 
 use crate::pretty::Pretty;
 use crate::style::Style;
 use crate::summary::Summary;
-use crate::{Format, ReplayArgs, Status, clock, now, variable};
+use crate::{Format, ReplayArgs, Status, now, ready, variable};
 
 /// How long one payload may take: somebody waits.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -175,7 +174,10 @@ fn forwarder(args: &ReplayArgs, to: &str) -> Result<Forwarder<Carrier>, Vec<logf
     let lookup = |name: &str| {
         if name == "LOGFERRY_BACKENDS" && !to.is_empty() { Some(to.to_owned()) } else { variable(name) }
     };
-    let mut forwarder = Settings::from_lookup(&lookup, Some("stdout"), clock)?;
+    let mut forwarder = match ready(&lookup, Some("stdout")) {
+        Ok(ready) => ready?,
+        Err(error) => return Err(vec![logferry::env::Mistake { name: "replay".to_owned(), what: error.to_string() }]),
+    };
     if args.format == Format::Pretty && !args.dry_run {
         // The watcher shows it.
         forwarder.backends.retain(|backend| backend.name() != "stdout");
