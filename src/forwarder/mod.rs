@@ -13,13 +13,13 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use futures_util::stream::{FuturesUnordered, StreamExt};
-pub use outcome::{Note, Outcome};
+pub use outcome::{Fate, Note, Outcome};
 pub use redrive::Redriven;
 pub use report::Report;
 use tokio::time::{Instant, timeout_at};
 
 use crate::backend::{Backend, Context, Encoded, Encoder};
-use crate::delivery::{Delivered, Patience, Transport, deliver};
+use crate::delivery::{Delivered, Dropped, Patience, Transport, deliver};
 use crate::event::{Batch, DecodeError, Event, Limits, MessageType, TransformResult};
 use crate::ledger::{Ledger, Reason};
 use crate::model::{self, Log, Metric, Origin, Sink, Timestamp};
@@ -191,7 +191,7 @@ struct Ferry<'a, T> {
 /// What became of a request, and of what couldn't be sent.
 struct Landed {
     delivered: Delivered,
-    stored: Weight,
+    stored: Vec<Dropped>,
     unauthorized: bool,
     /// Why something couldn't be stored.
     trouble: Option<String>,
@@ -262,7 +262,7 @@ impl<T: Transport> Ferry<'_, T> {
     async fn send(&self, index: usize, name: String, request: Request, seed: u64) -> (usize, Landed) {
         let delivered = deliver(self.transport, request, self.patience, seed).await;
         let unauthorized = delivered.dropped.iter().any(|dropped| dropped.reason == Reason::Unauthorized);
-        let mut landed = Landed { delivered, stored: Weight::default(), unauthorized, trouble: None };
+        let mut landed = Landed { delivered, stored: Vec::new(), unauthorized, trouble: None };
         let Some(store) = self.store else { return (index, landed) };
         let mut left = Vec::new();
         for dropped in std::mem::take(&mut landed.delivered.dropped) {
@@ -274,7 +274,7 @@ impl<T: Transport> Ferry<'_, T> {
             }
             let parcel = Parcel::pack(&name, &dropped.request, dropped.reason.as_str(), &dropped.last);
             match timeout_at(self.end, store.put(place, &parcel)).await {
-                Ok(Ok(())) if place == Shelf::Pending => landed.stored += dropped.weight,
+                Ok(Ok(())) if place == Shelf::Pending => landed.stored.push(dropped),
                 Ok(Ok(())) => left.push(dropped),
                 Ok(Err(error)) => {
                     landed.trouble = Some(error.to_string());
@@ -329,9 +329,10 @@ fn end<S: Sink>(run: &mut Run<'_>, out: &mut FanOut<'_, '_, S>, lanes: &mut [Lan
         account.filtered.logs += counts.filtered;
         if oversize.total() > 0 {
             account.drop(Reason::Oversize, oversize);
-            outcome.notes.push(Note::Dropped {
+            outcome.notes.push(Note::Undelivered {
                 backend: lane.name.clone(),
                 address: String::new(),
+                fate: Fate::Dropped,
                 reason: Reason::Oversize,
                 weight: oversize,
                 last: "larger than a request can be".to_owned(),
@@ -346,7 +347,7 @@ fn land(lanes: &mut [Lane], index: usize, landed: Landed, outcome: &mut Outcome)
     let Landed { delivered, stored, unauthorized, trouble } = landed;
     outcome.unauthorized |= unauthorized;
     lane.flying -= 1;
-    account.stored += stored;
+    account.stored += stored.iter().map(|dropped| dropped.weight).sum::<Weight>();
     if let Some(trouble) = trouble {
         outcome.note_store(trouble);
     }
@@ -361,12 +362,20 @@ fn land(lanes: &mut [Lane], index: usize, landed: Landed, outcome: &mut Outcome)
     for dropped in &delivered.dropped {
         account.drop(dropped.reason, dropped.weight);
     }
-    for dropped in delivered.dropped {
+    let dropped = delivered.dropped.into_iter().map(|dropped| (Fate::Dropped, dropped));
+    for (fate, dropped) in dropped.chain(stored.into_iter().map(|dropped| (Fate::Stored, dropped))) {
         let address = match dropped.request.destination {
             Destination::Http(endpoint) => endpoint.url,
             Destination::Stdout => "standard output".to_owned(),
         };
-        outcome.note_dropped(lane.name.clone(), address, dropped.reason, dropped.weight, dropped.last);
+        outcome.note_undelivered(Note::Undelivered {
+            backend: lane.name.clone(),
+            address,
+            fate,
+            reason: dropped.reason,
+            weight: dropped.weight,
+            last: dropped.last,
+        });
     }
 }
 

@@ -32,12 +32,14 @@ pub enum Note {
         /// What is wrong.
         error: DecodeError,
     },
-    /// Items were given up.
-    Dropped {
+    /// Items couldn't be delivered.
+    Undelivered {
         /// Name of the backend.
         backend: String,
         /// Where they were to go: an address without secrets.
         address: String,
+        /// What became of them.
+        fate: Fate,
         /// Why.
         reason: Reason,
         /// How many.
@@ -63,6 +65,15 @@ pub enum Note {
     },
 }
 
+/// What becomes of items that can't be delivered.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Fate {
+    /// They are given up, or left to whoever repeats the invocation.
+    Dropped,
+    /// They are in the store.
+    Stored,
+}
+
 impl Outcome {
     /// Adds what another delivery of the same invocation came to.
     pub fn add(&mut self, other: Self) {
@@ -72,9 +83,7 @@ impl Outcome {
         self.unauthorized |= other.unauthorized;
         for note in other.notes {
             match note {
-                Note::Dropped { backend, address, reason, weight, last } => {
-                    self.note_dropped(backend, address, reason, weight, last);
-                }
+                Note::Undelivered { .. } => self.note_undelivered(note),
                 note => self.notes.push(note),
             }
         }
@@ -100,16 +109,19 @@ impl Outcome {
     }
 
     /// One note for each cause.
-    pub(super) fn note_dropped(&mut self, name: String, to: String, why: Reason, more: Weight, said: String) {
+    pub(super) fn note_undelivered(&mut self, more: Note) {
+        let Note::Undelivered { backend: to, address: at, fate: how, reason: why, weight: many, .. } = &more else {
+            return;
+        };
         for note in &mut self.notes {
-            if let Note::Dropped { backend, address, reason, weight, .. } = note
-                && (&*backend, &*address, *reason) == (&name, &to, why)
+            if let Note::Undelivered { backend, address, fate, reason, weight, .. } = note
+                && (&*backend, &*address, &*fate, &*reason) == (to, at, how, why)
             {
-                *weight += more;
+                *weight += *many;
                 return;
             }
         }
-        self.notes.push(Note::Dropped { backend: name, address: to, reason: why, weight: more, last: said });
+        self.notes.push(more);
     }
 
     /// Every item has to be accounted for, in every build.
@@ -130,14 +142,16 @@ impl std::fmt::Display for Note {
                 let of = if log_group.is_empty() { String::new() } else { format!(" of {log_group}") };
                 write!(f, "damaged payload{of}: {error}; the {read} log events before it were forwarded")
             }
-            Self::Dropped { backend, address, reason, weight, last } => {
+            Self::Undelivered { backend, address, fate, reason, weight, last } => {
                 let to = if address.is_empty() { String::new() } else { format!(" to {address}") };
                 let items = match (weight.logs, weight.metrics) {
                     (logs, 0) => format!("{logs} logs"),
                     (0, metrics) => format!("{metrics} metrics"),
                     (logs, metrics) => format!("{logs} logs and {metrics} metrics"),
                 };
-                write!(f, "{backend}: {items} not delivered{to} ({}): {last}; {}", reason.as_str(), reason.advice())
+                let but = if *fate == Fate::Stored { " but stored" } else { "" };
+                let why = reason.as_str();
+                write!(f, "{backend}: {items} not delivered{to}{but} ({why}): {last}; {}", reason.advice())
             }
             Self::NoStore => f.write_str("there is nothing to redrive: no store is set, LOGFERRY_STORE names one"),
             Self::Store(why) => {

@@ -36,6 +36,13 @@ pub struct Redriven {
     pub dropped: Weight,
 }
 
+impl Redriven {
+    /// Whether nothing is left or lost.
+    pub fn is_complete(&self) -> bool {
+        [self.left, self.set_aside, self.dropped].iter().all(|weight| weight.total() == 0)
+    }
+}
+
 /// Whether to go on with a backend.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Next {

@@ -20,7 +20,8 @@ pub(crate) fn run() -> io::Result<Status> {
     let mut out = io::stdout().lock();
     let names: Vec<_> = forwarder.backends.iter().map(logferry::backend::Backend::name).collect();
     writeln!(out, "the settings are good; telemetry goes to {}\n", names.join(", "))?;
-    let rows = Settings::rows().into_iter().filter(|(component, _)| component.is_empty() || names.contains(component));
+    let kinds: Vec<_> = names.iter().map(|name| name.split(':').next().unwrap_or_default()).collect();
+    let rows = Settings::rows().into_iter().filter(|(component, _)| component.is_empty() || kinds.contains(component));
     for row in rows.flat_map(|(_, rows)| rows) {
         let value = variable(row.name).filter(|value| !value.trim().is_empty());
         let shown = match (value, row.secret) {

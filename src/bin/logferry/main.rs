@@ -3,6 +3,7 @@
 mod check;
 mod explain;
 mod pretty;
+mod redrive;
 mod replay;
 mod style;
 mod summary;
@@ -34,6 +35,37 @@ enum Command {
     Explain(ExplainArgs),
     /// Checks the settings in the environment as the Lambda does at its start.
     Check,
+    /// Sends again what could not be sent and was stored (`LOGFERRY_STORE`), the oldest first.
+    Redrive(RedriveArgs),
+}
+
+#[derive(Debug, clap::Args)]
+struct RedriveArgs {
+    /// Show what is stored, and send nothing.
+    #[arg(long)]
+    dry_run: bool,
+    /// Only what was meant for this backend.
+    #[arg(long, value_name = "NAME")]
+    backend: Option<String>,
+    /// Only what is older than this, as `30m` or `2h`.
+    #[arg(long, value_name = "AGE", value_parser = age)]
+    older_than: Option<std::time::Duration>,
+    /// Only keys that go on like this behind the backend, as `2026/11/20`.
+    #[arg(long)]
+    prefix: Option<String>,
+    /// At most so many requests.
+    #[arg(long, value_name = "COUNT")]
+    max: Option<usize>,
+    /// What was set aside, refused too often or too old, instead of what is pending.
+    #[arg(long)]
+    set_aside: bool,
+}
+
+fn age(value: &str) -> Result<std::time::Duration, String> {
+    match value.strip_suffix('h').map(str::parse::<u64>) {
+        Some(Ok(hours)) => Ok(std::time::Duration::from_secs(hours.saturating_mul(3600))),
+        _ => logferry::env::read::duration(value),
+    }
 }
 
 #[derive(Debug, clap::Args)]
@@ -101,6 +133,7 @@ fn main() -> ExitCode {
         Command::Replay(args) => replay::run(&args),
         Command::Explain(args) => explain::run(&args),
         Command::Check => check::run(),
+        Command::Redrive(args) => redrive::run(&args),
     };
     match result {
         Ok(status) => status.into(),
@@ -113,8 +146,18 @@ fn main() -> ExitCode {
     }
 }
 
-#[expect(clippy::disallowed_methods, reason = "the process reads its environment here, and nowhere else")]
+/// A variable; where nothing names a store, one in the folder where programs of this user keep their state.
 fn variable(name: &str) -> Option<String> {
+    let value = environment(name).filter(|value| !value.trim().is_empty());
+    if value.is_some() || name != "LOGFERRY_STORE" {
+        return value;
+    }
+    let state = environment("XDG_STATE_HOME").or_else(|| Some(format!("{}/.local/state", environment("HOME")?)));
+    state.filter(|state| state.starts_with('/')).map(|state| format!("{state}/logferry"))
+}
+
+#[expect(clippy::disallowed_methods, reason = "the process reads its environment here, and nowhere else")]
+fn environment(name: &str) -> Option<String> {
     std::env::var(name).ok()
 }
 

@@ -133,7 +133,7 @@ fn finish(args: &ReplayArgs, total: &Outcome, watcher: &Watcher) -> io::Result<S
     }
     out.flush()?;
     let undelivered: u64 =
-        total.ledger.backends.iter().flat_map(|account| account.dropped.values()).map(|weight| weight.total()).sum();
+        total.ledger.backends.iter().map(|account| account.dropped_total() + account.stored.total()).sum();
     let well = undelivered == 0 && total.ledger.damaged == 0 && total.notes.is_empty();
     Ok(if well { Status::Fine } else { Status::Incomplete })
 }
@@ -145,7 +145,8 @@ fn sentence(ledger: &Ledger, dry_run: bool) -> String {
     let mut said =
         format!("{} log events became {} logs and {} metrics", ledger.received, ledger.made.logs, ledger.made.metrics);
     if ledger.consumed > 0 {
-        let _ = write!(said, "; {} lines carried only a metric", ledger.consumed);
+        let lines = if ledger.consumed == 1 { "line" } else { "lines" };
+        let _ = write!(said, "; {} {lines} carried only a metric", ledger.consumed);
     }
     if ledger.control_messages > 0 {
         let _ = write!(said, "; {} control message", ledger.control_messages);
@@ -161,6 +162,9 @@ fn sentence(ledger: &Ledger, dry_run: bool) -> String {
         }
         if account.filtered.total() > 0 {
             let _ = write!(said, "; {} kept back by the settings", account.filtered.total());
+        }
+        if account.stored.total() > 0 {
+            let _ = write!(said, "; {} stored: `logferry redrive` sends them again", account.stored.total());
         }
         for (reason, weight) in &account.dropped {
             let _ = write!(said, "; {} not delivered ({})", weight.total(), reason.as_str());

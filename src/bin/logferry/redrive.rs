@@ -1,0 +1,105 @@
+use std::io::{self, Write};
+use std::time::Duration;
+
+use logferry::event::Redrive;
+use logferry::forwarder::{Invocation, Redriven};
+use logferry::model::Forwarder;
+use logferry::parcel::Parcel;
+use logferry::request::Weight;
+use tokio::time::Instant;
+
+use crate::{RedriveArgs, Status, now, ready, variable};
+
+/// So long may it take: a person waits, and may break it off without losing anything.
+const PATIENCE: Duration = Duration::from_hours(1);
+
+/// Sends what is stored, or shows it.
+pub(crate) fn run(args: &RedriveArgs) -> io::Result<Status> {
+    let forwarder = match ready(&variable, None)? {
+        Ok(forwarder) => forwarder,
+        Err(mistakes) => {
+            for mistake in mistakes {
+                eprintln!("wrong setting: {mistake}");
+            }
+            return Ok(Status::Usage);
+        }
+    };
+    let wish = Redrive {
+        backend: args.backend.clone(),
+        max: args.max,
+        older_than: args.older_than.map(|age| age.as_secs()),
+        prefix: args.prefix.clone(),
+        set_aside: args.set_aside,
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    if args.dry_run {
+        let stored = runtime.block_on(forwarder.stored(&wish)).map_err(io::Error::other)?;
+        return show(&stored, &wish);
+    }
+    let own = Forwarder { instance: format!("redrive-{}", std::process::id()), ..Forwarder::default() };
+    let now = now();
+    let outcome = runtime.block_on(async {
+        let deadline = Instant::now() + PATIENCE;
+        let seed = now.millis().unsigned_abs();
+        forwarder.redrive(&wish, &Invocation { forwarder: &own, now, deadline, seed }).await
+    });
+    for note in &outcome.notes {
+        eprintln!("{note}");
+    }
+    tell(&outcome.redriven)?;
+    let well = outcome.notes.is_empty() && outcome.redriven.iter().all(Redriven::is_complete);
+    Ok(if well { Status::Fine } else { Status::Incomplete })
+}
+
+/// A line for each stored request.
+fn show(stored: &[(String, Option<Parcel>)], wish: &Redrive) -> io::Result<Status> {
+    let mut out = io::stdout().lock();
+    let now = now();
+    let (mut shown, mut total) = (0, Weight::default());
+    for (key, parcel) in stored {
+        match parcel {
+            None => writeln!(out, "{key}  damaged")?,
+            Some(parcel) if wish.spares(parcel, now) => continue,
+            Some(parcel) => {
+                let (weight, oldest) = (parcel.weight(), parcel.oldest());
+                total += weight;
+                let Parcel { backend, route, reason, said, tries, .. } = parcel;
+                writeln!(
+                    out,
+                    "{key}  {backend} {route}, {}, oldest {oldest}, {reason}: {said}; refused {tries} times",
+                    items(weight)
+                )?;
+            }
+        }
+        shown += 1;
+    }
+    writeln!(out, "{shown} stored requests with {} would be sent", items(total))?;
+    Ok(Status::Fine)
+}
+
+/// What became of it, by backend.
+fn tell(redriven: &[Redriven]) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    if redriven.is_empty() {
+        return writeln!(out, "nothing was stored that could be sent");
+    }
+    for Redriven { backend, requests, sent, left, set_aside, dropped } in redriven {
+        write!(out, "{backend}: {requests} stored requests, {} sent", items(*sent))?;
+        for (weight, what) in [(left, "still stored"), (set_aside, "set aside"), (dropped, "refused for good")] {
+            if weight.total() > 0 {
+                write!(out, ", {} {what}", items(*weight))?;
+            }
+        }
+        writeln!(out)?;
+    }
+    Ok(())
+}
+
+fn items(weight: Weight) -> String {
+    let count = |count: u64, one: &str| if count == 1 { format!("1 {one}") } else { format!("{count} {one}s") };
+    match (weight.logs, weight.metrics) {
+        (logs, 0) => count(logs, "log"),
+        (0, metrics) => count(metrics, "metric"),
+        (logs, metrics) => format!("{} and {}", count(logs, "log"), count(metrics, "metric")),
+    }
+}
