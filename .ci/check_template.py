@@ -44,15 +44,21 @@ def faults(template):
         if role.get("ManagedPolicyArns"):
             yield f"{name}: has managed policies"
         for policy in role["Policies"]:
+            # A policy that depends on a condition: the one that holds when it does.
+            policy = policy["Fn::If"][1] if "Fn::If" in policy else policy
             for statement in policy["PolicyDocument"]["Statement"]:
-                if "*" in json.dumps([statement["Action"], statement["Resource"]]):
+                # All objects of our own bucket, and nothing else.
+                asked = json.dumps([statement["Action"], statement["Resource"]]).replace("${StoreBucketMade.Arn}/*", "")
+                if "*" in asked:
                     yield f"{name}: policy {policy['PolicyName']} has a wildcard"
 
     permissions = of_type("AWS::Lambda::Permission")
-    if len(permissions) != 1:
-        yield f"one permission expected, found {len(permissions)}"
+    if len(permissions) != 2:
+        yield f"two permissions expected, for subscriptions and the schedule, found {len(permissions)}"
     for name, permission in permissions:
-        yield from (f"{name}: lacks {key}" for key in ("SourceAccount", "SourceArn") if key not in permission)
+        # The ARN of our own rule holds the account.
+        wanted = ["SourceArn"] if permission["Principal"] == "events.amazonaws.com" else ["SourceAccount", "SourceArn"]
+        yield from (f"{name}: lacks {key}" for key in wanted if key not in permission)
 
     if not of_type("AWS::Lambda::EventInvokeConfig"):
         yield "failed invocations are lost: no EventInvokeConfig"

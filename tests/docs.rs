@@ -142,7 +142,7 @@ fn template_default(row: &Row) -> String {
 #[test]
 fn template_has_every_setting() {
     let (mut groups, mut parameters) = (String::new(), String::new());
-    let (mut conditions, mut variables) = (String::new(), String::new());
+    let (mut conditions, mut variables, mut policies) = (String::new(), String::new(), String::new());
     for (component, rows) in Settings::rows().into_iter().filter(|(_, rows)| !rows.is_empty()) {
         let label = if component.is_empty() { "For everything".to_owned() } else { format!("Backend {component}") };
         writeln!(groups, "      - Label: {{default: {label}}}\n        Parameters:").unwrap();
@@ -155,11 +155,25 @@ fn template_has_every_setting() {
                 writeln!(parameters, "    NoEcho: true").unwrap();
             }
             writeln!(parameters, "    Default: {}\n    Description: \"{}\"", template_default(&row), row.doc).unwrap();
-            if row.name == "DD_API_KEY" {
-                // Instead of the key itself its place may be given.
-                writeln!(groups, "          - DdApiKeySecretArn").unwrap();
+            if row.secret && !row.name.ends_with("_PROXY") {
+                // Instead of the secret itself its place may be given.
+                writeln!(groups, "          - {name}SecretArn").unwrap();
+                writeln!(parameters, "  {name}SecretArn:\n    Type: String\n    Default: ''").unwrap();
                 parameters.push_str(SECRET_ARN);
-                writeln!(variables, "          {}: {API_KEY}", row.name).unwrap();
+                writeln!(parameters, "    Description: \"Secret in Secrets Manager that holds {name}, to be given in its place: its text, or the field {} of its JSON. It is read at run time, again when it is refused.\"", row.name).unwrap();
+                writeln!(conditions, "  Sets{name}SecretArn: !Not [!Equals [!Ref {name}SecretArn, '']]").unwrap();
+                writeln!(
+                    variables,
+                    "          {}_SECRET_ARN: !If [Sets{name}SecretArn, !Ref {name}SecretArn, !Ref AWS::NoValue]",
+                    row.name
+                )
+                .unwrap();
+                writeln!(policies, "        - !If\n          - Sets{name}SecretArn\n          - PolicyName: secret-{name}\n            PolicyDocument:\n              Version: '2012-10-17'\n              Statement:\n                - Effect: Allow\n                  Action: secretsmanager:GetSecretValue\n                  Resource: !Ref {name}SecretArn\n          - !Ref AWS::NoValue").unwrap();
+            }
+            if row.name == "LOGFERRY_STORE" {
+                // The template makes a bucket where none is named.
+                writeln!(conditions, "  SetsStore: !Not [!Equals [!Ref Store, '']]").unwrap();
+                writeln!(variables, "          LOGFERRY_STORE: !If [SetsStore, !Ref Store, !If [MakesStore, !Sub 's3://${{StoreBucketMade}}', !Ref AWS::NoValue]]").unwrap();
             } else if row.name == "LOGFERRY_BACKENDS" {
                 writeln!(variables, "          {}: !Ref {name}", row.name).unwrap();
             } else {
@@ -174,18 +188,12 @@ fn template_has_every_setting() {
     between("template.yaml", "settings", &parameters);
     between("template.yaml", "setting conditions", &conditions);
     between("template.yaml", "setting variables", &variables);
+    between("template.yaml", "secret policies", &policies);
 }
 
-const SECRET_ARN: &str = r#"  DdApiKeySecretArn:
-    Type: String
-    Default: ''
-    AllowedPattern: '|arn:[^:]+:secretsmanager:[^:]+:[^:]+:secret:.+'
+const SECRET_ARN: &str = "    AllowedPattern: '|arn:[^:]+:secretsmanager:[^:]+:[^:]+:secret:[^:]+'
     ConstraintDescription: the ARN of a Secrets Manager secret, or nothing
-    Description: "Secret in Secrets Manager whose whole text is the Datadog API key, to be given in place of DdApiKey. It is resolved when the stack is deployed: after a rotation, deploy again."
-"#;
-
-const API_KEY: &str =
-    "!If [HasDdApiKeySecretArn, !Sub '{{resolve:secretsmanager:${DdApiKeySecretArn}:SecretString}}', !Ref DdApiKey]";
+";
 
 #[test]
 fn template_has_each_parameter_once() {
@@ -204,6 +212,7 @@ fn template_grants_no_more_than_is_used() {
     for forbidden in ["Resource: '*'", "Resource: \"*\"", "ManagedPolicyArns", "AdministratorAccess"] {
         assert!(!template.contains(forbidden), "{forbidden}");
     }
-    assert_eq!(template.matches("AWS::Lambda::Permission").count(), 1);
-    assert!(template.contains("SourceAccount: !Ref AWS::AccountId") && template.contains("SourceArn: "));
+    assert_eq!(template.matches("AWS::Lambda::Permission").count(), 2);
+    assert!(template.contains("SourceAccount: !Ref AWS::AccountId"));
+    assert_eq!(template.matches("      SourceArn: ").count(), 2);
 }
