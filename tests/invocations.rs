@@ -274,3 +274,12 @@ fn lambda_insights_is_about_the_function_that_it_names() {
     );
     assert_eq!(seen.logs[0].3.as_deref(), Some("checkout"));
 }
+
+#[test]
+fn notices_the_log_of_another_forwarder() {
+    let summary = r#"{"kind":"summary","received":13,"consumed":1,"logs":12,"metrics":9,"backends":{}}"#;
+    for (lines, expected) in [([summary, summary], 2), ([r#"{"kind":"summary"}"#, "x"], 0)] {
+        let (_, counts) = run_in("/aws/lambda/ferry", Settings::default(), &lines);
+        assert_eq!(counts.other_forwarders, expected);
+    }
+}

@@ -24,12 +24,21 @@ use crate::event::{Batch, DecodeError, Event, Limits, MessageType, TransformResu
 use crate::ledger::{Ledger, Reason};
 use crate::model::{self, Log, Metric, Origin, Sink, Timestamp};
 use crate::parcel::Parcel;
-use crate::pipeline::{Pipeline, Run};
+use crate::pipeline::{Counts, Pipeline, Run};
 use crate::request::{Destination, Request, Weight};
 use crate::store::{Shelf, Store};
 
 /// Log events that are taken before it is looked whether requests are ready.
 const STRIDE: usize = 64;
+
+/// Requests that have to be stored one after the other at the end, at most.
+const STORES_IN_RESERVE: u32 = 4;
+
+/// What the reply takes.
+const LAST: Duration = Duration::from_millis(200);
+
+/// Never more than this is kept of an invocation's time because of what storing took.
+const MAX_RESERVE: Duration = Duration::from_secs(10);
 
 /// Bytes of bodies that may wait for a backend that is slow while others go on.
 const MAX_WAITING: usize = 16 << 20;
@@ -150,11 +159,14 @@ impl<T: Transport> Forwarder<T> {
             transport: &self.transport,
             sending: self.sending,
             patience: patience(self.sending, invocation),
-            end: invocation.deadline,
+            end: invocation.deadline.checked_sub(LAST).unwrap_or(invocation.deadline),
             seed: invocation.seed,
             store: self.store.as_ref(),
         };
         ferry.drive(&mut batch, &mut run, &mut out, lanes, &mut outcome, log_group).await;
+        // The next invocation keeps back what storing has shown to take, several times over.
+        let measured = outcome.storing.saturating_mul(STORES_IN_RESERVE).min(MAX_RESERVE);
+        self.sending.reserve = self.sending.reserve.max(measured);
         outcome.ledger.inflated_bytes += batch.inflated_bytes();
         outcome.ledger.replaced += batch.replaced();
         outcome.check();
@@ -193,6 +205,8 @@ struct Landed {
     delivered: Delivered,
     stored: Vec<Dropped>,
     unauthorized: bool,
+    /// How long storing took.
+    storing: Duration,
     /// Why something couldn't be stored.
     trouble: Option<String>,
 }
@@ -244,8 +258,8 @@ impl<T: Transport> Ferry<'_, T> {
                 for (lane, encoder) in lanes.iter_mut().zip(&mut out.encoders) {
                     lane.take(encoder.take_ready(), run.oldest());
                 }
-                if !more {
-                    end(run, out, &mut lanes, outcome);
+                if !more && end(run, out, &mut lanes, outcome).other_forwarders > 0 {
+                    outcome.notes.push(Note::OtherForwarder { log_group: log_group.clone() });
                 }
                 continue;
             }
@@ -262,7 +276,7 @@ impl<T: Transport> Ferry<'_, T> {
     async fn send(&self, index: usize, name: String, request: Request, seed: u64) -> (usize, Landed) {
         let delivered = deliver(self.transport, request, self.patience, seed).await;
         let unauthorized = delivered.dropped.iter().any(|dropped| dropped.reason == Reason::Unauthorized);
-        let mut landed = Landed { delivered, stored: Vec::new(), unauthorized, trouble: None };
+        let mut landed = Landed { delivered, stored: Vec::new(), unauthorized, storing: Duration::ZERO, trouble: None };
         let Some(store) = self.store else { return (index, landed) };
         let mut left = Vec::new();
         for dropped in std::mem::take(&mut landed.delivered.dropped) {
@@ -273,7 +287,10 @@ impl<T: Transport> Ferry<'_, T> {
                 continue;
             }
             let parcel = Parcel::pack(&name, &dropped.request, dropped.reason.as_str(), &dropped.last);
-            match timeout_at(self.end, store.put(place, &parcel)).await {
+            let before = Instant::now();
+            let put = timeout_at(self.end, store.put(place, &parcel)).await;
+            landed.storing = landed.storing.max(before.elapsed());
+            match put {
                 Ok(Ok(())) if place == Shelf::Pending => landed.stored.push(dropped),
                 Ok(Ok(())) => left.push(dropped),
                 Ok(Err(error)) => {
@@ -312,7 +329,7 @@ impl Lane {
 }
 
 /// Takes what the end of the batch leaves.
-fn end<S: Sink>(run: &mut Run<'_>, out: &mut FanOut<'_, '_, S>, lanes: &mut [Lane], outcome: &mut Outcome) {
+fn end<S: Sink>(run: &mut Run<'_>, out: &mut FanOut<'_, '_, S>, lanes: &mut [Lane], outcome: &mut Outcome) -> Counts {
     let counts = run.finish(out);
     let ledger = &mut outcome.ledger;
     ledger.received += counts.received;
@@ -339,13 +356,15 @@ fn end<S: Sink>(run: &mut Run<'_>, out: &mut FanOut<'_, '_, S>, lanes: &mut [Lan
             });
         }
     }
+    counts
 }
 
 /// Takes down what became of a request.
 fn land(lanes: &mut [Lane], index: usize, landed: Landed, outcome: &mut Outcome) {
     let (Some(lane), Some(account)) = (lanes.get_mut(index), outcome.ledger.backends.get_mut(index)) else { return };
-    let Landed { delivered, stored, unauthorized, trouble } = landed;
+    let Landed { delivered, stored, unauthorized, storing, trouble } = landed;
     outcome.unauthorized |= unauthorized;
+    outcome.storing = outcome.storing.max(storing);
     lane.flying -= 1;
     account.stored += stored.iter().map(|dropped| dropped.weight).sum::<Weight>();
     if let Some(trouble) = trouble {

@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use super::Redriven;
 use crate::event::{DecodeError, EventError, Reply};
 use crate::ledger::{Account, Ledger, Reason};
@@ -16,6 +18,8 @@ pub struct Outcome {
     pub undone: u64,
     /// Whether an intake has refused the credentials.
     pub unauthorized: bool,
+    /// How long the slowest store of a request took.
+    pub storing: Duration,
     /// What the source of the event is answered.
     pub reply: Reply,
 }
@@ -58,6 +62,11 @@ pub enum Note {
     Store(String),
     /// An event of no source that we know.
     Unknown(EventError),
+    /// The log of another forwarder of our kind.
+    OtherForwarder {
+        /// Name of its log group.
+        log_group: String,
+    },
     /// A message that holds nothing of ours.
     Unreadable {
         /// Id of the message.
@@ -81,6 +90,7 @@ impl Outcome {
         self.redriven.extend(other.redriven);
         self.undone += other.undone;
         self.unauthorized |= other.unauthorized;
+        self.storing = self.storing.max(other.storing);
         for note in other.notes {
             match note {
                 Note::Undelivered { .. } => self.note_undelivered(note),
@@ -157,6 +167,10 @@ impl std::fmt::Display for Note {
             Self::Store(why) => {
                 write!(f, "the store cannot be used: {why}; check LOGFERRY_STORE and the function's role")
             }
+            Self::OtherForwarder { log_group } => write!(
+                f,
+                "{log_group} is the log of another logferry: if that one is subscribed to ours, each invocation causes another, for ever; leave one of the two out"
+            ),
             Self::Unreadable { id } => write!(
                 f,
                 "message {id} holds neither a stored request nor an event that we know; it is left to the queue's dead-letter queue"

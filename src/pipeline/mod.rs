@@ -89,6 +89,8 @@ impl Default for Bounds {
 /// What became of the events of a batch.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct Counts {
+    /// Summaries of another forwarder of our kind.
+    pub other_forwarders: u64,
     /// Log events read.
     pub received: u64,
     /// Lines that became metrics and nothing else.

@@ -8,6 +8,9 @@ use crate::event::{Envelope, LogEvent};
 use crate::model::{Forwarder, Level, Log, Sink, Timestamp};
 use crate::parse::{Application, Failure, Line, Platform, Prefix, Report};
 
+/// How the summary of an invocation of ours begins, as it stands in JSON.
+const OUR_SUMMARY: &[u8] = br#"{\"kind\":\"summary\",\"received\":"#;
+
 /// One batch on its way through the pipeline.
 #[derive(Debug)]
 pub struct Run<'p> {
@@ -164,7 +167,11 @@ impl Run<'_> {
 
     /// A line that is, or looks like, a JSON object.
     fn json<'a>(&mut self, event: &LogEvent<'a>, text: &'a mut String, out: &mut impl Sink) -> Fate<'a> {
-        let special = self.pipeline.needles.any(event.message.escaped());
+        let escaped = event.message.escaped();
+        if escaped.starts_with(OUR_SUMMARY) {
+            self.counts.other_forwarders += 1;
+        }
+        let special = self.pipeline.needles.any(escaped);
         if !special && !out.wants_json_fields() {
             return Fate::Log(About::default());
         }

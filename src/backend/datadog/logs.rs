@@ -1,5 +1,6 @@
 use memchr::memmem;
 
+use super::super::Context;
 use super::super::body::{Body, Oversize};
 use super::super::write::text;
 use super::Datadog;
@@ -10,6 +11,10 @@ use crate::request::{Request, Weight};
 /// Bytes of a message, escaped, that is cut because its log would be too large.
 const CUT_MESSAGE: usize = 900_000;
 
+/// "Logs with a timestamp older than 18 hours are dropped at intake": five minutes
+/// less, in ms. Older ones are dated so, and say when they were written.
+const OLDEST_LOG: i64 = (18 * 60 - 5) * 60_000;
+
 /// Logs on their way to Datadog.
 ///
 /// ```text
@@ -18,13 +23,15 @@ const CUT_MESSAGE: usize = 900_000;
 ///  "lambda":{"arn":"…","request_id":"…"},"ddsourcecategory":"aws","ddsource":"lambda","service":"…","host":"…","ddtags":"…"}
 /// ```
 ///
-/// `timestamp` is in ms. `status` and `request_id` are there where the text of
+/// `timestamp` is in ms; of a log that is too old for the intake it is the oldest
+/// that it takes, and `original_timestamp` says when it was written. `status` and `request_id` are there where the text of
 /// a line tells them; those of a JSON message are read by the intake.
 pub(super) struct Logs<'b> {
     body: Body,
     tags: &'b [(String, String)],
     source: Option<&'b str>,
     forwarder: &'b Forwarder,
+    oldest: i64,
     rendered: Option<Rendered>,
     ddtags: memmem::Finder<'static>,
 }
@@ -32,6 +39,8 @@ pub(super) struct Logs<'b> {
 /// What all logs of an origin share.
 struct Rendered {
     generation: u32,
+    /// The oldest time that the intake takes, in ms.
+    oldest: i64,
     /// From behind the message to the request id.
     aws: Vec<u8>,
     is_lambda: bool,
@@ -52,12 +61,13 @@ struct OwnTags {
 }
 
 impl<'b> Logs<'b> {
-    pub(super) fn new(body: Body, datadog: &'b Datadog, forwarder: &'b Forwarder) -> Self {
+    pub(super) fn new(body: Body, datadog: &'b Datadog, context: &Context<'b>) -> Self {
         Self {
             body,
             tags: &datadog.tags,
             source: datadog.source.as_deref(),
-            forwarder,
+            forwarder: context.forwarder,
+            oldest: context.now.millis() - OLDEST_LOG,
             rendered: None,
             ddtags: memmem::Finder::new(b"ddtags\\"),
         }
@@ -136,6 +146,7 @@ impl<'b> Logs<'b> {
         text(arn.as_deref().unwrap_or(&origin.log_group), &mut host);
         let mut rendered = Rendered {
             generation: origin.generation,
+            oldest: self.oldest,
             aws,
             is_lambda: arn.is_some(),
             source,
@@ -200,7 +211,11 @@ fn write(log: &Log<'_>, message: &[u8], rendered: &Rendered, tail: &[u8], out: &
         out.extend_from_slice(b"\",");
     }
     out.extend_from_slice(b"\"timestamp\":");
-    out.extend_from_slice(itoa::Buffer::new().format(log.time.millis()).as_bytes());
+    out.extend_from_slice(itoa::Buffer::new().format(log.time.millis().max(rendered.oldest)).as_bytes());
+    if log.time.millis() < rendered.oldest {
+        out.extend_from_slice(b",\"original_timestamp\":");
+        out.extend_from_slice(itoa::Buffer::new().format(log.time.millis()).as_bytes());
+    }
     out.extend_from_slice(b",\"message\":\"");
     out.extend_from_slice(message);
     out.push(b'"');
@@ -301,6 +316,39 @@ mod tests {
             let mut buffer = Vec::new();
             assert!(own_tags(JsonStr::escape(message, &mut buffer)).is_none(), "{message}");
         }
+    }
+
+    #[test]
+    fn a_log_that_is_too_old_says_when_it_was_written() {
+        use crate::env::Env;
+        use crate::model::{Sink, Timestamp};
+
+        let lookup = |name: &str| (name == "DD_API_KEY").then(|| "x".to_owned());
+        let datadog = Datadog::from_env(&mut Env::new(&lookup)).unwrap();
+        let (now, hour) = (1_795_170_600_000, 3_600_000);
+        let forwarder = Forwarder::default();
+        let mut encoder = datadog.encoder(&Context { forwarder: &forwarder, now: Timestamp::from_millis(now) });
+        for hours in [1, 17, 30] {
+            let log = Log {
+                id: "",
+                time: Timestamp::from_millis(now - hours * hour),
+                message: JsonStr::from_escaped(b"x"),
+                level: None,
+                request_id: None,
+                prefix: 0,
+            };
+            encoder.log(&Origin::default(), &log);
+        }
+        let request = super::super::super::Encode::finish(encoder).requests.remove(0);
+        let body = crate::backend::decompress(request.compression, &request.body).unwrap();
+        let logs: serde_json::Value = serde_json::from_slice(&body).unwrap();
+        let times: Vec<_> = (0..3).map(|place| &logs[place]["timestamp"]).collect();
+        assert_eq!(
+            times,
+            [&(now - hour).into(), &(now - 17 * hour).into(), &serde_json::Value::from(now - OLDEST_LOG)]
+        );
+        let original: Vec<_> = (0..3).map(|place| logs[place]["original_timestamp"].as_i64()).collect();
+        assert_eq!(original, [None, None, Some(now - 30 * hour)]);
     }
 
     #[test]

@@ -200,7 +200,7 @@ impl Datadog {
     pub fn encoder<'b>(&'b self, context: &Context<'b>) -> Encoder<'b> {
         let body = |route| Body::new(self.template(route));
         Encoder {
-            logs: logs::Logs::new(body(Route::Logs), self, context.forwarder),
+            logs: logs::Logs::new(body(Route::Logs), self, context),
             metrics: metrics::Metrics::new(
                 self.metrics,
                 self.tags.clone(),
