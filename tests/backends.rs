@@ -25,7 +25,7 @@ struct Recorder(std::cell::RefCell<Vec<String>>);
 impl Transport for Recorder {
     async fn send(&self, request: &Request) -> Result<Response, TransportError> {
         self.0.borrow_mut().push(shown(request));
-        Ok(Response { status: 202, ..Response::default() })
+        Ok(Response { status: 200, ..Response::default() })
     }
 }
 
@@ -58,7 +58,7 @@ fn shown(request: &Request) -> String {
 type Case = (&'static str, &'static [(&'static str, &'static str)], &'static [&'static str]);
 
 /// Settings under which each backend is shown.
-const CASES: [Case; 3] = [
+const CASES: [Case; 5] = [
     ("stdout", &[("LOGFERRY_BACKENDS", "stdout")], &[]),
     (
         "datadog",
@@ -78,6 +78,26 @@ const CASES: [Case; 3] = [
             ("DD_FORWARD_LOG", "false"),
         ],
         &["python-text", "node-text"],
+    ),
+    (
+        "prometheus",
+        &[
+            ("LOGFERRY_BACKENDS", "prometheus"),
+            ("ASSERTS_REMOTE_WRITE_URL", "https://shop.tsdb.example.com"),
+            ("ASSERTS_TENANT_NAME", "shop"),
+            ("ASSERTS_PASSWORD", "x"),
+            ("LOGFERRY_TAGS", "env:prod"),
+        ],
+        &["python-text", "init-error", "emf", "control-message", "custom-group"],
+    ),
+    (
+        "prometheus-delta",
+        &[
+            ("LOGFERRY_BACKENDS", "prometheus"),
+            ("LOGFERRY_PROMETHEUS_URL", "http://vmagent:8429"),
+            ("LOGFERRY_PROMETHEUS_TEMPORALITY", "delta"),
+        ],
+        &["python-text", "managed-instances"],
     ),
 ];
 

@@ -4,16 +4,17 @@
 //! requests come out, and a count of what no request can carry. So every
 //! backend is tested by comparing bytes.
 
-#[cfg_attr(not(test), expect(dead_code, reason = "for backends that take HTTP's own schemes"))]
 mod auth;
 mod body;
 mod datadog;
+mod prometheus;
 pub mod protobuf;
 mod stdout;
 mod write;
 
 pub use body::decompress;
 pub use datadog::Datadog;
+pub use prometheus::Prometheus;
 pub use stdout::Stdout;
 
 use crate::env::{Env, Row, Setting, read};
@@ -32,6 +33,7 @@ pub struct Backend {
 #[derive(Clone, Debug)]
 enum Kind {
     Datadog(Box<Datadog>),
+    Prometheus(Box<Prometheus>),
     Stdout(Stdout),
 }
 
@@ -45,6 +47,7 @@ pub struct Encoder<'b> {
 
 enum KindEncoder<'b> {
     Datadog(Box<datadog::Encoder<'b>>),
+    Prometheus(Box<prometheus::Encoder<'b, prometheus::Text>>),
     Stdout(Box<stdout::Encoder>),
 }
 
@@ -53,6 +56,7 @@ macro_rules! each {
     ($kind:expr, $encoder:ident => $what:expr) => {
         match $kind {
             KindEncoder::Datadog($encoder) => $what,
+            KindEncoder::Prometheus($encoder) => $what,
             KindEncoder::Stdout($encoder) => $what,
         }
     };
@@ -99,6 +103,8 @@ pub struct Signals {
 
 impl Signals {
     const BOTH: &'static str = "logs,metrics";
+    /// For backends that know nothing else.
+    const METRICS: Self = Self { logs: false, metrics: true };
 
     /// Reads `logs`, `metrics`, or both, set apart by commas.
     fn parse(value: &str) -> Result<Self, String> {
@@ -116,7 +122,7 @@ impl Signals {
 
 impl Backend {
     /// The kinds that `LOGFERRY_BACKENDS` takes.
-    pub const KINDS: [&str; 2] = ["datadog", "stdout"];
+    pub const KINDS: [&str; 3] = ["datadog", "prometheus", "stdout"];
 
     const BACKENDS: Setting<Vec<String>> = Setting::new(
         "LOGFERRY_BACKENDS",
@@ -129,6 +135,7 @@ impl Backend {
         vec![
             ("", vec![Self::BACKENDS.row()]),
             ("datadog", Datadog::ROWS.to_vec()),
+            ("prometheus", Prometheus::ROWS.to_vec()),
             ("stdout", vec![Stdout::SEND.row()]),
         ]
     }
@@ -155,6 +162,7 @@ impl Backend {
                 let (kind, sends) = (Datadog::from_env(env), env.read(&Datadog::SEND));
                 Some((Kind::Datadog(Box::new(kind?)), sends?))
             }
+            "prometheus" => Some((Kind::Prometheus(Box::new(Prometheus::from_env(env)?)), Signals::METRICS)),
             "stdout" => Some((Kind::Stdout(Stdout), env.read(&Stdout::SEND)?)),
             _ => {
                 let known = Self::KINDS.join("`, `");
@@ -180,6 +188,7 @@ impl Backend {
     pub fn encoder<'b>(&'b mut self, context: &Context<'b>) -> Encoder<'b> {
         let kind = match &mut self.kind {
             Kind::Datadog(datadog) => KindEncoder::Datadog(Box::new(datadog.encoder(context))),
+            Kind::Prometheus(prometheus) => KindEncoder::Prometheus(Box::new(prometheus.encoder(context))),
             Kind::Stdout(stdout) => KindEncoder::Stdout(Box::new(stdout.encoder())),
         };
         Encoder { sends: self.sends, kept_back: Weight::default(), kind }
