@@ -12,7 +12,6 @@ pub(super) fn basic(user: &str, password: &Secret) -> Header {
     Header::Secret(Secret::new(format!("Basic {token}")))
 }
 
-#[cfg_attr(not(test), expect(dead_code, reason = "for backends that take tokens"))]
 /// A scheme and a token: `Bearer …`, `ApiKey …`, `Splunk …`.
 pub(super) fn token(scheme: &str, token: &Secret) -> Header {
     Header::Secret(Secret::new(format!("{scheme} {}", token.expose())))

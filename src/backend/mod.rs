@@ -14,7 +14,7 @@ mod write;
 
 pub use body::decompress;
 pub use datadog::Datadog;
-pub use prometheus::Prometheus;
+pub use prometheus::{Prometheus, RemoteWrite};
 pub use stdout::Stdout;
 
 use crate::env::{Env, Row, Setting, read};
@@ -34,6 +34,7 @@ pub struct Backend {
 enum Kind {
     Datadog(Box<Datadog>),
     Prometheus(Box<Prometheus>),
+    RemoteWrite(Box<RemoteWrite>),
     Stdout(Stdout),
 }
 
@@ -48,6 +49,7 @@ pub struct Encoder<'b> {
 enum KindEncoder<'b> {
     Datadog(Box<datadog::Encoder<'b>>),
     Prometheus(Box<prometheus::Encoder<'b, prometheus::Text>>),
+    RemoteWrite(Box<prometheus::Encoder<'b, prometheus::Series>>),
     Stdout(Box<stdout::Encoder>),
 }
 
@@ -57,6 +59,7 @@ macro_rules! each {
         match $kind {
             KindEncoder::Datadog($encoder) => $what,
             KindEncoder::Prometheus($encoder) => $what,
+            KindEncoder::RemoteWrite($encoder) => $what,
             KindEncoder::Stdout($encoder) => $what,
         }
     };
@@ -122,7 +125,7 @@ impl Signals {
 
 impl Backend {
     /// The kinds that `LOGFERRY_BACKENDS` takes.
-    pub const KINDS: [&str; 3] = ["datadog", "prometheus", "stdout"];
+    pub const KINDS: [&str; 4] = ["datadog", "prometheus", "remote_write", "stdout"];
 
     const BACKENDS: Setting<Vec<String>> = Setting::new(
         "LOGFERRY_BACKENDS",
@@ -136,6 +139,7 @@ impl Backend {
             ("", vec![Self::BACKENDS.row()]),
             ("datadog", Datadog::ROWS.to_vec()),
             ("prometheus", Prometheus::ROWS.to_vec()),
+            ("remote_write", RemoteWrite::ROWS.to_vec()),
             ("stdout", vec![Stdout::SEND.row()]),
         ]
     }
@@ -163,6 +167,7 @@ impl Backend {
                 Some((Kind::Datadog(Box::new(kind?)), sends?))
             }
             "prometheus" => Some((Kind::Prometheus(Box::new(Prometheus::from_env(env)?)), Signals::METRICS)),
+            "remote_write" => Some((Kind::RemoteWrite(Box::new(RemoteWrite::from_env(env)?)), Signals::METRICS)),
             "stdout" => Some((Kind::Stdout(Stdout), env.read(&Stdout::SEND)?)),
             _ => {
                 let known = Self::KINDS.join("`, `");
@@ -189,6 +194,7 @@ impl Backend {
         let kind = match &mut self.kind {
             Kind::Datadog(datadog) => KindEncoder::Datadog(Box::new(datadog.encoder(context))),
             Kind::Prometheus(prometheus) => KindEncoder::Prometheus(Box::new(prometheus.encoder(context))),
+            Kind::RemoteWrite(remote_write) => KindEncoder::RemoteWrite(Box::new(remote_write.encoder(context))),
             Kind::Stdout(stdout) => KindEncoder::Stdout(Box::new(stdout.encoder())),
         };
         Encoder { sends: self.sends, kept_back: Weight::default(), kind }

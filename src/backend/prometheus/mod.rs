@@ -73,6 +73,8 @@
 mod batch;
 mod buckets;
 mod names;
+mod remote_write;
+mod series;
 mod state;
 #[cfg(test)]
 mod tests;
@@ -82,6 +84,8 @@ use std::borrow::Cow;
 
 use batch::Batch;
 use buckets::{Buckets, Distribution};
+pub use remote_write::RemoteWrite;
+pub(super) use series::Series;
 use state::State;
 pub use text::Prometheus;
 pub(super) use text::Text;

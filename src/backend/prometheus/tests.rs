@@ -249,15 +249,24 @@ fn what_is_remembered_is_bounded() {
     assert!(total.len() > 12_000, "some have begun anew, under another instance");
 }
 
+/// A custom metric as somebody may make it.
 #[derive(Clone, Debug)]
-struct Made {
+pub(super) struct Made {
     name: String,
     value: Value,
     time: i64,
     tags: Vec<(String, String)>,
 }
 
-fn made() -> impl Strategy<Value = Made> {
+/// Gives each to an encoder.
+pub(super) fn push<W: Write>(encoder: &mut Encoder<'_, W>, metrics: &[Made]) {
+    for Made { name, value, time, tags } in metrics {
+        let tags: Vec<_> = tags.iter().map(|(key, value)| Tag { key, value }).collect();
+        encoder.metrics(&origin("s"), &[metric(Name::Custom(name), *value, *time, &tags, "e")]);
+    }
+}
+
+pub(super) fn made() -> impl Strategy<Value = Made> {
     let value = prop_oneof![
         (-1e9..1e9).prop_map(Value::Count),
         (-1e9..1e9).prop_map(Value::Gauge),
@@ -314,10 +323,7 @@ proptest! {
         let forwarder = Forwarder { instance: "a".into(), ..Forwarder::default() };
         let context = Context { forwarder: &forwarder, now: Timestamp::from_millis(NINE) };
         let mut encoder = prometheus.encoder(&context);
-        for Made { name, value, time, tags } in &metrics {
-            let tags: Vec<_> = tags.iter().map(|(key, value)| Tag { key, value }).collect();
-            encoder.metrics(&origin("s"), &[metric(Name::Custom(name), *value, *time, &tags, "e")]);
-        }
+        push(&mut encoder, &metrics);
         let encoded = encoder.finish();
         prop_assert_eq!(encoded.oversize, Weight::default());
         let weight: Weight = encoded.requests.iter().map(Request::weight).sum();
