@@ -312,7 +312,7 @@ fn read_line(line: &str) -> Option<(String, f64, i64)> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(32))]
+    #![proptest_config(ProptestConfig::with_cases(16))]
 
     #[test]
     fn nothing_is_lost_and_every_line_is_legal(
