@@ -233,6 +233,7 @@ mod tests {
             oldest: Timestamp::from_millis(1_764_000_000_123),
             judge: Verdict::of,
             select: |_, _| None,
+            fallback: None,
         }
     }
 

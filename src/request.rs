@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use crate::env::Secret;
@@ -29,6 +31,17 @@ pub struct Request {
     /// The same with some of its items only, whose places are given in ascending
     /// order; `None` from a body that can't be read back.
     pub select: fn(&Request, &[usize]) -> Option<Request>,
+    /// How else it can be said, to an intake that doesn't know this way.
+    pub fallback: Option<Fallback>,
+}
+
+/// Another way to say the same.
+#[derive(Clone, Debug)]
+pub struct Fallback {
+    /// The same items, said that way; `None` from a body that can't be read back.
+    pub encode: fn(&Request) -> Option<Request>,
+    /// Set as soon as it was needed: what is encoded from then on is said that way.
+    pub needed: Arc<AtomicBool>,
 }
 
 /// Where a request goes.
@@ -108,7 +121,7 @@ pub enum Frame {
 /// A message that holds what is wrapped in it as its last fields.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Wrapper {
-    /// Number of the field that holds the message.
+    /// Number of the field that holds the message; 0 for the body itself, which no field holds.
     pub field: u32,
     /// The fields of the message before what is wrapped.
     pub before: Vec<u8>,
@@ -141,6 +154,8 @@ pub struct Response {
     pub retry_after: Option<Duration>,
     /// The body, or its beginning.
     pub body: Vec<u8>,
+    /// Names of the headers that a verdict may depend on, in lower case.
+    pub telling: Vec<String>,
 }
 
 /// What a response means for the items of its request.
@@ -167,6 +182,8 @@ pub enum Verdict {
     TooLarge,
     /// Not with these credentials.
     Unauthorized,
+    /// None was taken, as the intake doesn't know this way of saying it: the request's fallback may do.
+    Unsupported,
 }
 
 impl Request {
@@ -181,6 +198,13 @@ impl Request {
             Destination::Http(endpoint) => endpoint.timeout,
             Destination::Stdout => None,
         }
+    }
+
+    /// The same said in the other way, which all that follow will be said in too.
+    pub fn fall_back(&self) -> Option<Self> {
+        let fallback = self.fallback.as_ref()?;
+        fallback.needed.store(true, Ordering::Relaxed);
+        (fallback.encode)(self)
     }
 
     /// Where each item stands, counted from behind what the frame puts before the first.
@@ -206,8 +230,10 @@ impl Frame {
                 let mut len = inside;
                 for wrapper in wrappers.iter().rev() {
                     let mut head = Vec::with_capacity(wrapper.before.len() + 12);
-                    varint(u64::from(wrapper.field) << 3 | 2, &mut head);
-                    varint((wrapper.before.len() + len) as u64, &mut head);
+                    if wrapper.field > 0 {
+                        varint(u64::from(wrapper.field) << 3 | 2, &mut head);
+                        varint((wrapper.before.len() + len) as u64, &mut head);
+                    }
                     head.extend_from_slice(&wrapper.before);
                     len += head.len();
                     heads.push(head);
@@ -236,7 +262,14 @@ impl Frame {
 
     /// Bytes of what stands before and behind `inside` bytes of items.
     pub fn overhead(&self, inside: usize) -> usize {
-        self.open(inside).len() + self.close().len()
+        match self {
+            Self::Text { open, close, .. } => open.len() + close.len(),
+            Self::Protobuf(wrappers) => wrappers.iter().rev().fold(0, |len, Wrapper { field, before }| {
+                let key = u64::from(*field) << 3 | 2;
+                let message = (len + inside + before.len()) as u64;
+                len + before.len() + if *field > 0 { varint_len(key) + varint_len(message) } else { 0 }
+            }),
+        }
     }
 }
 
@@ -250,6 +283,14 @@ pub fn varint(mut number: u64, out: &mut Vec<u8>) {
         number >>= 7;
     }
     out.push(number as u8);
+}
+
+/// Bytes of a number as protobuf writes it.
+const fn varint_len(number: u64) -> usize {
+    match number.checked_ilog2() {
+        Some(bits) => bits as usize / 7 + 1,
+        None => 1,
+    }
 }
 
 impl Verdict {

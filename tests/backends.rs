@@ -25,7 +25,9 @@ struct Recorder(std::cell::RefCell<Vec<String>>);
 impl Transport for Recorder {
     async fn send(&self, request: &Request) -> Result<Response, TransportError> {
         self.0.borrow_mut().push(shown(request));
-        Ok(Response { status: 202, ..Response::default() })
+        // A receiver of remote write 2.0 says what it has written.
+        let telling = vec!["x-prometheus-remote-write-samples-written".to_owned()];
+        Ok(Response { status: 200, telling, ..Response::default() })
     }
 }
 
@@ -58,7 +60,7 @@ fn shown(request: &Request) -> String {
 type Case = (&'static str, &'static [(&'static str, &'static str)], &'static [&'static str]);
 
 /// Settings under which each backend is shown.
-const CASES: [Case; 3] = [
+const CASES: [Case; 7] = [
     ("stdout", &[("LOGFERRY_BACKENDS", "stdout")], &[]),
     (
         "datadog",
@@ -78,6 +80,48 @@ const CASES: [Case; 3] = [
             ("DD_FORWARD_LOG", "false"),
         ],
         &["python-text", "node-text"],
+    ),
+    (
+        "prometheus",
+        &[
+            ("LOGFERRY_BACKENDS", "prometheus"),
+            ("ASSERTS_REMOTE_WRITE_URL", "https://shop.tsdb.example.com"),
+            ("ASSERTS_TENANT_NAME", "shop"),
+            ("ASSERTS_PASSWORD", "x"),
+            ("LOGFERRY_TAGS", "env:prod"),
+        ],
+        &["python-text", "init-error", "emf", "control-message", "custom-group"],
+    ),
+    (
+        "prometheus-delta",
+        &[
+            ("LOGFERRY_BACKENDS", "prometheus"),
+            ("LOGFERRY_PROMETHEUS_URL", "http://vmagent:8429"),
+            ("LOGFERRY_PROMETHEUS_TEMPORALITY", "delta"),
+        ],
+        &["python-text", "managed-instances"],
+    ),
+    (
+        "remote_write",
+        &[
+            ("LOGFERRY_BACKENDS", "remote_write"),
+            (
+                "PROMETHEUS_REMOTE_WRITE_URL",
+                "https://aps-workspaces.eu-west-1.amazonaws.com/workspaces/ws-1/api/v1/remote_write",
+            ),
+        ],
+        &["init-error"],
+    ),
+    (
+        "remote_write-2",
+        &[
+            ("LOGFERRY_BACKENDS", "remote_write"),
+            ("PROMETHEUS_REMOTE_WRITE_URL", "https://mimir.example.com/api/v1/push"),
+            ("PROMETHEUS_REMOTE_WRITE_BEARER_TOKEN", "x"),
+            ("PROMETHEUS_REMOTE_WRITE_HEADERS", "X-Scope-OrgID:shop"),
+            ("LOGFERRY_REMOTE_WRITE_VERSION", "2"),
+        ],
+        &["init-error"],
     ),
 ];
 

@@ -13,7 +13,7 @@ use std::sync::Mutex;
 use std::time::SystemTime;
 
 use logferry::aws::{Credentials, Places};
-use logferry::backend::{Backend, Datadog};
+use logferry::backend::{Backend, Datadog, Prometheus};
 use logferry::env::Row;
 use logferry::model::Measure;
 use logferry::settings::Settings;
@@ -94,13 +94,15 @@ fn readme_lists_the_settings() {
 
 #[test]
 fn readme_lists_the_metrics() {
-    let mut table = String::from("\n| measure | kind | unit | Datadog | what it is |\n|---|---|---|---|---|\n");
+    let mut table =
+        String::from("\n| measure | kind | unit | Datadog | Prometheus | what it is |\n|---|---|---|---|---|---|\n");
     for measure in Measure::ALL {
         let unit = measure.unit().map_or("", logferry::model::Unit::as_str);
         let (datadog, divisor) = Datadog::words(measure);
         let seconds = if divisor > 1.0 { " (s)" } else { "" };
+        let prometheus = Prometheus::words(measure).0;
         let (name, kind, what) = (measure.name(), measure.kind().as_str(), measure.describe());
-        writeln!(table, "| `{name}` | {kind} | {unit} | `{datadog}`{seconds} | {what} |").unwrap();
+        writeln!(table, "| `{name}` | {kind} | {unit} | `{datadog}`{seconds} | `{prometheus}` | {what} |").unwrap();
     }
     between("README.md", "metrics", &format!("{table}\n"));
 }

@@ -171,6 +171,14 @@ async fn a_response_is_read_up_to_64_kib() {
 }
 
 #[tokio::test]
+async fn keeps_the_names_of_headers_that_say_what_was_written() {
+    let written = [("X-Prometheus-Remote-Write-Samples-Written", "0"), ("X-Other", "1")];
+    let intake = Intake::answering(move |_, _| Answer::with(204, &written, b""));
+    let response = send(&direct(), &intake.url(), b"x").await.unwrap();
+    assert_eq!(response.telling, ["x-prometheus-remote-write-samples-written"]);
+}
+
+#[tokio::test]
 async fn reads_how_long_an_intake_asks_to_be_left_alone() {
     const DATE: &str = "Sun, 06 Nov 1994 08:49:37 GMT";
     for (date, asked, seconds) in [
@@ -345,6 +353,7 @@ async fn post(http: &Http, endpoint: Endpoint, body: &[u8]) -> Result<Response, 
         oldest: logferry::model::Timestamp::default(),
         judge: Verdict::of,
         select: |_, _| None,
+        fallback: None,
     };
     http.send(&request).await
 }

@@ -112,16 +112,20 @@ impl Body {
         Ok(())
     }
 
-    #[cfg_attr(not(test), expect(dead_code, reason = "for backends whose frames say who wrote"))]
     /// Sets what stands around the items that follow; the ones before are closed off if that differs.
     pub(super) fn reframe(&mut self, frame: &Frame) {
         if *frame != self.template.frame {
-            if !self.items.is_empty() {
-                self.close();
-            }
+            self.end();
             self.raw.clear();
             self.template.frame = frame.clone();
             self.open();
+        }
+    }
+
+    /// Closes the body at hand.
+    pub(super) fn end(&mut self) {
+        if !self.items.is_empty() {
+            self.close();
         }
     }
 
@@ -137,9 +141,7 @@ impl Body {
 
     /// Closes the last body; returns all that weren't taken.
     pub(super) fn finish(mut self) -> Vec<Request> {
-        if !self.items.is_empty() {
-            self.close();
-        }
+        self.end();
         self.ready
     }
 
@@ -189,10 +191,7 @@ impl Body {
 impl Template {
     /// Bytes around so many bytes of items.
     fn overhead(&self, inside: usize) -> usize {
-        match &self.frame {
-            Frame::Text { open, close, .. } => open.len() + close.len(),
-            Frame::Protobuf(_) => self.frame.overhead(inside),
-        }
+        self.frame.overhead(inside)
     }
 
     pub(super) fn request(&self, body: Vec<u8>, items: Vec<Item>) -> Request {
@@ -206,6 +205,7 @@ impl Template {
             oldest: Timestamp::default(),
             judge: self.judge,
             select,
+            fallback: None,
         }
     }
 }
@@ -225,11 +225,18 @@ fn select(request: &Request, wanted: &[usize]) -> Option<Request> {
         inside.extend_from_slice(plain.get(range.start + from..range.end + from)?);
         items.push(Item { end: inside.len(), weight: request.items.get(place)?.weight });
     }
-    let mut body = Vec::new();
-    let mut compressor = Compressor::new(request.compression);
-    compressor.write(&[&frame.open(inside.len()), inside.as_slice(), frame.close()].concat(), &mut body);
-    compressor.finish(&mut body);
+    let plain = [&frame.open(inside.len()), inside.as_slice(), frame.close()].concat();
+    let body = compress(request.compression, &plain);
     Some(Request { body, items, ..request.clone() })
+}
+
+/// Compresses a body.
+pub(super) fn compress(compression: Compression, plain: &[u8]) -> Vec<u8> {
+    let mut body = Vec::new();
+    let mut compressor = Compressor::new(compression);
+    compressor.write(plain, &mut body);
+    compressor.finish(&mut body);
+    body
 }
 
 /// Undoes the compression of a body; `None` when it is damaged.
@@ -463,6 +470,8 @@ mod tests {
                 body.push(Weight::LOG, |out| out.extend_from_slice(item.as_bytes())).unwrap();
             }
             let requests = body.finish();
+            assert_eq!(frame.overhead(20), frame.open(20).len());
+            assert_eq!(frame.overhead(1 << 20), frame.open(1 << 20).len());
             let whole = b"\x0a\x19\x0a\x01r\x12\x14\x12\x03abc\x12\x03def\x12\x03ghi\x12\x03jkl";
             assert_eq!((requests.len(), plain(&requests[0]).as_slice()), (2, whole.as_slice()));
             let part = (requests[0].select)(&requests[0], &[1, 3]).unwrap();

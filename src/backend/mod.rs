@@ -4,10 +4,10 @@
 //! requests come out, and a count of what no request can carry. So every
 //! backend is tested by comparing bytes.
 
-#[cfg_attr(not(test), expect(dead_code, reason = "for backends that take HTTP's own schemes"))]
 mod auth;
 mod body;
 mod datadog;
+mod prometheus;
 pub mod protobuf;
 mod stdout;
 mod write;
@@ -16,6 +16,7 @@ use std::time::Duration;
 
 pub use body::decompress;
 pub use datadog::Datadog;
+pub use prometheus::{Prometheus, RemoteWrite};
 pub use stdout::Stdout;
 
 use crate::env::{Env, Row, Setting, read};
@@ -35,6 +36,8 @@ pub struct Backend {
 #[derive(Clone, Debug)]
 enum Kind {
     Datadog(Box<Datadog>),
+    Prometheus(Box<Prometheus>),
+    RemoteWrite(Box<RemoteWrite>),
     Stdout(Stdout),
 }
 
@@ -48,6 +51,8 @@ pub struct Encoder<'b> {
 
 enum KindEncoder<'b> {
     Datadog(Box<datadog::Encoder<'b>>),
+    Prometheus(Box<prometheus::Encoder<'b, prometheus::Text>>),
+    RemoteWrite(Box<prometheus::Encoder<'b, prometheus::Series>>),
     Stdout(Box<stdout::Encoder>),
 }
 
@@ -56,6 +61,8 @@ macro_rules! each {
     ($kind:expr, $encoder:ident => $what:expr) => {
         match $kind {
             KindEncoder::Datadog($encoder) => $what,
+            KindEncoder::Prometheus($encoder) => $what,
+            KindEncoder::RemoteWrite($encoder) => $what,
             KindEncoder::Stdout($encoder) => $what,
         }
     };
@@ -102,6 +109,8 @@ pub struct Signals {
 
 impl Signals {
     const BOTH: &'static str = "logs,metrics";
+    /// For backends that know nothing else.
+    const METRICS: Self = Self { logs: false, metrics: true };
 
     /// Reads `logs`, `metrics`, or both, set apart by commas.
     fn parse(value: &str) -> Result<Self, String> {
@@ -119,7 +128,7 @@ impl Signals {
 
 impl Backend {
     /// The kinds that `LOGFERRY_BACKENDS` takes.
-    pub const KINDS: [&str; 2] = ["datadog", "stdout"];
+    pub const KINDS: [&str; 4] = ["datadog", "prometheus", "remote_write", "stdout"];
 
     const BACKENDS: Setting<Vec<String>> = Setting::new(
         "LOGFERRY_BACKENDS",
@@ -132,6 +141,8 @@ impl Backend {
         vec![
             ("", vec![Self::BACKENDS.row()]),
             ("datadog", Datadog::ROWS.to_vec()),
+            ("prometheus", Prometheus::ROWS.to_vec()),
+            ("remote_write", RemoteWrite::ROWS.to_vec()),
             ("stdout", vec![Stdout::SEND.row()]),
         ]
     }
@@ -158,6 +169,8 @@ impl Backend {
                 let (kind, sends) = (Datadog::from_env(env), env.read(&Datadog::SEND));
                 Some((Kind::Datadog(Box::new(kind?)), sends?))
             }
+            "prometheus" => Some((Kind::Prometheus(Box::new(Prometheus::from_env(env)?)), Signals::METRICS)),
+            "remote_write" => Some((Kind::RemoteWrite(Box::new(RemoteWrite::from_env(env)?)), Signals::METRICS)),
             "stdout" => Some((Kind::Stdout(Stdout), env.read(&Stdout::SEND)?)),
             _ => {
                 let known = Self::KINDS.join("`, `");
@@ -184,19 +197,26 @@ impl Backend {
     /// # Errors
     ///
     /// When what was stored is damaged, or for an intake that this backend doesn't have.
-    pub fn revive(&self, parcel: &Parcel) -> Result<Request, ParcelError> {
+    pub fn revive(&self, parcel: &Parcel, forwarder: &Forwarder) -> Result<Request, ParcelError> {
+        let (route, region) = (&parcel.route, forwarder.region.as_ref());
         let template = match &self.kind {
-            Kind::Datadog(datadog) => datadog.template_of(&parcel.route),
+            Kind::Datadog(datadog) => datadog.template_of(route),
+            Kind::Prometheus(prometheus) => prometheus.template_of(route),
+            Kind::RemoteWrite(remote_write) => remote_write.template_of(route, region),
             Kind::Stdout(_) => None,
         };
-        parcel.unpack(template.ok_or(ParcelError::Damaged)?.request(Vec::new(), Vec::new()))
+        let request = parcel.unpack(template.ok_or(ParcelError::Damaged)?.request(Vec::new(), Vec::new()))?;
+        match &self.kind {
+            Kind::RemoteWrite(_) => RemoteWrite::revived(request).ok_or(ParcelError::Damaged),
+            _ => Ok(request),
+        }
     }
 
     /// How old what a request holds may be: an intake takes older data and loses it.
     pub fn max_age(&self, route: &str) -> Option<Duration> {
         match &self.kind {
             Kind::Datadog(_) => Datadog::max_age(route),
-            Kind::Stdout(_) => None,
+            _ => None,
         }
     }
 
@@ -204,6 +224,8 @@ impl Backend {
     pub fn encoder<'b>(&'b mut self, context: &Context<'b>) -> Encoder<'b> {
         let kind = match &mut self.kind {
             Kind::Datadog(datadog) => KindEncoder::Datadog(Box::new(datadog.encoder(context))),
+            Kind::Prometheus(prometheus) => KindEncoder::Prometheus(Box::new(prometheus.encoder(context))),
+            Kind::RemoteWrite(remote_write) => KindEncoder::RemoteWrite(Box::new(remote_write.encoder(context))),
             Kind::Stdout(stdout) => KindEncoder::Stdout(Box::new(stdout.encoder())),
         };
         Encoder { sends: self.sends, kept_back: Weight::default(), kind }

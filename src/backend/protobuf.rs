@@ -5,8 +5,6 @@
 //!
 //! Source: <https://protobuf.dev/programming-guides/encoding/>
 
-#![cfg_attr(not(test), expect(dead_code, reason = "for backends that speak protobuf"))]
-
 use std::fmt::Write;
 
 use crate::request::varint;
@@ -74,7 +72,8 @@ pub fn describe(message: &[u8]) -> String {
     text
 }
 
-enum Field<'a> {
+/// A field's value, by its wire type.
+pub(super) enum Field<'a> {
     Bytes(&'a [u8]),
     Fixed64(u64),
     Fixed32(u32),
@@ -116,7 +115,7 @@ fn describe_bytes(value: &[u8], depth: usize, text: &mut String) {
 }
 
 /// The fields of a message; `None` when it isn't one.
-fn fields(mut bytes: &[u8]) -> Option<Vec<(u64, Field<'_>)>> {
+pub(super) fn fields(mut bytes: &[u8]) -> Option<Vec<(u64, Field<'_>)>> {
     let mut fields = Vec::new();
     while !bytes.is_empty() {
         let key = take_varint(&mut bytes)?;
@@ -146,7 +145,8 @@ fn take_array<'a, const N: usize>(bytes: &mut &'a [u8]) -> Option<&'a [u8; N]> {
     Some(array)
 }
 
-fn take_varint(bytes: &mut &[u8]) -> Option<u64> {
+/// Takes a number off the front.
+pub(super) fn take_varint(bytes: &mut &[u8]) -> Option<u64> {
     let mut value = 0;
     for shift in (0..64).step_by(7) {
         let (&byte, rest) = bytes.split_first()?;

@@ -15,6 +15,9 @@ use crate::request::{Destination, Endpoint, Header, Request, Response};
 /// So much of a response's body is read.
 const MAX_RESPONSE: usize = 64 * 1024;
 
+/// Beginning of the names of headers that a verdict may depend on: Prometheus' receivers say what they have written.
+const TELLING: &str = "x-prometheus-remote-write-";
+
 /// How long an idle connection is kept: intakes close theirs after a minute or more.
 const IDLE: Duration = Duration::from_secs(50);
 
@@ -134,8 +137,12 @@ impl Http {
             );
         }
         let mut answer = post.send().await.map_err(|error| failure(&error))?;
-        let mut response =
-            Response { status: answer.status().as_u16(), retry_after: retry_after(&answer), body: Vec::new() };
+        let mut response = Response {
+            status: answer.status().as_u16(),
+            retry_after: retry_after(&answer),
+            body: Vec::new(),
+            telling: telling(&answer),
+        };
         // The status says what became of the request, even when the body breaks off.
         while response.body.len() < MAX_RESPONSE
             && let Ok(Some(piece)) = answer.chunk().await
@@ -157,6 +164,12 @@ impl Transport for Http {
             },
         }
     }
+}
+
+/// Names of headers that a verdict may depend on.
+fn telling(answer: &reqwest::Response) -> Vec<String> {
+    let names = answer.headers().keys().map(reqwest::header::HeaderName::as_str);
+    names.filter(|name| name.starts_with(TELLING)).map(str::to_owned).collect()
 }
 
 /// `Retry-After`: seconds, or a date, of which the response's own date is taken.

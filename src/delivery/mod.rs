@@ -79,6 +79,15 @@ pub struct Patience {
     pub deadline: Instant,
 }
 
+/// What follows an answer.
+enum Next {
+    End(End),
+    /// What is left of the request may be taken later.
+    Later,
+    /// The request is said in another way, which may be taken now.
+    Now,
+}
+
 /// How attempts to send one request ended.
 enum End {
     Accepted,
@@ -178,8 +187,10 @@ async fn attempts<T: Transport>(
         let asked = match result.unwrap_or_else(|_| Err(TransportError::Timeout(limit - now))) {
             Ok(response) => {
                 delivered.slowest = delivered.slowest.max(now.elapsed());
-                if let Some(end) = settle(&mut request, &response, delivered) {
-                    return (request, end);
+                match settle(&mut request, &response, delivered) {
+                    Next::End(end) => return (request, end),
+                    Next::Now => continue,
+                    Next::Later => {}
                 }
                 last = (Reason::Busy, answer(&response, &request));
                 response.retry_after
@@ -199,25 +210,32 @@ async fn attempts<T: Transport>(
     }
 }
 
-/// How it ends with this answer; `None` when what is left of the request may be taken later.
-fn settle(request: &mut Request, response: &Response, delivered: &mut Delivered) -> Option<End> {
-    match (request.judge)(request, response) {
-        Verdict::Accepted => Some(End::Accepted),
-        Verdict::TooLarge => Some(End::TooLarge),
-        Verdict::Malformed => Some(End::Malformed(answer(response, request))),
-        Verdict::Refused => Some(End::Dropped(Reason::Refused, answer(response, request))),
-        Verdict::Unauthorized => Some(End::Dropped(Reason::Unauthorized, answer(response, request))),
-        Verdict::Busy => None,
+/// What follows this answer; what is left of the request stays in it.
+fn settle(request: &mut Request, response: &Response, delivered: &mut Delivered) -> Next {
+    Next::End(match (request.judge)(request, response) {
+        Verdict::Accepted => End::Accepted,
+        Verdict::TooLarge => End::TooLarge,
+        Verdict::Malformed => End::Malformed(answer(response, request)),
+        Verdict::Refused => End::Dropped(Reason::Refused, answer(response, request)),
+        Verdict::Unauthorized => End::Dropped(Reason::Unauthorized, answer(response, request)),
+        Verdict::Busy => return Next::Later,
+        Verdict::Unsupported => match request.fall_back() {
+            Some(other) => {
+                *request = other;
+                return Next::Now;
+            }
+            None => End::Dropped(Reason::Refused, answer(response, request)),
+        },
         Verdict::Partly { retry, refused, why } => {
             let why = redacted(&why, request);
             if let Some(again) = delivered.partly(request, &retry, refused, why) {
                 *request = again;
-                return None;
+                return Next::Later;
             }
             request.items.clear();
-            Some(End::Accepted)
+            End::Accepted
         }
-    }
+    })
 }
 
 /// Status and the beginning of the body, on one line, without secrets that it repeats.

@@ -45,6 +45,7 @@ fn request(items: usize) -> Request {
         oldest: crate::model::Timestamp::default(),
         judge: Verdict::of,
         select,
+        fallback: None,
     }
 }
 
@@ -167,4 +168,26 @@ async fn never_repeats_a_secret() {
     };
     let (delivered, _) = send(&script, Request { destination: Destination::Http(endpoint), ..request(1) }, 30).await;
     assert_eq!(delivered.dropped[0].last, "status 403: no access for *** or ***");
+}
+
+#[tokio::test(start_paused = true)]
+async fn says_it_in_another_way_and_loses_nothing() {
+    let judge = |request: &Request, response: &Response| match (request.fallback.is_some(), response.status) {
+        (true, 204) => Verdict::Unsupported,
+        _ => Verdict::of(request, response),
+    };
+    let encode = |request: &Request| Some(Request { fallback: None, ..request.clone() });
+    let needed = std::sync::Arc::<std::sync::atomic::AtomicBool>::default();
+    let fallback = Some(crate::request::Fallback { encode, needed: needed.clone() });
+    let script = Script::statuses(&[503, 204, 503, 204]);
+    let (delivered, _) = send(&script, Request { judge, fallback, ..request(3) }, 30).await;
+    assert_eq!((delivered.sent.logs, delivered.retries, delivered.requests), (3, 2, 1));
+    assert!(needed.load(std::sync::atomic::Ordering::Relaxed));
+    // There may be no other way.
+    let judge = |_: &Request, _: &Response| Verdict::Unsupported;
+    let (delivered, _) = send(&Script::statuses(&[204]), Request { judge, ..request(3) }, 30).await;
+    assert_eq!(
+        (delivered.sent.logs, delivered.dropped[0].reason, delivered.dropped[0].weight.logs),
+        (0, Reason::Refused, 3)
+    );
 }

@@ -227,7 +227,7 @@ impl<T: Transport> Forwarder<T> {
             "too_old".clone_into(&mut parcel.reason);
             return set_aside(store, key, &parcel, redriven).await;
         }
-        let Ok(request) = backend.revive(&parcel) else {
+        let Ok(request) = backend.revive(&parcel, invocation.forwarder) else {
             "damaged".clone_into(&mut parcel.reason);
             return set_aside(store, key, &parcel, redriven).await;
         };

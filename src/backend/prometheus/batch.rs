@@ -1,0 +1,299 @@
+//! What one batch holds, by series.
+
+use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::Arc;
+
+use super::buckets::Distribution;
+use super::{Asserts, Id, Nature, Options, Output, Scale, Temporality, Values, Write, names, words};
+use crate::model::{Kind, Measure, Metric, Name, Origin, Tag, Value};
+use crate::request::Weight;
+
+/// So many values are held at once: as samples of one series they fit into one request.
+const MAX_HELD: usize = 50_000;
+
+/// So many series are held at once.
+const MAX_SERIES: usize = 5_000;
+
+/// Lambda's counts that begin at 0 as soon as one of them is counted: what isn't there can't be seen to rise.
+const FROM_ZERO: [Measure; 5] =
+    [Measure::Invocations, Measure::Errors, Measure::Timeouts, Measure::OutOfMemory, Measure::ColdStarts];
+
+/// Values that wait for the end of their batch.
+pub(super) struct Batch<'b> {
+    options: &'b Options,
+    held: Part,
+    /// Places in `held` by what a metric is told by before its labels are made.
+    known: HashMap<Vec<u8>, Places>,
+    places: HashMap<Arc<Id>, usize>,
+    key: Vec<u8>,
+    fingerprint: DefaultHasher,
+    parts: u32,
+}
+
+/// Places of a metric's series: its own, and one that goes with it.
+type Places = (usize, Option<usize>);
+
+/// What a batch, or a part of a large one, holds.
+#[derive(Default)]
+pub(super) struct Part {
+    pub(super) series: Vec<Held>,
+    /// The same for the same metrics.
+    pub(super) fingerprint: u64,
+    /// The log stream, and which part of the batch it is.
+    instance: String,
+    values: usize,
+}
+
+/// Values of one series.
+pub(super) struct Held {
+    pub(super) id: Arc<Id>,
+    /// Milliseconds since the epoch, and value.
+    pub(super) points: Vec<(i64, f64)>,
+    /// Metrics that they stand for.
+    pub(super) metrics: u64,
+}
+
+impl<'b> Batch<'b> {
+    pub(super) fn new(options: &'b Options) -> Self {
+        Self {
+            options,
+            held: Part::default(),
+            known: HashMap::new(),
+            places: HashMap::new(),
+            key: Vec::new(),
+            fingerprint: DefaultHasher::new(),
+            parts: 0,
+        }
+    }
+
+    pub(super) fn push(&mut self, origin: &Origin, metric: &Metric<'_>) {
+        self.open(origin);
+        let value = metric.value.number();
+        (metric.event_id, metric.time, metric.name, value.to_bits()).hash(&mut self.fingerprint);
+        let (own, beside) = self.find(origin, metric);
+        let divisor = if let Name::Measure(measure) = metric.name { words(measure).1 } else { 1.0 };
+        let value = match metric.value {
+            // What is taken away has a counter of its own.
+            Value::Count(value) if self.options.temporality == Temporality::Cumulative => value.abs(),
+            _ => value / divisor,
+        };
+        let time = self.time(metric);
+        if let Some(held) = self.held.series.get_mut(own) {
+            held.points.push((time, value));
+            held.metrics += 1;
+        }
+        if let Some(held) = beside.and_then(|place| self.held.series.get_mut(place)) {
+            let cold = metric.tags.iter().any(|tag| (tag.key, tag.value) == ("cold_start", "true"));
+            let counts = metric.name == Name::Measure(Measure::Invocations);
+            held.points.push((time, if counts { f64::from(u8::from(cold)) } else { value }));
+        }
+        self.held.values += 1;
+    }
+
+    pub(super) const fn is_full(&self) -> bool {
+        self.held.values >= MAX_HELD || self.held.series.len() >= MAX_SERIES
+    }
+
+    /// All that is held, sorted.
+    pub(super) fn take(&mut self) -> Part {
+        self.known.clear();
+        self.places.clear();
+        self.parts += 1;
+        let fingerprint = std::mem::take(&mut self.fingerprint).finish();
+        let mut part = Part { fingerprint, ..std::mem::take(&mut self.held) };
+        part.series.sort_unstable_by(|a, b| a.id.cmp(&b.id));
+        part
+    }
+
+    /// Takes down where the values come from.
+    fn open(&mut self, origin: &Origin) {
+        if self.held.instance.is_empty() {
+            let stream = (&origin.log_group, &origin.log_stream);
+            stream.hash(&mut self.fingerprint);
+            let name = names::hash(&format!("{}\n{}", stream.0, stream.1)) >> 16;
+            let part = if self.parts > 0 { format!("-{}", self.parts) } else { String::new() };
+            self.held.instance = format!("{name:012x}{part}");
+        }
+    }
+
+    /// When a sample is said to be. Custom metrics often have whole seconds: there a hash of the
+    /// event's id says which millisecond, so that what two batches have of one second is added up.
+    fn time(&self, metric: &Metric<'_>) -> i64 {
+        let time = metric.time.millis();
+        let adds = matches!(metric.value, Value::Count(_) | Value::Histogram(_));
+        let custom = matches!(metric.name, Name::Custom(_));
+        if self.options.temporality == Temporality::Delta && custom && adds && time % 1000 == 0 {
+            time + i64::try_from(names::hash(metric.event_id) % 1000).unwrap_or_default()
+        } else {
+            time
+        }
+    }
+
+    fn find(&mut self, origin: &Origin, metric: &Metric<'_>) -> Places {
+        let mut key = std::mem::take(&mut self.key);
+        write_key(&mut key, origin, metric);
+        let places = self.known.get(&key).copied().unwrap_or_else(|| {
+            let places = match metric.name {
+                Name::Measure(measure) => self.measure(origin, metric.tags, measure),
+                Name::Custom(name) => (self.place(self.custom(origin, name, metric)), None),
+            };
+            self.known.insert(key.clone(), places);
+            places
+        });
+        self.key = key;
+        places
+    }
+
+    fn place(&mut self, id: Id) -> usize {
+        let next = self.held.series.len();
+        let id = Arc::new(id);
+        let place = *self.places.entry(Arc::clone(&id)).or_insert(next);
+        if place == next {
+            self.held.series.push(Held { id, points: Vec::new(), metrics: 0 });
+        }
+        place
+    }
+
+    fn measure(&mut self, origin: &Origin, tags: &[Tag<'_>], measure: Measure) -> Places {
+        let id = |measure: Measure, labels| {
+            let (name, help) = (words(measure).0.to_owned(), measure.describe());
+            Id { name, nature: Nature::of(measure), help, labels }
+        };
+        // What an invocation costs depends on what is told beside it; all else is a measure itself.
+        let told =
+            |tag: &Tag<'_>| measure == Measure::EstimatedCost && matches!(tag.key, "architecture" | "price_basis");
+        let labels = self.labels(origin, "AWS/Lambda", None, tags.iter().filter(|tag| told(tag)).copied());
+        if FROM_ZERO.contains(&measure) && self.options.temporality == Temporality::Cumulative {
+            for measure in FROM_ZERO {
+                self.place(id(measure, labels.clone()));
+            }
+        }
+        let extra = match measure {
+            Measure::Invocations => ("aws_lambda_cold_start", "Whether the last invocation was a cold start."),
+            Measure::MaxMemoryUsed => ("process_resident_memory_bytes", "Memory that the function has used at most."),
+            _ => ("", ""),
+        };
+        let beside = (self.options.asserts.is_some() && !extra.0.is_empty()).then(|| {
+            let (name, labels) = (extra.0.to_owned(), labels.clone());
+            self.place(Id { name, nature: Nature::Gauge, help: extra.1, labels })
+        });
+        (self.place(id(measure, labels)), beside)
+    }
+
+    fn custom(&self, origin: &Origin, name: &str, metric: &Metric<'_>) -> Id {
+        let falls = matches!(metric.value, Value::Count(value) if value < 0.0);
+        let (nature, help) = match metric.value.kind() {
+            Kind::Check => (Nature::Gauge, "Custom check: 0 ok, 1 warning, 2 critical, 3 unknown."),
+            Kind::Count => (Nature::Counter, "Custom count."),
+            Kind::Gauge => (Nature::Gauge, "Custom gauge."),
+            Kind::Histogram => (Nature::Histogram(Scale::Custom), "Custom histogram."),
+        };
+        let named = if falls && self.options.temporality == Temporality::Cumulative {
+            names::taken_away(name)
+        } else {
+            names::metric(name, metric.value.kind())
+        };
+        let original = (!named.unique).then_some(name);
+        let labels = self.labels(origin, "", original, metric.tags.iter().copied());
+        Id { name: named.name, nature, help, labels }
+    }
+
+    fn labels<'t>(
+        &'t self,
+        origin: &'t Origin,
+        namespace: &'static str,
+        original: Option<&str>,
+        tags: impl Iterator<Item = Tag<'t>>,
+    ) -> Vec<(String, String)> {
+        let function = origin.function.as_ref();
+        let name = function.map_or("", |function| function.name.as_str());
+        let (account, region) = (origin.account.as_deref().unwrap_or(""), origin.region.as_deref().unwrap_or(""));
+        let mut ours = vec![
+            ("account_id", account),
+            ("region", region),
+            ("function_name", name),
+            ("job", if name.is_empty() { &origin.log_group } else { name }),
+            ("version", function.and_then(|function| function.version.as_deref()).unwrap_or("")),
+        ];
+        if !namespace.is_empty() {
+            ours.push(("namespace", namespace));
+        }
+        if let Some(Asserts { tenant, environment, site }) = &self.options.asserts {
+            let tenant = tenant.as_deref().unwrap_or("");
+            ours.extend([("asserts_source", "prom-client"), ("asserts_tenant", tenant), ("tenant", tenant)]);
+            ours.push(("asserts_env", environment.as_deref().unwrap_or(account)));
+            ours.push(("asserts_site", site.as_deref().unwrap_or(region)));
+        }
+        let shared = origin.tags.iter().map(|(key, value)| Tag { key, value });
+        names::labels(&ours, original, tags.chain(shared))
+    }
+}
+
+impl Part {
+    /// Writes what each millisecond adds.
+    pub(super) fn write<W: Write>(self, out: &mut Output<'_, W>) {
+        for Held { id, mut points, metrics } in self.series {
+            points.sort_by_key(|(time, _)| *time);
+            let each = points.chunk_by(|a, b| a.0 == b.0);
+            let weight = Weight::metrics(metrics);
+            let write = |out: &mut Output<'_, W>, values: &Values<'_>| out.series(&id, &self.instance, values, weight);
+            match id.nature {
+                Nature::Histogram(scale) => {
+                    let buckets = out.options.buckets(scale);
+                    let samples: Vec<_> = each
+                        .map(|points| {
+                            let mut all = Distribution::default();
+                            for (_, value) in points {
+                                all.observe(buckets, *value);
+                            }
+                            (time_of(points), all)
+                        })
+                        .collect();
+                    write(out, &Values::Distributions(&samples));
+                }
+                Nature::Counter => {
+                    let sum = |points: &[(i64, f64)]| points.iter().map(|(_, value)| value).sum();
+                    let samples: Vec<_> = each.map(|points| (time_of(points), sum(points))).collect();
+                    write(out, &Values::Numbers(&samples));
+                }
+                Nature::Gauge => {
+                    let samples: Vec<_> = each.filter_map(|points| points.last().copied()).collect();
+                    write(out, &Values::Numbers(&samples));
+                }
+            }
+        }
+    }
+}
+
+fn time_of(points: &[(i64, f64)]) -> i64 {
+    points.first().map_or(0, |(time, _)| *time)
+}
+
+/// What a metric's series are told by, within a batch.
+fn write_key(key: &mut Vec<u8>, origin: &Origin, metric: &Metric<'_>) {
+    key.clear();
+    key.extend_from_slice(&origin.generation.to_le_bytes());
+    let nature = match metric.value {
+        Value::Check(_) => 0,
+        Value::Count(value) if value < 0.0 => 1,
+        Value::Count(_) => 2,
+        Value::Gauge(_) => 3,
+        Value::Histogram(_) => 4,
+    };
+    key.push(nature);
+    match metric.name {
+        Name::Measure(measure) => key.push(u8::try_from(measure.index()).unwrap_or_default()),
+        Name::Custom(name) => write_text(key, name),
+    }
+    let told = !matches!(metric.name, Name::Measure(measure) if measure != Measure::EstimatedCost);
+    for tag in metric.tags.iter().filter(|_| told) {
+        write_text(key, tag.key);
+        write_text(key, tag.value);
+    }
+}
+
+fn write_text(key: &mut Vec<u8>, text: &str) {
+    key.extend_from_slice(&text.len().to_le_bytes());
+    key.extend_from_slice(text.as_bytes());
+}
