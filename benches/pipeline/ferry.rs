@@ -3,7 +3,7 @@
 use logferry::backend::{Backend, Context, Encoder};
 use logferry::env::Env;
 use logferry::event::{Batch, Event, Limits};
-use logferry::model::{Forwarder, Sink, Timestamp};
+use logferry::model::{Forwarder, Log, Metric, Origin, Sink, Timestamp};
 use logferry::pipeline::{Pipeline, Run};
 use logferry::request::Request;
 use logferry::settings::Settings;
@@ -19,22 +19,52 @@ const STRIDE: usize = 64;
 /// Everything that a cold start makes.
 pub(crate) struct Ferry {
     pipeline: Pipeline,
-    backend: Backend,
+    backends: Vec<Backend>,
     forwarder: Forwarder,
+}
+
+/// Several encoders as one, as in the forwarder.
+struct FanOut<'b>(Vec<Encoder<'b>>);
+
+impl Sink for FanOut<'_> {
+    fn log(&mut self, origin: &Origin, log: &Log<'_>) {
+        for encoder in &mut self.0 {
+            encoder.log(origin, log);
+        }
+    }
+
+    fn wants_json_fields(&self) -> bool {
+        self.0.iter().any(Encoder::wants_json_fields)
+    }
+
+    fn metrics(&mut self, origin: &Origin, metrics: &[Metric<'_>]) {
+        for encoder in &mut self.0 {
+            encoder.metrics(origin, metrics);
+        }
+    }
 }
 
 impl Ferry {
     /// Sends to Datadog, compressed at a level or not at all.
     pub(crate) fn new(level: Option<u32>) -> Self {
-        let lookup = |name: &str| match name {
-            "DD_API_KEY" => Some("0".repeat(32)),
-            "DD_COMPRESSION_LEVEL" => level.map(|level| level.to_string()),
-            "DD_USE_COMPRESSION" => Some(level.is_some().to_string()),
-            _ => None,
-        };
-        let mut settings = Settings::from_env(&mut Env::new(&lookup), Some("datadog")).unwrap();
-        let backend = settings.backends.pop().unwrap();
-        Self { pipeline: Pipeline::new(settings.pipeline), backend, forwarder: forwarder() }
+        let level = level.map(|level| level.to_string());
+        let compressed = level.is_some().to_string();
+        let settings = [
+            ("DD_API_KEY", "00000000000000000000000000000000"),
+            ("DD_COMPRESSION_LEVEL", level.as_deref().unwrap_or_default()),
+            ("DD_USE_COMPRESSION", &compressed),
+        ];
+        Self::to("datadog", &settings)
+    }
+
+    /// Sends to backends that settings describe.
+    pub(crate) fn to(backends: &str, settings: &[(&str, &str)]) -> Self {
+        let lookup = |name: &str| settings.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned());
+        let mut env = Env::new(&lookup);
+        let settings = Settings::from_env(&mut env, Some(backends)).unwrap();
+        let backends = if backends.contains(',') { split(backends, &lookup) } else { settings.backends };
+        assert_eq!(env.into_mistakes(), []);
+        Self { pipeline: Pipeline::new(settings.pipeline), backends, forwarder: forwarder() }
     }
 
     /// From the event to requests; each goes to `take` when it is finished.
@@ -43,15 +73,17 @@ impl Ferry {
         for mut batch in event.batches(Limits::DEFAULT) {
             let envelope = batch.envelope().unwrap().clone();
             let context = Context { forwarder: &self.forwarder, now: Timestamp::from_millis(NOW) };
-            let mut encoder = self.backend.encoder(&context);
+            let mut encoder = FanOut(self.backends.iter_mut().map(|backend| backend.encoder(&context)).collect());
             let mut run = self.pipeline.run(&envelope, &self.forwarder);
             while stride(&mut batch, &mut run, &mut encoder) {
-                if Encoder::has_ready(&encoder) {
+                for encoder in encoder.0.iter_mut().filter(|encoder| encoder.has_ready()) {
                     encoder.take_ready().into_iter().for_each(&mut take);
                 }
             }
             run.finish(&mut encoder);
-            encoder.finish().requests.into_iter().for_each(&mut take);
+            for encoder in encoder.0 {
+                encoder.finish().requests.into_iter().for_each(&mut take);
+            }
         }
     }
 
@@ -68,6 +100,12 @@ impl Ferry {
         }
         made
     }
+}
+
+/// Each of several backends.
+fn split(backends: &str, lookup: &dyn Fn(&str) -> Option<String>) -> Vec<Backend> {
+    let mut env = Env::new(lookup);
+    backends.split(',').map(|name| Backend::named(name, &mut env).unwrap()).collect()
 }
 
 /// What the invocation says of the forwarder.

@@ -23,6 +23,13 @@ struct Body {
     chunks: Vec<Vec<u8>>,
 }
 
+/// What compresses one body after another.
+enum Compressor {
+    Deflate(Compress),
+    None,
+    Snappy(Box<snap::raw::Encoder>),
+}
+
 impl Floor {
     /// # Panics
     ///
@@ -46,7 +53,7 @@ impl Floor {
     }
 
     fn compress(&self, mut take: impl FnMut(Vec<u8>)) {
-        let mut compressors: Vec<(request::Compression, Compress)> = Vec::new();
+        let mut compressors: Vec<(request::Compression, Compressor)> = Vec::new();
         let mut piece = vec![0; COMPRESSED];
         for body in &self.bodies {
             let known = compressors.iter().position(|(compression, _)| *compression == body.compression);
@@ -54,13 +61,18 @@ impl Floor {
                 compressors.push((body.compression, compressor(body.compression)));
                 compressors.len() - 1
             });
-            let compress = &mut compressors[index].1;
             let mut out = Vec::new();
-            for chunk in &body.chunks {
-                deflate(compress, chunk, FlushCompress::None, &mut piece, &mut out);
+            match &mut compressors[index].1 {
+                Compressor::Deflate(compress) => {
+                    for chunk in &body.chunks {
+                        deflate(compress, chunk, FlushCompress::None, &mut piece, &mut out);
+                    }
+                    deflate(compress, &[], FlushCompress::Finish, &mut piece, &mut out);
+                    compress.reset();
+                }
+                Compressor::None => body.chunks.iter().for_each(|chunk| out.extend_from_slice(chunk)),
+                Compressor::Snappy(encoder) => out = encoder.compress_vec(&body.chunks[0]).unwrap(),
             }
-            deflate(compress, &[], FlushCompress::Finish, &mut piece, &mut out);
-            compress.reset();
             take(out);
         }
     }
@@ -70,9 +82,13 @@ impl Body {
     fn of(request: &Request) -> Self {
         let plain = decompress(request.compression, &request.body).unwrap();
         let mut cuts = vec![0];
-        for item in &request.items {
-            if item.end - cuts[cuts.len() - 1] >= CHUNK {
-                cuts.push(item.end);
+        // What is compressed when it is whole is one chunk.
+        let streams = matches!(request.frame, request::Frame::Text { .. })
+            && matches!(request.compression, request::Compression::Gzip(_) | request::Compression::Deflate(_));
+        let open = request.frame.open(0).len();
+        for item in request.items.iter().filter(|_| streams) {
+            if open + item.end - cuts[cuts.len() - 1] >= CHUNK {
+                cuts.push(open + item.end);
             }
         }
         cuts.push(plain.len());
@@ -108,13 +124,13 @@ pub(crate) fn inflate(data: &str) -> usize {
     usize::try_from(gzip.total_out()).unwrap()
 }
 
-fn compressor(compression: request::Compression) -> Compress {
+fn compressor(compression: request::Compression) -> Compressor {
     match compression {
-        request::Compression::Deflate(level) => Compress::new(Compression::new(level), true),
-        request::Compression::Gzip(level) => Compress::new_gzip(Compression::new(level), 15),
-        request::Compression::None | request::Compression::Snappy | request::Compression::Zstd(_) => {
-            unreachable!("only gzip and deflate are measured")
-        }
+        request::Compression::Deflate(level) => Compressor::Deflate(Compress::new(Compression::new(level), true)),
+        request::Compression::Gzip(level) => Compressor::Deflate(Compress::new_gzip(Compression::new(level), 15)),
+        request::Compression::None => Compressor::None,
+        request::Compression::Snappy => Compressor::Snappy(Box::default()),
+        request::Compression::Zstd(_) => unreachable!("zstd is not measured"),
     }
 }
 

@@ -5,6 +5,7 @@
 //! cargo bench --bench pipeline -- --list             names of the pipelines
 //! cargo bench --bench pipeline -- --once logferry-1  one of them once, for a profiler; all that counts is in `measured`
 //! cargo bench --bench pipeline -- --times 100 encode the same, again and again; also a kind of line, by its name
+//! cargo bench --bench pipeline -- --backends         every backend against its own floor, and some at once
 //! cargo bench --bench pipeline -- --event bomb       an event on standard output: usual-10000, usual-80000, repetitive, bomb, bomb-of-8-mib
 //! ```
 //!
@@ -12,6 +13,7 @@
 //! counts: what else the machine does makes a run slower, never faster.
 #![expect(clippy::indexing_slicing, clippy::unwrap_used, reason = "a benchmark stops where it is wrong")]
 
+mod backends;
 mod ferry;
 mod floor;
 mod lines;
@@ -57,6 +59,7 @@ fn main() -> ExitCode {
     let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
     match arguments.as_slice() {
         [] => tables(),
+        ["--backends"] => backends::table(),
         ["--list"] => cases(&Delivery::usual(EVENTS)).iter().for_each(|case| println!("{}", case.name)),
         ["--once", name] => return run(name, 1),
         ["--times", times, name] if times.parse::<usize>().is_ok() => return run(name, times.parse().unwrap()),
@@ -66,7 +69,7 @@ fn main() -> ExitCode {
         ["--event", "bomb"] => print!("{}", Delivery::bomb(400, 1 << 20).event),
         ["--event", "bomb-of-8-mib"] => print!("{}", Delivery::bomb(100, 8 << 20).event),
         _ => {
-            eprintln!("expected nothing, --list, --once NAME, --times NUMBER NAME or --event NAME");
+            eprintln!("expected nothing, --backends, --list, --once NAME, --times NUMBER NAME or --event NAME");
             return ExitCode::FAILURE;
         }
     }
