@@ -109,16 +109,20 @@ impl Body {
         Ok(())
     }
 
-    #[cfg_attr(not(test), expect(dead_code, reason = "for backends whose frames say who wrote"))]
     /// Sets what stands around the items that follow; the ones before are closed off if that differs.
     pub(super) fn reframe(&mut self, frame: &Frame) {
         if *frame != self.template.frame {
-            if !self.items.is_empty() {
-                self.close();
-            }
+            self.end();
             self.raw.clear();
             self.template.frame = frame.clone();
             self.open();
+        }
+    }
+
+    /// Ends the body, so that what follows begins another.
+    pub(super) fn end(&mut self) {
+        if !self.items.is_empty() {
+            self.close();
         }
     }
 
@@ -134,9 +138,7 @@ impl Body {
 
     /// Closes the last body; returns all that weren't taken.
     pub(super) fn finish(mut self) -> Vec<Request> {
-        if !self.items.is_empty() {
-            self.close();
-        }
+        self.end();
         self.ready
     }
 

@@ -4,16 +4,17 @@
 //! requests come out, and a count of what no request can carry. So every
 //! backend is tested by comparing bytes.
 
-#[cfg_attr(not(test), expect(dead_code, reason = "for backends that take HTTP's own schemes"))]
 mod auth;
 mod body;
 mod datadog;
+mod loki;
 pub mod protobuf;
 mod stdout;
 mod write;
 
 pub use body::decompress;
 pub use datadog::Datadog;
+pub use loki::Loki;
 pub use stdout::Stdout;
 
 use crate::env::{Env, Row, Setting, read};
@@ -32,6 +33,7 @@ pub struct Backend {
 #[derive(Clone, Debug)]
 enum Kind {
     Datadog(Box<Datadog>),
+    Loki(Box<Loki>),
     Stdout(Stdout),
 }
 
@@ -45,6 +47,7 @@ pub struct Encoder<'b> {
 
 enum KindEncoder<'b> {
     Datadog(Box<datadog::Encoder<'b>>),
+    Loki(Box<loki::Encoder<'b>>),
     Stdout(Box<stdout::Encoder>),
 }
 
@@ -53,6 +56,7 @@ macro_rules! each {
     ($kind:expr, $encoder:ident => $what:expr) => {
         match $kind {
             KindEncoder::Datadog($encoder) => $what,
+            KindEncoder::Loki($encoder) => $what,
             KindEncoder::Stdout($encoder) => $what,
         }
     };
@@ -116,7 +120,7 @@ impl Signals {
 
 impl Backend {
     /// The kinds that `LOGFERRY_BACKENDS` takes.
-    pub const KINDS: [&str; 2] = ["datadog", "stdout"];
+    pub const KINDS: [&str; 3] = ["datadog", "loki", "stdout"];
 
     const BACKENDS: Setting<Vec<String>> = Setting::new(
         "LOGFERRY_BACKENDS",
@@ -129,6 +133,7 @@ impl Backend {
         vec![
             ("", vec![Self::BACKENDS.row()]),
             ("datadog", Datadog::ROWS.to_vec()),
+            ("loki", Loki::ROWS.to_vec()),
             ("stdout", vec![Stdout::SEND.row()]),
         ]
     }
@@ -155,6 +160,7 @@ impl Backend {
                 let (kind, sends) = (Datadog::from_env(env), env.read(&Datadog::SEND));
                 Some((Kind::Datadog(Box::new(kind?)), sends?))
             }
+            "loki" => Some((Kind::Loki(Box::new(Loki::from_env(env)?)), Loki::SENDS)),
             "stdout" => Some((Kind::Stdout(Stdout), env.read(&Stdout::SEND)?)),
             _ => {
                 let known = Self::KINDS.join("`, `");
@@ -180,6 +186,7 @@ impl Backend {
     pub fn encoder<'b>(&'b mut self, context: &Context<'b>) -> Encoder<'b> {
         let kind = match &mut self.kind {
             Kind::Datadog(datadog) => KindEncoder::Datadog(Box::new(datadog.encoder(context))),
+            Kind::Loki(loki) => KindEncoder::Loki(Box::new(loki.encoder())),
             Kind::Stdout(stdout) => KindEncoder::Stdout(Box::new(stdout.encoder())),
         };
         Encoder { sends: self.sends, kept_back: Weight::default(), kind }

@@ -5,8 +5,6 @@
 //!
 //! Source: <https://protobuf.dev/programming-guides/encoding/>
 
-#![cfg_attr(not(test), expect(dead_code, reason = "for backends that speak protobuf"))]
-
 use std::fmt::Write;
 
 use crate::request::varint;
@@ -30,6 +28,7 @@ pub(super) fn fixed64(field: u32, value: u64, out: &mut Vec<u8>) {
 }
 
 /// `double`.
+#[cfg_attr(not(test), expect(dead_code, reason = "for backends that send numbers as protobuf"))]
 pub(super) fn double(field: u32, value: f64, out: &mut Vec<u8>) {
     fixed64(field, value.to_bits(), out);
 }
