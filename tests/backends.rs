@@ -70,7 +70,7 @@ fn shown(request: &Request) -> String {
 type Case = (&'static str, &'static [(&'static str, &'static str)], &'static [&'static str]);
 
 /// Settings under which each backend is shown.
-const CASES: [Case; 5] = [
+const CASES: [Case; 7] = [
     ("stdout", &[("LOGFERRY_BACKENDS", "stdout")], &[]),
     (
         "datadog",
@@ -90,6 +90,24 @@ const CASES: [Case; 5] = [
             ("DD_FORWARD_LOG", "false"),
         ],
         &["python-text", "node-text"],
+    ),
+    (
+        "elasticsearch",
+        &[
+            ("LOGFERRY_BACKENDS", "elasticsearch"),
+            ("ELASTICSEARCH_URL", "http://elasticsearch:9200"),
+            ("ELASTICSEARCH_API_KEY", "x"),
+        ],
+        &[],
+    ),
+    (
+        "elasticsearch-aoss",
+        &[
+            ("LOGFERRY_BACKENDS", "elasticsearch"),
+            ("ELASTICSEARCH_URL", "https://abc.eu-west-1.aoss.amazonaws.com"),
+            ("LOGFERRY_ELASTICSEARCH_LOGS_DATASET", "shop"),
+        ],
+        &["go-json"],
     ),
     (
         "loki",

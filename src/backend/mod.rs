@@ -7,13 +7,16 @@
 mod auth;
 mod body;
 mod datadog;
+mod elasticsearch;
 mod loki;
 pub mod protobuf;
+mod record;
 mod stdout;
 mod write;
 
 pub use body::decompress;
 pub use datadog::Datadog;
+pub use elasticsearch::Elasticsearch;
 pub use loki::Loki;
 pub use stdout::Stdout;
 
@@ -33,6 +36,7 @@ pub struct Backend {
 #[derive(Clone, Debug)]
 enum Kind {
     Datadog(Box<Datadog>),
+    Elasticsearch(Box<Elasticsearch>),
     Loki(Box<Loki>),
     Stdout(Stdout),
 }
@@ -47,6 +51,7 @@ pub struct Encoder<'b> {
 
 enum KindEncoder<'b> {
     Datadog(Box<datadog::Encoder<'b>>),
+    Elasticsearch(Box<elasticsearch::Encoder<'b>>),
     Loki(Box<loki::Encoder<'b>>),
     Stdout(Box<stdout::Encoder>),
 }
@@ -56,6 +61,7 @@ macro_rules! each {
     ($kind:expr, $encoder:ident => $what:expr) => {
         match $kind {
             KindEncoder::Datadog($encoder) => $what,
+            KindEncoder::Elasticsearch($encoder) => $what,
             KindEncoder::Loki($encoder) => $what,
             KindEncoder::Stdout($encoder) => $what,
         }
@@ -120,7 +126,7 @@ impl Signals {
 
 impl Backend {
     /// The kinds that `LOGFERRY_BACKENDS` takes.
-    pub const KINDS: [&str; 3] = ["datadog", "loki", "stdout"];
+    pub const KINDS: [&str; 4] = ["datadog", "elasticsearch", "loki", "stdout"];
 
     const BACKENDS: Setting<Vec<String>> = Setting::new(
         "LOGFERRY_BACKENDS",
@@ -133,6 +139,7 @@ impl Backend {
         vec![
             ("", vec![Self::BACKENDS.row()]),
             ("datadog", Datadog::ROWS.to_vec()),
+            ("elasticsearch", Elasticsearch::ROWS.to_vec()),
             ("loki", Loki::ROWS.to_vec()),
             ("stdout", vec![Stdout::SEND.row()]),
         ]
@@ -160,6 +167,10 @@ impl Backend {
                 let (kind, sends) = (Datadog::from_env(env), env.read(&Datadog::SEND));
                 Some((Kind::Datadog(Box::new(kind?)), sends?))
             }
+            "elasticsearch" => {
+                let (kind, sends) = (Elasticsearch::from_env(env), env.read(&Elasticsearch::SEND));
+                Some((Kind::Elasticsearch(Box::new(kind?)), sends?))
+            }
             "loki" => Some((Kind::Loki(Box::new(Loki::from_env(env)?)), Loki::SENDS)),
             "stdout" => Some((Kind::Stdout(Stdout), env.read(&Stdout::SEND)?)),
             _ => {
@@ -186,6 +197,7 @@ impl Backend {
     pub fn encoder<'b>(&'b mut self, context: &Context<'b>) -> Encoder<'b> {
         let kind = match &mut self.kind {
             Kind::Datadog(datadog) => KindEncoder::Datadog(Box::new(datadog.encoder(context))),
+            Kind::Elasticsearch(kind) => KindEncoder::Elasticsearch(Box::new(kind.encoder())),
             Kind::Loki(loki) => KindEncoder::Loki(Box::new(loki.encoder())),
             Kind::Stdout(stdout) => KindEncoder::Stdout(Box::new(stdout.encoder())),
         };

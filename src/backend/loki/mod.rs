@@ -149,7 +149,13 @@ impl Loki {
             Some(_) => env.read(&Self::URL).or(address),
             None => env.require(&Self::URL, "the loki backend needs an address, as `http://loki:3100`"),
         };
-        let authorization = Self::authorization(env);
+        let either = auth::Either {
+            user: &Self::USERNAME,
+            password: &Self::PASSWORD,
+            scheme: "Bearer",
+            tokens: &[&Self::BEARER_TOKEN],
+        };
+        let authorization = either.read(env).ok();
         let (tenant, labels) = (env.read(&Self::TENANT_ID), env.read(&Self::EXTRA_LABELS));
         let format = env.read(&Self::FORMAT);
         let url = url?;
@@ -160,27 +166,6 @@ impl Loki {
             labels: labels.unwrap_or_default(),
             format: format?,
         })
-    }
-
-    /// The `Authorization`, if there is one; `None` when the settings contradict each other.
-    #[expect(clippy::option_option, reason = "the outer one is a mistake, as wherever settings are read")]
-    fn authorization(env: &mut Env<'_>) -> Option<Option<Header>> {
-        let (user, password) = (env.read(&Self::USERNAME), env.read(&Self::PASSWORD));
-        match (user, password, env.read(&Self::BEARER_TOKEN)) {
-            (None, None, None) => Some(None),
-            (None, None, Some(token)) => Some(Some(auth::token("Bearer", &token))),
-            (Some(user), Some(password), None) => Some(Some(auth::basic(&user, &password))),
-            (_, _, Some(_)) => {
-                let what = "is set beside LOKI_USERNAME or LOKI_PASSWORD: expected one or the other".to_owned();
-                env.mistake(Self::BEARER_TOKEN.row().name, what);
-                None
-            }
-            (user, _, None) => {
-                let missing = if user.is_some() { Self::PASSWORD.row() } else { Self::USERNAME.row() };
-                env.mistake(missing.name, "is not set: user and password belong together".to_owned());
-                None
-            }
-        }
     }
 
     /// Begins a batch.

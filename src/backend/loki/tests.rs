@@ -55,7 +55,7 @@ fn written((piece, bytes): &(String, usize)) -> String {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(12))]
+    #![proptest_config(ProptestConfig::with_cases(8))]
 
     #[test]
     fn pushes_keep_limits_and_ascend_and_lose_nothing(
