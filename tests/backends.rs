@@ -70,7 +70,7 @@ fn shown(request: &Request) -> String {
 type Case = (&'static str, &'static [(&'static str, &'static str)], &'static [&'static str]);
 
 /// Settings under which each backend is shown.
-const CASES: [Case; 7] = [
+const CASES: [Case; 8] = [
     ("stdout", &[("LOGFERRY_BACKENDS", "stdout")], &[]),
     (
         "datadog",
@@ -130,6 +130,17 @@ const CASES: [Case; 7] = [
             ("LOKI_FORMAT", "protobuf"),
         ],
         &["not-lambda", "python-timeout"],
+    ),
+    (
+        "splunk",
+        &[
+            ("LOGFERRY_BACKENDS", "splunk"),
+            ("SPLUNK_HEC_URL", "https://splunk:8088"),
+            ("SPLUNK_HEC_TOKEN", "x"),
+            ("SPLUNK_INDEX", "shop"),
+            ("LOGFERRY_SPLUNK_METRICS_INDEX", "shop_metrics"),
+        ],
+        &[],
     ),
 ];
 

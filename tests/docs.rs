@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::sync::Mutex;
 
-use logferry::backend::{Backend, Datadog, Elasticsearch};
+use logferry::backend::{Backend, Datadog, Elasticsearch, Splunk};
 use logferry::env::Row;
 use logferry::model::Measure;
 use logferry::settings::Settings;
@@ -93,8 +93,12 @@ fn readme_lists_the_metrics() {
         let (datadog, divisor) = Datadog::words(measure);
         let seconds = if divisor > 1.0 { " (s)" } else { "" };
         let (name, kind, what) = (measure.name(), measure.kind().as_str(), measure.describe());
-        let elasticsearch = Elasticsearch::words(measure).0;
-        writeln!(table, "| `{name}` | {kind} | {unit} | `{datadog}`{seconds} | `{elasticsearch}` | {what} |").unwrap();
+        let (elasticsearch, splunk) = (Elasticsearch::words(measure).0, Splunk::words(measure).0);
+        writeln!(
+            table,
+            "| `{name}` | {kind} | {unit} | `{datadog}`{seconds} | `{elasticsearch}` | `{splunk}` | {what} |"
+        )
+        .unwrap();
     }
     between("README.md", "metrics", &format!("{table}\n"));
 }

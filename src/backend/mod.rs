@@ -11,6 +11,7 @@ mod elasticsearch;
 mod loki;
 pub mod protobuf;
 mod record;
+mod splunk;
 mod stdout;
 mod write;
 
@@ -18,6 +19,7 @@ pub use body::decompress;
 pub use datadog::Datadog;
 pub use elasticsearch::Elasticsearch;
 pub use loki::Loki;
+pub use splunk::Splunk;
 pub use stdout::Stdout;
 
 use crate::env::{Env, Row, Setting, read};
@@ -38,6 +40,7 @@ enum Kind {
     Datadog(Box<Datadog>),
     Elasticsearch(Box<Elasticsearch>),
     Loki(Box<Loki>),
+    Splunk(Box<Splunk>),
     Stdout(Stdout),
 }
 
@@ -53,6 +56,7 @@ enum KindEncoder<'b> {
     Datadog(Box<datadog::Encoder<'b>>),
     Elasticsearch(Box<elasticsearch::Encoder<'b>>),
     Loki(Box<loki::Encoder<'b>>),
+    Splunk(Box<splunk::Encoder<'b>>),
     Stdout(Box<stdout::Encoder>),
 }
 
@@ -63,6 +67,7 @@ macro_rules! each {
             KindEncoder::Datadog($encoder) => $what,
             KindEncoder::Elasticsearch($encoder) => $what,
             KindEncoder::Loki($encoder) => $what,
+            KindEncoder::Splunk($encoder) => $what,
             KindEncoder::Stdout($encoder) => $what,
         }
     };
@@ -126,7 +131,7 @@ impl Signals {
 
 impl Backend {
     /// The kinds that `LOGFERRY_BACKENDS` takes.
-    pub const KINDS: [&str; 4] = ["datadog", "elasticsearch", "loki", "stdout"];
+    pub const KINDS: [&str; 5] = ["datadog", "elasticsearch", "loki", "splunk", "stdout"];
 
     const BACKENDS: Setting<Vec<String>> = Setting::new(
         "LOGFERRY_BACKENDS",
@@ -141,6 +146,7 @@ impl Backend {
             ("datadog", Datadog::ROWS.to_vec()),
             ("elasticsearch", Elasticsearch::ROWS.to_vec()),
             ("loki", Loki::ROWS.to_vec()),
+            ("splunk", Splunk::ROWS.to_vec()),
             ("stdout", vec![Stdout::SEND.row()]),
         ]
     }
@@ -172,6 +178,10 @@ impl Backend {
                 Some((Kind::Elasticsearch(Box::new(kind?)), sends?))
             }
             "loki" => Some((Kind::Loki(Box::new(Loki::from_env(env)?)), Loki::SENDS)),
+            "splunk" => {
+                let (kind, sends) = (Splunk::from_env(env), env.read(&Splunk::SEND));
+                Some((Kind::Splunk(Box::new(kind?)), sends?))
+            }
             "stdout" => Some((Kind::Stdout(Stdout), env.read(&Stdout::SEND)?)),
             _ => {
                 let known = Self::KINDS.join("`, `");
@@ -199,6 +209,7 @@ impl Backend {
             Kind::Datadog(datadog) => KindEncoder::Datadog(Box::new(datadog.encoder(context))),
             Kind::Elasticsearch(kind) => KindEncoder::Elasticsearch(Box::new(kind.encoder())),
             Kind::Loki(loki) => KindEncoder::Loki(Box::new(loki.encoder())),
+            Kind::Splunk(splunk) => KindEncoder::Splunk(Box::new(splunk.encoder())),
             Kind::Stdout(stdout) => KindEncoder::Stdout(Box::new(stdout.encoder())),
         };
         Encoder { sends: self.sends, kept_back: Weight::default(), kind }
