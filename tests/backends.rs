@@ -25,10 +25,22 @@ struct Recorder(std::cell::RefCell<Vec<String>>);
 impl Transport for Recorder {
     async fn send(&self, request: &Request) -> Result<Response, TransportError> {
         self.0.borrow_mut().push(shown(request));
-        // A receiver of remote write 2.0 says what it has written.
-        let telling = vec!["x-prometheus-remote-write-samples-written".to_owned()];
-        Ok(Response { status: 200, telling, ..Response::default() })
+        Ok(accepted(request))
     }
+}
+
+/// The answer of an intake that takes everything.
+fn accepted(request: &Request) -> Response {
+    let body = match &request.destination {
+        Destination::Http(endpoint) if endpoint.url.contains("/_bulk") => {
+            let items = vec![r#"{"create":{"status":201}}"#; request.items.len()].join(",");
+            format!(r#"{{"errors":false,"items":[{items}]}}"#)
+        }
+        Destination::Http(_) | Destination::Stdout => String::new(),
+    };
+    // A receiver of remote write 2.0 says what it has written.
+    let telling = vec!["x-prometheus-remote-write-samples-written".to_owned()];
+    Response { status: 200, body: body.into_bytes(), telling, ..Response::default() }
 }
 
 /// A request as a person reads it: one item a line.
@@ -60,7 +72,7 @@ fn shown(request: &Request) -> String {
 type Case = (&'static str, &'static [(&'static str, &'static str)], &'static [&'static str]);
 
 /// Settings under which each backend is shown.
-const CASES: [Case; 7] = [
+const CASES: &[Case] = &[
     ("stdout", &[("LOGFERRY_BACKENDS", "stdout")], &[]),
     (
         "datadog",
@@ -123,6 +135,57 @@ const CASES: [Case; 7] = [
         ],
         &["init-error"],
     ),
+    (
+        "elasticsearch",
+        &[
+            ("LOGFERRY_BACKENDS", "elasticsearch"),
+            ("ELASTICSEARCH_URL", "http://elasticsearch:9200"),
+            ("ELASTICSEARCH_API_KEY", "x"),
+        ],
+        &[],
+    ),
+    (
+        "elasticsearch-aoss",
+        &[
+            ("LOGFERRY_BACKENDS", "elasticsearch"),
+            ("ELASTICSEARCH_URL", "https://abc.eu-west-1.aoss.amazonaws.com"),
+            ("LOGFERRY_ELASTICSEARCH_LOGS_DATASET", "shop"),
+        ],
+        &["go-json"],
+    ),
+    (
+        "loki",
+        &[
+            ("LOGFERRY_BACKENDS", "loki"),
+            ("LOKI_URL", "http://loki:3100"),
+            ("LOKI_USERNAME", "123456"),
+            ("LOKI_PASSWORD", "x"),
+            ("LOKI_TENANT_ID", "shop"),
+            ("LOKI_EXTRA_LABELS", "env:prod,team:shop"),
+        ],
+        &[],
+    ),
+    (
+        "loki-protobuf",
+        &[
+            ("LOGFERRY_BACKENDS", "loki"),
+            ("LOKI_URL", "http://loki:3100"),
+            ("LOKI_BEARER_TOKEN", "x"),
+            ("LOKI_FORMAT", "protobuf"),
+        ],
+        &["not-lambda", "python-timeout"],
+    ),
+    (
+        "splunk",
+        &[
+            ("LOGFERRY_BACKENDS", "splunk"),
+            ("SPLUNK_HEC_URL", "https://splunk:8088"),
+            ("SPLUNK_HEC_TOKEN", "x"),
+            ("SPLUNK_INDEX", "shop"),
+            ("LOGFERRY_SPLUNK_METRICS_INDEX", "shop_metrics"),
+        ],
+        &[],
+    ),
 ];
 
 fn settings(pairs: &[(&str, &str)]) -> Vec<Backend> {
@@ -178,7 +241,7 @@ async fn requests_are_what_they_were() {
     events.sort();
     let update = update();
     let mut different = Vec::new();
-    for (name, pairs, only) in CASES {
+    for &(name, pairs, only) in CASES {
         for event in &events {
             let stem = event.file_stem().unwrap().to_str().unwrap();
             if !only.is_empty() && !only.contains(&stem) {

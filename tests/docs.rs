@@ -13,7 +13,7 @@ use std::sync::Mutex;
 use std::time::SystemTime;
 
 use logferry::aws::{Credentials, Places};
-use logferry::backend::{Backend, Datadog, Prometheus};
+use logferry::backend::{Backend, Datadog, Elasticsearch, Prometheus, Splunk};
 use logferry::env::Row;
 use logferry::model::Measure;
 use logferry::settings::Settings;
@@ -54,7 +54,7 @@ fn every_variable_that_is_read_is_listed() {
     for backend in Backend::KINDS {
         let lookup = |name: &str| {
             read.borrow_mut().insert(name.to_owned());
-            (name == "LOGFERRY_BACKENDS").then(|| backend.to_owned())
+            (name == "LOGFERRY_BACKENDS").then(|| (*backend).to_owned())
         };
         let _ = Settings::prepare(&lookup, None, || SystemTime::UNIX_EPOCH, BTreeMap::new());
     }
@@ -94,17 +94,39 @@ fn readme_lists_the_settings() {
 
 #[test]
 fn readme_lists_the_metrics() {
-    let mut table =
-        String::from("\n| measure | kind | unit | Datadog | Prometheus | what it is |\n|---|---|---|---|---|---|\n");
+    let mut table = String::from("\n| measure | kind | unit | what it is |\n|---|---|---|---|\n");
     for measure in Measure::ALL {
         let unit = measure.unit().map_or("", logferry::model::Unit::as_str);
-        let (datadog, divisor) = Datadog::words(measure);
-        let seconds = if divisor > 1.0 { " (s)" } else { "" };
-        let prometheus = Prometheus::words(measure).0;
         let (name, kind, what) = (measure.name(), measure.kind().as_str(), measure.describe());
-        writeln!(table, "| `{name}` | {kind} | {unit} | `{datadog}`{seconds} | `{prometheus}` | {what} |").unwrap();
+        writeln!(table, "| `{name}` | {kind} | {unit} | {what} |").unwrap();
     }
     between("README.md", "metrics", &format!("{table}\n"));
+}
+
+/// What each backend's users call the measures; where a value is divided, its unit is behind the name.
+#[test]
+fn readme_lists_the_names_of_the_metrics() {
+    type Words = fn(Measure) -> (&'static str, f64);
+    let vocabularies: [(&str, Words); 4] = [
+        ("Datadog", Datadog::words),
+        ("Prometheus, remote write", Prometheus::words),
+        ("Elasticsearch", Elasticsearch::words),
+        ("Splunk", Splunk::words),
+    ];
+    let mut table = String::new();
+    for (users, words) in vocabularies {
+        writeln!(table, "\n**{users}**\n\n| measure | name | unit |\n|---|---|---|").unwrap();
+        for measure in Measure::ALL {
+            let (name, divisor) = words(measure);
+            let unit = match (measure.unit().map_or("", logferry::model::Unit::as_str), divisor) {
+                ("ms", divisor) if divisor > 1.0 => "s",
+                ("MB", divisor) if divisor < 1.0 => "B",
+                (unit, _) => unit,
+            };
+            writeln!(table, "| `{}` | `{name}` | {unit} |", measure.name()).unwrap();
+        }
+    }
+    between("README.md", "vocabulary", &format!("{table}\n"));
 }
 
 #[test]

@@ -156,8 +156,8 @@ async fn an_answer_may_come_before_the_body_was_read() {
 }
 
 #[tokio::test]
-async fn a_response_is_read_up_to_64_kib() {
-    const MOST: usize = 64 * 1024;
+async fn a_response_is_read_up_to_256_kib() {
+    const MOST: usize = 256 * 1024;
     for (name, answer, len) in [
         ("short", Answer::with(400, &[], &vec![b'x'; 1000]), 1000),
         ("as much", Answer::with(400, &[], &vec![b'x'; MOST]), MOST),

@@ -129,7 +129,7 @@ fn compressor(compression: request::Compression) -> Compressor {
         request::Compression::Deflate(level) => Compressor::Deflate(Compress::new(Compression::new(level), true)),
         request::Compression::Gzip(level) => Compressor::Deflate(Compress::new_gzip(Compression::new(level), 15)),
         request::Compression::None => Compressor::None,
-        request::Compression::Snappy => Compressor::Snappy(Box::default()),
+        request::Compression::Snappy => Compressor::Snappy(Box::new(snap::raw::Encoder::new())),
         request::Compression::Zstd(_) => unreachable!("zstd is not measured"),
     }
 }

@@ -7,8 +7,12 @@
 mod auth;
 mod body;
 mod datadog;
+mod elasticsearch;
+mod loki;
 mod prometheus;
 pub mod protobuf;
+mod record;
+mod splunk;
 mod stdout;
 mod write;
 
@@ -16,7 +20,10 @@ use std::time::Duration;
 
 pub use body::decompress;
 pub use datadog::Datadog;
+pub use elasticsearch::Elasticsearch;
+pub use loki::Loki;
 pub use prometheus::{Prometheus, RemoteWrite};
+pub use splunk::Splunk;
 pub use stdout::Stdout;
 
 use crate::env::{Env, Row, Setting, read};
@@ -38,6 +45,9 @@ enum Kind {
     Datadog(Box<Datadog>),
     Prometheus(Box<Prometheus>),
     RemoteWrite(Box<RemoteWrite>),
+    Elasticsearch(Box<Elasticsearch>),
+    Loki(Box<Loki>),
+    Splunk(Box<Splunk>),
     Stdout(Stdout),
 }
 
@@ -53,6 +63,9 @@ enum KindEncoder<'b> {
     Datadog(Box<datadog::Encoder<'b>>),
     Prometheus(Box<prometheus::Encoder<'b, prometheus::Text>>),
     RemoteWrite(Box<prometheus::Encoder<'b, prometheus::Series>>),
+    Elasticsearch(Box<elasticsearch::Encoder<'b>>),
+    Loki(Box<loki::Encoder<'b>>),
+    Splunk(Box<splunk::Encoder<'b>>),
     Stdout(Box<stdout::Encoder>),
 }
 
@@ -63,6 +76,9 @@ macro_rules! each {
             KindEncoder::Datadog($encoder) => $what,
             KindEncoder::Prometheus($encoder) => $what,
             KindEncoder::RemoteWrite($encoder) => $what,
+            KindEncoder::Elasticsearch($encoder) => $what,
+            KindEncoder::Loki($encoder) => $what,
+            KindEncoder::Splunk($encoder) => $what,
             KindEncoder::Stdout($encoder) => $what,
         }
     };
@@ -128,7 +144,7 @@ impl Signals {
 
 impl Backend {
     /// The kinds that `LOGFERRY_BACKENDS` takes.
-    pub const KINDS: [&str; 4] = ["datadog", "prometheus", "remote_write", "stdout"];
+    pub const KINDS: &[&str] = &["datadog", "elasticsearch", "loki", "prometheus", "remote_write", "splunk", "stdout"];
 
     const BACKENDS: Setting<Vec<String>> = Setting::new(
         "LOGFERRY_BACKENDS",
@@ -143,6 +159,9 @@ impl Backend {
             ("datadog", Datadog::ROWS.to_vec()),
             ("prometheus", Prometheus::ROWS.to_vec()),
             ("remote_write", RemoteWrite::ROWS.to_vec()),
+            ("elasticsearch", Elasticsearch::ROWS.to_vec()),
+            ("loki", Loki::ROWS.to_vec()),
+            ("splunk", Splunk::ROWS.to_vec()),
             ("stdout", vec![Stdout::SEND.row()]),
         ]
     }
@@ -171,6 +190,15 @@ impl Backend {
             }
             "prometheus" => Some((Kind::Prometheus(Box::new(Prometheus::from_env(env)?)), Signals::METRICS)),
             "remote_write" => Some((Kind::RemoteWrite(Box::new(RemoteWrite::from_env(env)?)), Signals::METRICS)),
+            "elasticsearch" => {
+                let (kind, sends) = (Elasticsearch::from_env(env), env.read(&Elasticsearch::SEND));
+                Some((Kind::Elasticsearch(Box::new(kind?)), sends?))
+            }
+            "loki" => Some((Kind::Loki(Box::new(Loki::from_env(env)?)), Loki::SENDS)),
+            "splunk" => {
+                let (kind, sends) = (Splunk::from_env(env), env.read(&Splunk::SEND));
+                Some((Kind::Splunk(Box::new(kind?)), sends?))
+            }
             "stdout" => Some((Kind::Stdout(Stdout), env.read(&Stdout::SEND)?)),
             _ => {
                 let known = Self::KINDS.join("`, `");
@@ -201,6 +229,9 @@ impl Backend {
         let (route, region) = (&parcel.route, forwarder.region.as_ref());
         let template = match &self.kind {
             Kind::Datadog(datadog) => datadog.template_of(route),
+            Kind::Elasticsearch(elasticsearch) => elasticsearch.template_of(route),
+            Kind::Loki(loki) => loki.template_of(route),
+            Kind::Splunk(splunk) => splunk.template_of(route),
             Kind::Prometheus(prometheus) => prometheus.template_of(route),
             Kind::RemoteWrite(remote_write) => remote_write.template_of(route, region),
             Kind::Stdout(_) => None,
@@ -226,6 +257,9 @@ impl Backend {
             Kind::Datadog(datadog) => KindEncoder::Datadog(Box::new(datadog.encoder(context))),
             Kind::Prometheus(prometheus) => KindEncoder::Prometheus(Box::new(prometheus.encoder(context))),
             Kind::RemoteWrite(remote_write) => KindEncoder::RemoteWrite(Box::new(remote_write.encoder(context))),
+            Kind::Elasticsearch(kind) => KindEncoder::Elasticsearch(Box::new(kind.encoder())),
+            Kind::Loki(loki) => KindEncoder::Loki(Box::new(loki.encoder())),
+            Kind::Splunk(splunk) => KindEncoder::Splunk(Box::new(splunk.encoder())),
             Kind::Stdout(stdout) => KindEncoder::Stdout(Box::new(stdout.encoder())),
         };
         Encoder { sends: self.sends, kept_back: Weight::default(), kind }

@@ -1,6 +1,8 @@
 //! Small pieces of JSON.
 
-use crate::json::write_escaped;
+use std::borrow::Cow;
+
+use crate::json::{JsonStr, write_escaped};
 
 /// Writes a string with its quotes.
 pub(super) fn text(value: &str, out: &mut Vec<u8>) {
@@ -17,6 +19,44 @@ pub(super) fn number(value: f64, out: &mut Vec<u8>) {
     } else {
         out.extend_from_slice(zmij::Buffer::new().format(value).as_bytes());
     }
+}
+
+/// A message, still escaped, of at most `bytes` as text and `escaped` as it stands in JSON: a longer one
+/// is cut behind a character, and says how long it was.
+pub(super) fn bounded(message: JsonStr<'_>, bytes: usize, escaped: usize) -> Cow<'_, [u8]> {
+    let whole = message.escaped();
+    // Escaped it is at least as long.
+    if whole.len() <= bytes.min(escaped) {
+        return Cow::Borrowed(whole);
+    }
+    let text = message.unescape();
+    if text.len() <= bytes && whole.len() <= escaped {
+        return Cow::Borrowed(whole);
+    }
+    let mut cut = Vec::new();
+    write_escaped(&start(&text, bytes, escaped), &mut cut);
+    Cow::Owned(cut)
+}
+
+/// As much of a text as fits, and how long it was.
+#[cold]
+fn start(text: &str, bytes: usize, escaped: usize) -> String {
+    let mark = format!("… [cut by logferry: {} bytes in all]", text.len());
+    let (bytes, escaped) = (bytes.saturating_sub(mark.len()), escaped.saturating_sub(mark.len()));
+    let mut in_json = 0;
+    let mut end = 0;
+    for (at, c) in text.char_indices() {
+        in_json += match c {
+            '"' | '\\' | '\n' | '\t' | '\r' | '\u{8}' | '\u{c}' => 2,
+            '\0'..='\u{1f}' => 6,
+            _ => c.len_utf8(),
+        };
+        if at + c.len_utf8() > bytes || in_json > escaped {
+            break;
+        }
+        end = at + c.len_utf8();
+    }
+    text.get(..end).unwrap_or_default().to_owned() + &mark
 }
 
 #[cfg(test)]
@@ -38,5 +78,23 @@ mod tests {
             assert_eq!(String::from_utf8(out.clone()).unwrap(), expected);
             assert_eq!(serde_json::from_slice::<f64>(&out).unwrap().to_bits(), (value + 0.0).to_bits());
         }
+    }
+
+    #[test]
+    fn a_long_message_is_cut_to_its_bounds() {
+        for piece in ["a", "é", "\u{1}", "\"", "\n", "😀"] {
+            for (bytes, escaped) in [(500, 10_000), (10_000, 600), (500, 600)] {
+                let long = piece.repeat(20_000 / piece.len());
+                let mut buffer = Vec::new();
+                let cut = bounded(JsonStr::escape(&long, &mut buffer), bytes, escaped).into_owned();
+                let text = JsonStr::from_escaped(&cut).unescape();
+                assert!(cut.len() <= escaped && text.len() <= bytes, "{} {}", cut.len(), text.len());
+                assert!(cut.len() > escaped - 10 || text.len() > bytes - 10, "{} {}", cut.len(), text.len());
+                assert!(text.ends_with(&format!("{} bytes in all]", long.len())) && text.starts_with(piece));
+            }
+        }
+        let mut buffer = Vec::new();
+        let short = JsonStr::escape("a\n", &mut buffer);
+        assert_eq!(bounded(short, 2, 3), Cow::Borrowed(b"a\\n"));
     }
 }

@@ -12,8 +12,8 @@ use crate::aws::Signer;
 use crate::env::{Env, Row, Setting, read};
 use crate::request::{Destination, Endpoint, Header, Request, Response};
 
-/// So much of a response's body is read.
-const MAX_RESPONSE: usize = 64 * 1024;
+/// So much of a response's body is read: a verdict for each of 1,000 items fits.
+const MAX_RESPONSE: usize = 256 * 1024;
 
 /// Beginning of the names of headers that a verdict may depend on: Prometheus' receivers say what they have written.
 const TELLING: &str = "x-prometheus-remote-write-";

@@ -1,0 +1,176 @@
+//! What an answer of `_bulk` means.
+
+use std::collections::BTreeMap;
+
+use memchr::memmem;
+use serde::Deserialize;
+
+use crate::request::{Request, Response, Verdict, Weight};
+
+/// What became of one item, under the name of its action.
+#[derive(Deserialize)]
+struct Outcome {
+    status: u16,
+    #[serde(default)]
+    error: Option<Fault>,
+}
+
+#[derive(Deserialize)]
+struct Fault {
+    #[serde(default, rename = "type")]
+    kind: String,
+    #[serde(default)]
+    reason: String,
+}
+
+/// The items of an answer, as far as it goes.
+struct Items {
+    outcomes: Vec<Outcome>,
+    /// Whether the list has an end: long answers are read only so far.
+    whole: bool,
+}
+
+/// A bulk is 200 whatever became of its items: each has a status of its own.
+pub(super) fn judge(request: &Request, response: &Response) -> Verdict {
+    match response.status {
+        200..=299 => bulk(request, &response.body),
+        // Nothing was taken, as a line couldn't be read.
+        400 => Verdict::Malformed,
+        _ => Verdict::of(request, response),
+    }
+}
+
+fn bulk(request: &Request, body: &[u8]) -> Verdict {
+    let refused_all = |why: &str| Verdict::Partly { retry: Vec::new(), refused: request.weight(), why: why.to_owned() };
+    let Some(items) = items(body) else {
+        return match memmem::find(body, b"\"errors\":false") {
+            // Some name only what failed.
+            Some(_) => Verdict::Accepted,
+            // VictoriaLogs says nothing when it can't read a bulk.
+            None if body.trim_ascii().is_empty() => refused_all("an empty answer: nothing says that it was stored"),
+            None => refused_all("the answer is none of _bulk: is this the address of Elasticsearch?"),
+        };
+    };
+    let (mut retry, mut refused, mut why) = (Vec::new(), Weight::default(), String::new());
+    for (place, (item, outcome)) in request.items.iter().zip(&items.outcomes).enumerate() {
+        match outcome.status {
+            // It is there already: ids are made of the event's.
+            200..=299 | 409 => {}
+            429 | 500..=599 => retry.push(place),
+            status => {
+                refused += item.weight;
+                if why.is_empty() {
+                    let fault = outcome.error.as_ref().map(|fault| format!("{}: {}", fault.kind, fault.reason));
+                    why = format!("status {status} {}", fault.unwrap_or_default());
+                }
+            }
+        }
+    }
+    let unanswered = items.outcomes.len().min(request.items.len())..request.items.len();
+    if !items.whole {
+        retry.extend(unanswered);
+    } else if !unanswered.is_empty() {
+        let found = items.outcomes.len();
+        refused += request.items.iter().skip(found).map(|item| item.weight).sum();
+        why = format!("answers for {found} of {} items {why}", request.items.len());
+    }
+    match (retry.len(), refused.total()) {
+        (0, 0) => Verdict::Accepted,
+        (all, 0) if all == request.items.len() => Verdict::Busy,
+        _ => Verdict::Partly { retry, refused, why },
+    }
+}
+
+/// Reads one item after another: `None` when there is no list of them.
+fn items(body: &[u8]) -> Option<Items> {
+    let start = memmem::find(body, b"\"items\":[")?;
+    let mut rest = body.get(start + b"\"items\":[".len()..)?;
+    let mut outcomes = Vec::new();
+    loop {
+        rest = rest.trim_ascii_start();
+        if rest.first() == Some(&b']') {
+            return Some(Items { outcomes, whole: true });
+        }
+        let mut stream = serde_json::Deserializer::from_slice(rest).into_iter::<BTreeMap<String, Outcome>>();
+        let Some(outcome) = stream.next().and_then(Result::ok).and_then(|item| item.into_values().next()) else {
+            return Some(Items { outcomes, whole: false });
+        };
+        outcomes.push(outcome);
+        rest = rest.get(stream.byte_offset()..).unwrap_or_default().trim_ascii_start();
+        rest = rest.strip_prefix(b",").unwrap_or(rest);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::request::{Compression, Destination, Frame, Item};
+
+    fn request(items: usize) -> Request {
+        Request {
+            destination: Destination::Stdout,
+            body: Vec::new(),
+            compression: Compression::None,
+            frame: Frame::text(b"", b"\n", b"\n"),
+            items: vec![Item { end: 0, weight: Weight::metrics(2) }; items],
+            route: "test",
+            oldest: crate::model::Timestamp::default(),
+            judge,
+            select: |_, _| None,
+            fallback: None,
+        }
+    }
+
+    fn partly(retry: &[usize], refused: u64, why: &str) -> Verdict {
+        Verdict::Partly { retry: retry.to_vec(), refused: Weight::metrics(refused), why: why.to_owned() }
+    }
+
+    #[test]
+    fn each_item_has_a_fate_of_its_own() {
+        let ok = r#"{"create":{"status":201}}"#;
+        let conflict = r#"{"create":{"status":409,"error":{"type":"version_conflict_engine_exception","reason":"[1]: version conflict"}}}"#;
+        let busy = r#"{"create":{"status":429,"error":{"type":"es_rejected_execution_exception"}}}"#;
+        let down = r#"{"create":{"status":503}}"#;
+        let bad = r#"{"create":{"status":400,"error":{"type":"document_parsing_exception","reason":"[1:5] failed to parse"}}}"#;
+        let bulk = |items: &[&str]| format!(r#"{{"took":2,"errors":true,"items":[{}]}}"#, items.join(","));
+        let first = "status 400 document_parsing_exception: [1:5] failed to parse";
+        let cut = |text: String, end: &str| text.split_once(end).unwrap().0.to_owned();
+        for (body, items, expected) in [
+            (bulk(&[ok, conflict, ok]), 3, Verdict::Accepted),
+            (bulk(&[ok, busy, bad, down, bad]), 5, partly(&[1, 3], 4, first)),
+            (bulk(&[ok, busy]), 2, partly(&[1], 0, "")),
+            (bulk(&[busy, down]), 2, Verdict::Busy),
+            (bulk(&[bad]), 1, partly(&[], 2, first)),
+            (bulk(&[ok, ok]), 3, partly(&[], 2, "answers for 2 of 3 items ")),
+            (bulk(&[ok, ok, ok]), 2, Verdict::Accepted),
+            // Of a long answer only the beginning is read.
+            (cut(bulk(&[ok, bad, ok, ok]), ",{\"create\":{\"status\":201}}]"), 4, partly(&[3], 2, first)),
+            (cut(bulk(&[ok, conflict, ok]), "version conflict"), 3, partly(&[1, 2], 0, "")),
+            (cut(bulk(&[ok]), "create"), 1, Verdict::Busy),
+            (
+                r#"{ "took":1,"errors":false,"items":[ {"create" : {"status":200}} , {"create":{"status":200}} ] }"#
+                    .into(),
+                2,
+                Verdict::Accepted,
+            ),
+            (r#"{"took":1,"errors":false}"#.into(), 2, Verdict::Accepted),
+            (String::new(), 2, partly(&[], 4, "an empty answer: nothing says that it was stored")),
+            ("<html>".into(), 2, partly(&[], 4, "the answer is none of _bulk: is this the address of Elasticsearch?")),
+        ] {
+            let response = Response { status: 200, body: body.clone().into_bytes(), ..Response::default() };
+            assert_eq!(judge(&request(items), &response), expected, "{body}");
+        }
+        for (status, expected) in [
+            (400, Verdict::Malformed),
+            (401, Verdict::Unauthorized),
+            (403, Verdict::Unauthorized),
+            (404, Verdict::Refused),
+            (413, Verdict::TooLarge),
+            (429, Verdict::Busy),
+            (503, Verdict::Busy),
+        ] {
+            let response = Response { status, ..Response::default() };
+            assert_eq!(judge(&request(2), &response), expected, "{status}");
+        }
+    }
+}

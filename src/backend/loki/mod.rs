@@ -1,0 +1,521 @@
+//! Grafana Loki: logs, one stream a body.
+//!
+//! ```text
+//! {"streams":[{"stream":{"service_name":"checkout","function_name":"checkout","cloud_region":"eu-west-1",
+//!                        "cloud_account_id":"123456789012","log_group":"/aws/lambda/checkout"},
+//!   "values":[["1795165334310000000","INIT_START …",{"event_id":"4003…","log_stream":"2026/11/20/[$LATEST]15…"}],
+//!             ["1795165334734000000","…",{"event_id":"4003…","request_id":"1ab9…","level":"info",…}]]}]}
+//! ```
+//!
+//! Labels are few: what tells functions apart, and what the owner of the
+//! forwarder adds. All that differs from line to line is structured metadata.
+//! With `protobuf` the same is said in the messages of Loki's own clients.
+//!
+//! # Many copies at once, and replays
+//!
+//! A function's environments share its stream, whichever copy of the forwarder
+//! sends them: Loki orders entries by itself, as long as none is an hour older
+//! than the newest. Within a push entries ascend. CloudWatch's milliseconds are
+//! made nanoseconds by counting the entries of a millisecond, so that they keep
+//! their order; different entries of one nanosecond are all kept. A batch that is
+//! delivered again has the same times, lines and metadata: Loki drops the copy,
+//! or refuses it when the stream has gone on for an hour since.
+//!
+//! Sources: <https://grafana.com/docs/loki/latest/reference/loki-http-api/#ingest-logs>,
+//! <https://grafana.com/docs/loki/latest/configure/#limits_config>, and what Loki 3.7 answers.
+
+use std::borrow::Cow;
+use std::collections::HashSet;
+
+use super::body::{Body, Limits, Template};
+use super::write::{bounded, text};
+use super::{Encode, Encoded, Signals, auth, protobuf};
+use crate::env::{Env, Row, Secret, Setting, read};
+use crate::json::JsonStr;
+use crate::model::{Log, Metric, Origin, Sink};
+use crate::request::{Compression, Destination, Endpoint, Frame, Header, Request, Response, Verdict, Weight, Wrapper};
+
+/// A megabyte is far below the burst of 6 MB that a tenant has by default.
+const LIMITS: Limits = Limits { bytes: 1_000_000, compressed: usize::MAX, items: usize::MAX, item_bytes: 900_000 };
+
+/// Bytes of a line: Loki's `max_line_size`.
+const MAX_LINE: usize = 262_144;
+
+/// Bytes of a line as it stands in JSON, so that a body holds it.
+const MAX_ESCAPED: usize = 800_000;
+
+/// Labels of a stream: Loki's `max_label_names_per_series`.
+const MAX_LABELS: usize = 15;
+
+/// Labels that are ours.
+const OWN_LABELS: usize = 5;
+
+/// Bytes of names and values: Loki takes names of 1024 and values of 2048.
+const MAX_NAME: usize = 256;
+const MAX_VALUE: usize = 1024;
+
+/// Bytes that an entry has at most beside its end: brackets, time, lengths, separator.
+const MAX_HEAD: usize = 32;
+
+/// Ships to Loki.
+#[derive(Clone, Debug)]
+pub struct Loki {
+    url: String,
+    authorization: Option<Header>,
+    tenant: Option<String>,
+    labels: Vec<(String, String)>,
+    format: Format,
+}
+
+/// How a push is written.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Format {
+    Json,
+    Protobuf,
+}
+
+/// One batch on its way to Loki.
+pub struct Encoder<'b> {
+    loki: &'b Loki,
+    body: Body,
+    rendered: Option<Rendered>,
+    /// Entries of the stream at hand, about a body's worth.
+    held: Vec<Entry>,
+    /// Their ends, one behind another.
+    ends: Vec<u8>,
+    /// The last millisecond that was written, and how many entries it has so far.
+    last: (i64, u32),
+    /// What no body can hold, and metrics, of which Loki has none.
+    oversize: Weight,
+    filtered: Weight,
+}
+
+/// An entry that waits for its place.
+struct Entry {
+    millis: i64,
+    /// Where its end ends in `ends`.
+    to: usize,
+    from: usize,
+}
+
+/// What logs of an origin share.
+struct Rendered {
+    generation: u32,
+    frame: Frame,
+    metadata: Vec<(String, String)>,
+}
+
+/// The one intake there is.
+const ROUTE: &str = "push";
+
+impl Loki {
+    const URL: Setting<String> =
+        Setting::new("LOKI_URL", read::url, "Address of Loki; `/loki/api/v1/push` is appended when it isn't there.");
+    const WRITE_ADDRESS: Setting<String> =
+        Setting::new("WRITE_ADDRESS", read::url, "The same as LOKI_URL, under lambda-promtail's name.");
+    const USERNAME: Setting<String> =
+        Setting::new("LOKI_USERNAME", read::text, "User for basic authentication: on Grafana Cloud a number.");
+    const PASSWORD: Setting<Secret> =
+        Setting::new("LOKI_PASSWORD", read::secret, "Password or token for basic authentication.").secret();
+    const BEARER_TOKEN: Setting<Secret> =
+        Setting::new("LOKI_BEARER_TOKEN", read::secret, "Bearer token, instead of user and password.").secret();
+    const TENANT_ID: Setting<String> =
+        Setting::new("LOKI_TENANT_ID", tenant, "Tenant, sent as X-Scope-OrgID: for a Loki with auth_enabled.");
+    const EXTRA_LABELS: Setting<Vec<(String, String)>> = Setting::new(
+        "LOKI_EXTRA_LABELS",
+        labels,
+        "Up to 10 labels added to every stream, as `name:value` pairs set apart by commas, or as lambda-promtail has them, `name,value,name,value`.",
+    );
+    const FORMAT: Setting<Format> =
+        Setting::new("LOKI_FORMAT", format, "How logs are sent: json, gzipped, or protobuf with snappy.")
+            .default("json");
+
+    /// Loki takes logs.
+    pub const SENDS: Signals = Signals { logs: true, metrics: false };
+
+    /// The settings, for documents.
+    pub const ROWS: [Row; 8] = [
+        Self::URL.row(),
+        Self::WRITE_ADDRESS.row(),
+        Self::USERNAME.row(),
+        Self::PASSWORD.row(),
+        Self::BEARER_TOKEN.row(),
+        Self::TENANT_ID.row(),
+        Self::EXTRA_LABELS.row(),
+        Self::FORMAT.row(),
+    ];
+
+    /// Reads the settings.
+    pub fn from_env(env: &mut Env<'_>) -> Option<Self> {
+        let address = env.read(&Self::WRITE_ADDRESS);
+        let url = match address {
+            Some(_) => env.read(&Self::URL).or(address),
+            None => env.require(&Self::URL, "the loki backend needs an address, as `http://loki:3100`"),
+        };
+        let either = auth::Either {
+            user: &Self::USERNAME,
+            password: &Self::PASSWORD,
+            scheme: "Bearer",
+            tokens: &[&Self::BEARER_TOKEN],
+        };
+        let authorization = either.read(env).ok();
+        let (tenant, labels) = (env.read(&Self::TENANT_ID), env.read(&Self::EXTRA_LABELS));
+        let format = env.read(&Self::FORMAT);
+        let url = url?;
+        Some(Self {
+            url: if url.ends_with("/push") { url } else { format!("{url}/loki/api/v1/push") },
+            authorization: authorization?,
+            tenant,
+            labels: labels.unwrap_or_default(),
+            format: format?,
+        })
+    }
+
+    /// Begins a batch.
+    pub fn encoder(&self) -> Encoder<'_> {
+        Encoder {
+            loki: self,
+            body: Body::new(self.template()),
+            rendered: None,
+            held: Vec::new(),
+            ends: Vec::new(),
+            last: (i64::MIN, 0),
+            oversize: Weight::default(),
+            filtered: Weight::default(),
+        }
+    }
+
+    /// What requests of a route are like.
+    pub(super) fn template_of(&self, route: &str) -> Option<Template> {
+        (route == ROUTE).then(|| self.template())
+    }
+
+    fn template(&self) -> Template {
+        let public = |value: &str| Header::Public(value.to_owned());
+        let (content_type, compression) = match self.format {
+            Format::Json => ("application/json", Compression::Gzip(6)),
+            Format::Protobuf => ("application/x-protobuf", Compression::Snappy),
+        };
+        let mut headers = vec![("Content-Type".into(), public(content_type))];
+        if self.format == Format::Json {
+            headers.push(("Content-Encoding".into(), public("gzip")));
+        }
+        headers.extend(self.authorization.clone().map(|header| ("Authorization".into(), header)));
+        headers.extend(self.tenant.as_deref().map(|tenant| ("X-Scope-OrgID".into(), public(tenant))));
+        let endpoint = Endpoint { url: self.url.clone(), headers, ..Endpoint::default() };
+        let frame = self.format.frame(&[]);
+        Template { destination: Destination::Http(endpoint), compression, frame, limits: LIMITS, route: ROUTE, judge }
+    }
+}
+
+impl Encode for Encoder<'_> {
+    fn has_ready(&self) -> bool {
+        self.body.has_ready()
+    }
+
+    fn take_ready(&mut self) -> Vec<Request> {
+        self.body.take_ready()
+    }
+
+    fn finish(mut self) -> Encoded {
+        self.flush();
+        Encoded { requests: self.body.finish(), oversize: self.oversize, filtered: self.filtered }
+    }
+}
+
+impl Sink for Encoder<'_> {
+    fn log(&mut self, origin: &Origin, log: &Log<'_>) {
+        self.turn_to(origin);
+        let from = self.ends.len();
+        let line = bounded(log.message, MAX_LINE, MAX_ESCAPED);
+        let own = [
+            ("event_id", Some(log.id).filter(|id| !id.is_empty())),
+            ("request_id", log.request_id),
+            ("level", log.level.map(crate::model::Level::as_str)),
+        ];
+        let own = own.into_iter().filter_map(|(name, value)| Some((name, start(value?, MAX_VALUE))));
+        let shared = self.rendered.iter().flat_map(|rendered| &rendered.metadata);
+        let metadata = own.chain(shared.map(pair));
+        self.loki.format.end(&line, metadata, &mut self.ends);
+        let room = LIMITS.bytes - self.rendered.as_ref().map_or(0, |rendered| rendered.frame.overhead(LIMITS.bytes));
+        if self.ends.len() + (self.held.len() + 1) * MAX_HEAD > room {
+            let end = self.ends.split_off(from);
+            self.flush();
+            self.ends = end;
+        }
+        let from = self.held.last().map_or(0, |entry| entry.to);
+        self.held.push(Entry { millis: log.time.millis(), from, to: self.ends.len() });
+    }
+
+    fn metrics(&mut self, _: &Origin, metrics: &[Metric<'_>]) {
+        self.filtered += Weight::metrics(metrics.len() as u64);
+    }
+}
+
+impl Encoder<'_> {
+    /// Makes the stream of an origin the one at hand.
+    fn turn_to(&mut self, origin: &Origin) {
+        if self.rendered.as_ref().is_some_and(|rendered| rendered.generation == origin.generation) {
+            return;
+        }
+        let rendered = Rendered::new(origin, self.loki);
+        if self.rendered.as_ref().is_some_and(|before| before.frame != rendered.frame) {
+            self.flush();
+        }
+        self.body.reframe(&rendered.frame);
+        self.rendered = Some(rendered);
+    }
+
+    /// Writes what is held, in order, as one body.
+    fn flush(&mut self) {
+        self.held.sort_by_key(|entry| entry.millis);
+        for Entry { millis, from, to } in std::mem::take(&mut self.held) {
+            self.last = if self.last.0 == millis { (millis, self.last.1 + 1) } else { (millis, 0) };
+            let nanos = millis.saturating_mul(1_000_000).saturating_add(i64::from(self.last.1));
+            let end = self.ends.get(from..to).unwrap_or_default();
+            let format = self.loki.format;
+            if self.body.push(Weight::LOG, |out| format.entry(nanos, end, out)).is_err() {
+                self.oversize += Weight::LOG;
+            }
+        }
+        self.ends.clear();
+        self.body.end();
+    }
+}
+
+impl Rendered {
+    fn new(origin: &Origin, loki: &Loki) -> Self {
+        let function = origin.function.as_ref();
+        let name = function.map(|function| function.name.as_str());
+        let own = [
+            ("service_name", name.or(Some(&origin.log_group))),
+            ("function_name", name),
+            ("cloud_region", origin.region.as_deref()),
+            ("cloud_account_id", origin.account.as_deref()),
+            ("log_group", Some(&origin.log_group)),
+        ];
+        let own = own.into_iter().filter_map(|(name, value)| Some((name, value?)));
+        let (extra, tags) = (loki.labels.iter().map(pair), origin.tags.iter().map(pair));
+        let mut names = HashSet::new();
+        let mut labels: Vec<_> = extra
+            .chain(own)
+            .chain(tags)
+            .filter(|(_, value)| !value.is_empty())
+            .map(|(name, value)| (label_name(name), start(value, MAX_VALUE).to_owned()))
+            .filter(|(name, _)| names.insert(name.clone()))
+            .collect();
+        let beyond = labels.split_off(labels.len().min(MAX_LABELS));
+        let version = function.and_then(|function| function.version.as_deref());
+        let metadata = [("function_version", version), ("log_stream", Some(&origin.log_stream))];
+        let metadata = metadata.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?.to_owned())));
+        Self {
+            generation: origin.generation,
+            frame: loki.format.frame(&labels),
+            metadata: metadata.filter(|(_, value)| !value.is_empty()).chain(beyond).take(100).collect(),
+        }
+    }
+}
+
+impl Format {
+    /// What stands around the entries of a stream.
+    fn frame(self, labels: &[(String, String)]) -> Frame {
+        let mut open = Vec::new();
+        match self {
+            Self::Json => {
+                open.extend_from_slice(b"{\"streams\":[{\"stream\":{");
+                pairs(labels.iter().map(pair), &mut open);
+                open.extend_from_slice(b"},\"values\":[");
+                Frame::Text { open: Cow::Owned(open), separator: b","[..].into(), close: Cow::Borrowed(b"]}]}") }
+            }
+            Self::Protobuf => {
+                // A label's value is quoted as Go does, which understands JSON's escapes.
+                let mut selector = b"{".to_vec();
+                for (index, (name, value)) in labels.iter().enumerate() {
+                    selector.extend_from_slice(if index == 0 { b"" } else { b", " });
+                    selector.extend_from_slice(name.as_bytes());
+                    selector.push(b'=');
+                    text(value, &mut selector);
+                }
+                selector.push(b'}');
+                protobuf::bytes(1, &selector, &mut open);
+                Frame::Protobuf(vec![Wrapper { field: 1, before: open }])
+            }
+        }
+    }
+
+    /// An entry from behind its time.
+    fn end<'m>(self, line: &[u8], metadata: impl Iterator<Item = (&'m str, &'m str)>, out: &mut Vec<u8>) {
+        match self {
+            Self::Json => {
+                out.extend_from_slice(b"\",\"");
+                out.extend_from_slice(line);
+                out.extend_from_slice(b"\",{");
+                pairs(metadata, out);
+                out.extend_from_slice(b"}]");
+            }
+            Self::Protobuf => {
+                protobuf::bytes(2, JsonStr::from_escaped(line).unescape().as_bytes(), out);
+                for (name, value) in metadata {
+                    protobuf::message(3, out, |out| {
+                        protobuf::bytes(1, name.as_bytes(), out);
+                        protobuf::bytes(2, value.as_bytes(), out);
+                    });
+                }
+            }
+        }
+    }
+
+    fn entry(self, nanos: i64, end: &[u8], out: &mut Vec<u8>) {
+        match self {
+            Self::Json => {
+                out.extend_from_slice(b"[\"");
+                out.extend_from_slice(itoa::Buffer::new().format(nanos).as_bytes());
+                out.extend_from_slice(end);
+            }
+            Self::Protobuf => protobuf::message(2, out, |out| {
+                protobuf::message(1, out, |out| {
+                    protobuf::uint(1, nanos.div_euclid(1_000_000_000).cast_unsigned(), out);
+                    protobuf::uint(2, nanos.rem_euclid(1_000_000_000).cast_unsigned(), out);
+                });
+                out.extend_from_slice(end);
+            }),
+        }
+    }
+}
+
+/// Members of an object.
+fn pairs<'m>(pairs: impl Iterator<Item = (&'m str, &'m str)>, out: &mut Vec<u8>) {
+    for (index, (name, value)) in pairs.enumerate() {
+        if index > 0 {
+            out.push(b',');
+        }
+        text(name, out);
+        out.push(b':');
+        text(value, out);
+    }
+}
+
+fn pair((name, value): &(String, String)) -> (&str, &str) {
+    (name, value)
+}
+
+/// A name made of letters, digits and `_` that begins with no digit: one that isn't costs the whole push.
+fn label_name(name: &str) -> String {
+    let legal = |c: char| if c.is_ascii_alphanumeric() { c } else { '_' };
+    let digit = name.starts_with(|c: char| c.is_ascii_digit());
+    let first = if digit || name.is_empty() { "_" } else { "" };
+    first.chars().chain(name.chars().map(legal)).take(MAX_NAME).collect()
+}
+
+/// The start of a text.
+fn start(text: &str, bytes: usize) -> &str {
+    text.get(..text.floor_char_boundary(bytes)).unwrap_or(text)
+}
+
+/// What an answer means.
+///
+/// Loki says 400 when it has refused some entries and stored the others, and
+/// 260 or another 2xx (`block_ingestion_status_code`) when it stores nothing.
+fn judge(request: &Request, response: &Response) -> Verdict {
+    let text = String::from_utf8_lossy(&response.body);
+    match response.status {
+        200 | 204 => Verdict::Accepted,
+        status @ 201..=299 => Verdict::Partly {
+            retry: Vec::new(),
+            refused: request.weight(),
+            why: format!("status {status}: Loki blocks what it is sent and stores none of it: {text}"),
+        },
+        400 => match ignored(request.items.len() as u64, &text.to_ascii_lowercase()) {
+            Some(logs) => Verdict::Partly {
+                retry: Vec::new(),
+                refused: Weight { logs, metrics: 0 },
+                why: format!("status 400: {text}"),
+            },
+            None => Verdict::Refused,
+        },
+        429 if request.items.len() > 1 && is_too_much(&text) => Verdict::TooLarge,
+        _ => Verdict::of(request, response),
+    }
+}
+
+/// How many of the entries an answer says are not stored; `None` when it doesn't speak of entries.
+///
+/// ```text
+/// entry with timestamp 2026-11-21 … ignored, reason: 'entry too far behind, …',
+/// user 'fake', total ignored: 2 out of 3 for stream: {…}
+/// 2 errors like: max entry size '262144' bytes exceeded …; 1 errors like: entry for stream '{…}' has timestamp too old: …
+/// entry for stream '{…}' has timestamp too old: …
+/// ```
+///
+/// The first counts those that the distributor let through: it has refused the
+/// others. (Of a stream that Loki itself has cut into shards it counts a shard's.)
+fn ignored(entries: u64, text: &str) -> Option<u64> {
+    const OF_ONE: [&str; 4] = ["timestamp too old", "timestamp too new", "entry size", "structured metadata"];
+    if let Some((_, counts)) = text.split_once("total ignored: ") {
+        let (ignored, rest) = counts.split_once(" out of ")?;
+        let (ignored, of) = (ignored.parse::<u64>().ok()?, leading_number(rest)?);
+        let before = if text.contains("__stream_shard__") { 0 } else { entries.saturating_sub(of) };
+        return Some(ignored + before);
+    }
+    let mut groups: Vec<_> = text.split(" errors like: ").collect();
+    groups.pop();
+    if groups.is_empty() {
+        return OF_ONE.iter().any(|words| text.contains(words)).then_some(1);
+    }
+    groups.iter().map(|group| group.rsplit(' ').next().and_then(|count| count.parse::<u64>().ok())).sum()
+}
+
+/// Whether a push has more bytes than may come in a second, so that waiting may never help.
+///
+/// ```text
+/// ingestion rate limit exceeded for user … (limit: 4194304 bytes/sec) while attempting to ingest '40' lines totaling '8000000' bytes, …
+/// ```
+fn is_too_much(text: &str) -> bool {
+    let number = |before: &str| text.split_once(before).and_then(|(_, rest)| leading_number(rest));
+    matches!((number("(limit: "), number("totaling '")), (Some(limit), Some(total)) if total > limit)
+}
+
+fn leading_number(text: &str) -> Option<u64> {
+    text.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
+}
+
+fn format(value: &str) -> Result<Format, String> {
+    match value {
+        "json" => Ok(Format::Json),
+        "protobuf" => Ok(Format::Protobuf),
+        _ => Err("is neither `json` nor `protobuf`".to_owned()),
+    }
+}
+
+fn tenant(value: &str) -> Result<String, String> {
+    let legal = value.bytes().all(|b| b.is_ascii_alphanumeric() || b"!-_.*'()|".contains(&b));
+    if legal {
+        Ok(value.to_owned())
+    } else {
+        Err("is not a tenant: expected letters, digits and `!-_.*'()`".to_owned())
+    }
+}
+
+/// `name:value,name:value`, or `name,value,name,value`.
+fn labels(value: &str) -> Result<Vec<(String, String)>, String> {
+    let words = read::list(value)?;
+    let labels = if words.iter().any(|word| word.contains(':')) {
+        read::tags(value)?
+    } else if words.len() % 2 == 0 {
+        words.chunks_exact(2).filter_map(|pair| Some((pair.first()?.clone(), pair.last()?.clone()))).collect()
+    } else {
+        return Err("has a label without a value: expected `name:value,name:value`".to_owned());
+    };
+    if let Some((name, _)) = labels.iter().find(|(name, value)| label_name(name) != *name || value.is_empty()) {
+        return Err(format!(
+            "has no good label `{name}`: expected names of letters, digits and `_`, and a value for each"
+        ));
+    }
+    if labels.len() > MAX_LABELS - OWN_LABELS {
+        return Err(format!("has {} labels: expected at most {}", labels.len(), MAX_LABELS - OWN_LABELS));
+    }
+    Ok(labels)
+}
+
+#[cfg(test)]
+mod tests;
