@@ -101,15 +101,15 @@ struct FanOut<'b, 'o, S> {
 impl<T: Transport> Forwarder<T> {
     /// Forwards what a payload carries. `observer` sees everything that is made.
     pub async fn handle(&mut self, payload: &str, invocation: &Invocation<'_>, observer: &mut impl Sink) -> Outcome {
-        let mut outcome = self.outcome();
         match Event::from_json(payload) {
-            Ok(event) => outcome.add(self.records(event, invocation, observer).await),
+            Ok(event) => self.records(event, invocation, observer).await,
             Err(error) => {
+                let mut outcome = self.outcome();
                 outcome.ledger.damaged += 1;
                 outcome.notes.push(Note::Unknown(error));
+                outcome
             }
         }
-        outcome
     }
 
     /// Forwards one delivery.
