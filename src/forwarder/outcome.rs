@@ -83,6 +83,17 @@ impl Outcome {
         self.ledger.backends.iter().map(Account::recoverable).sum::<u64>() + self.undone + unreadable.count() as u64
     }
 
+    /// Places of backends that didn't take all that they may take later, and of those that hadn't before.
+    pub(super) fn down(&self, before: Vec<usize>) -> Vec<usize> {
+        let mut down = before;
+        for (place, account) in self.ledger.backends.iter().enumerate() {
+            if account.stored.total() + account.recoverable() > 0 && !down.contains(&place) {
+                down.push(place);
+            }
+        }
+        down
+    }
+
     /// Takes down once why the store can't be used.
     pub(super) fn note_store(&mut self, why: String) {
         let note = Note::Store(why);

@@ -6,9 +6,13 @@
 //! can't be reached is left alone until the next time; a request that is refused
 //! too often, or too old for its backend, is set aside with the reason.
 
-use tokio::time::Instant;
+use std::cell::Cell;
+use std::future::Future;
 
-use super::{Forwarder, Invocation, Note, Outcome, patience};
+use futures_util::future::join_all;
+use tokio::time::{Instant, timeout_at};
+
+use super::{Forwarder, Invocation, NO_TIME, Note, Outcome, brief, last_moment, patience};
 use crate::backend::Backend;
 use crate::delivery::{Delivered, Transport, deliver};
 use crate::event::Redrive;
@@ -74,12 +78,17 @@ impl<T: Transport> Forwarder<T> {
             outcome.notes.push(Note::NoStore);
             return outcome;
         };
-        let mut budget = self.wanted(wish);
-        for backend in &self.backends {
+        let budget = Cell::new(self.wanted(wish));
+        // At the same time: one that hangs doesn't hold another back.
+        let each = self.backends.iter().map(|backend| async {
             let mut redriven = Redriven { backend: backend.name().to_owned(), ..Redriven::default() };
-            if let Err(error) = self.redrive_backend(store, wish, backend, &mut budget, &mut redriven, invocation).await
-            {
-                outcome.note_store(error.to_string());
+            let work = self.redrive_backend(store, wish, backend, &budget, &mut redriven, invocation);
+            let result = self.in_time(invocation, work).await;
+            (redriven, result)
+        });
+        for (redriven, result) in join_all(each).await {
+            if let Err(why) = result {
+                outcome.note_store(why);
             }
             if redriven.requests > 0 {
                 outcome.redriven.push(redriven);
@@ -99,8 +108,8 @@ impl<T: Transport> Forwarder<T> {
             let Some(key) = store.own_key(bucket, key).filter(|key| key.starts_with(Shelf::Pending.name())) else {
                 continue;
             };
-            if let Err(error) = self.redrive_key(store, &key, invocation, &mut outcome).await {
-                outcome.note_store(error.to_string());
+            if let Err(why) = self.in_time(invocation, self.redrive_key(store, &key, invocation, &mut outcome)).await {
+                outcome.note_store(why);
             }
         }
         outcome
@@ -115,23 +124,35 @@ impl<T: Transport> Forwarder<T> {
             return outcome;
         };
         let named: Option<Named> = serde_json::from_str(json).ok();
-        let result = match (named, Parcel::from_json(json.as_bytes())) {
-            (Some(Named { key: Some(key) }), _) => self.redrive_key(store, &key, invocation, &mut outcome).await,
-            (_, Ok(parcel)) => self.redrive_held(store, Held { key: None, parcel }, invocation, &mut outcome).await,
-            (_, Err(error)) => {
-                outcome.notes.push(Note::Store(error.to_string()));
-                Ok(Next::Stop)
+        let work = async {
+            match (named, Parcel::from_json(json.as_bytes())) {
+                (Some(Named { key: Some(key) }), _) => self.redrive_key(store, &key, invocation, &mut outcome).await,
+                (_, Ok(parcel)) => self.redrive_held(store, Held { key: None, parcel }, invocation, &mut outcome).await,
+                (_, Err(error)) => {
+                    outcome.notes.push(Note::Store(error.to_string()));
+                    Ok(Next::Stop)
+                }
             }
         };
-        match result {
+        match self.in_time(invocation, work).await {
             Ok(Next::GoOn) => {}
             Ok(Next::Stop) => outcome.undone += 1,
-            Err(error) => {
+            Err(why) => {
                 outcome.undone += 1;
-                outcome.note_store(error.to_string());
+                outcome.note_store(why);
             }
         }
         outcome
+    }
+
+    /// The store isn't waited for beyond the invocation's end. What it is given up in is stored still, or twice.
+    async fn in_time<V>(
+        &self,
+        invocation: &Invocation<'_>,
+        work: impl Future<Output = Result<V, StoreError>>,
+    ) -> Result<V, String> {
+        let result = timeout_at(last_moment(self.sending, invocation), work).await;
+        result.map_err(|_| NO_TIME.to_owned())?.map_err(|error| error.to_string())
     }
 
     async fn redrive_backend(
@@ -139,19 +160,21 @@ impl<T: Transport> Forwarder<T> {
         store: &Store,
         wish: &Redrive,
         backend: &Backend,
-        budget: &mut usize,
+        budget: &Cell<usize>,
         redriven: &mut Redriven,
         invocation: &Invocation<'_>,
     ) -> Result<(), StoreError> {
         let deadline = patience(self.sending, invocation).deadline;
         let mut after = String::new();
-        while *budget > 0 && Instant::now() < deadline {
-            let page = keys(store, wish, backend.name(), &after, PAGE.min(*budget)).await?;
+        while budget.get() > 0 && Instant::now() < deadline {
+            let page = keys(store, wish, backend.name(), &after, PAGE.min(budget.get())).await?;
             if page.is_empty() {
                 break;
             }
             for key in page {
-                *budget -= 1;
+                // Another backend may have used it up.
+                let Some(left) = budget.get().checked_sub(1) else { return Ok(()) };
+                budget.set(left);
                 after.clone_from(&key);
                 let Some(parcel) = read(store, &key).await? else { continue };
                 if wish.spares(&parcel, invocation.now) {
@@ -225,7 +248,8 @@ impl<T: Transport> Forwarder<T> {
             return set_aside(store, key, &parcel, redriven).await;
         };
         let seed = invocation.seed.wrapping_add(redriven.requests);
-        let delivered = deliver(&self.transport, request, patience(self.sending, invocation), seed).await;
+        let patience = brief(patience(self.sending, invocation));
+        let delivered = deliver(&self.transport, request, patience, seed).await;
         redriven.sent += delivered.sent;
         let whole = delivered.dropped.first().filter(|first| first.weight == weight).cloned();
         match whole {
