@@ -515,7 +515,8 @@ async fn what_is_no_request_of_ours_is_moved_away_and_what_is_newer_is_left() {
     forward(&mut forwarder, &packed(batch(["good"]))).await;
     forwarder.transport.turn(|_, _| Answer::status(202));
     for _ in 0..2 {
-        redrive(&mut forwarder, &json!(true)).await;
+        let outcome = redrive(&mut forwarder, &json!(true)).await;
+        assert!(notes(&outcome).contains("newer version"), "{outcome:?}");
     }
     assert_eq!(forwarder.transport.messages(), ["good"]);
     let left = files(&folder);
@@ -542,6 +543,20 @@ async fn a_request_that_does_not_fit_its_backend_is_set_aside() {
         assert_eq!((parcel.reason.as_str(), forwarder.transport.sent().len()), ("damaged", 0));
         std::fs::remove_file(folder.join(aside)).unwrap();
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_stored_for_a_backend_that_is_no_more_is_said() {
+    let folder = folder("no-more");
+    let mut before = unreachable_into(&folder, &two_backends());
+    forward(&mut before, &packed(batch(["a"]))).await;
+    let mut forwarder = unreachable_into(&folder, &[]);
+    forwarder.transport.turn(|_, _| Answer::status(202));
+    let outcome = redrive(&mut forwarder, &json!(true)).await;
+    assert_eq!(files(&folder).len(), 1);
+    let expected =
+        "a stored request was left as it is: pending/datadog-eu is of no backend that LOGFERRY_BACKENDS names";
+    assert_eq!((notes(&outcome).as_str(), outcome.failed()), (expected, 0));
 }
 
 #[tokio::test]
@@ -577,23 +592,24 @@ async fn a_store_that_says_nothing_is_not_waited_for_beyond_the_deadline() {
     for store in ["s3://kept", url.as_str()] {
         let stored = String::from_utf8(parcel_of(&["stored"]).await).unwrap();
         aws.trouble(Some(common::server::Answer::hang()));
-        for event in [
+        let reference = json!({ "logferry": 1, "key": "pending/datadog/2026/11/20/09/1-a.json" }).to_string();
+        let events = [
             packed(batch(["one"])),
             json!({ "awslogs": { "data": half } }).to_string(),
             kinesis(&[delivery(&["one"]), half.clone()]),
             json!({ "redrive": true }).to_string(),
             s3_event("kept", "pending/datadog/2026/11/20/09/1-a.json").to_string(),
-            sqs(&[
-                ("a", json!({ "logferry": 1, "key": "pending/datadog/2026/11/20/09/1-a.json" }).to_string()),
-                ("b", stored.clone()),
-            ]),
-        ] {
-            // Refused, so that it is to be set aside; the piece of the half to be kept.
-            let mut forwarder = with_aws(&aws, &[("LOGFERRY_STORE", store)], Script::new(|_, _| Answer::status(404)));
+            sqs(&[("a", reference), ("b", stored.clone())]),
+        ];
+        let aws = &aws;
+        let each = events.iter().map(|event| async move {
+            // Refused, so that it is to be set aside; the whole of the half to be kept.
+            let mut forwarder = with_aws(aws, &[("LOGFERRY_STORE", store)], Script::new(|_, _| Answer::status(404)));
             let start = Instant::now();
-            forward_within(&mut forwarder, &event, NOW, left).await;
+            forward_within(&mut forwarder, event, NOW, left).await;
             assert!(start.elapsed() < left, "{store}: {:?} for {event}", start.elapsed());
-        }
+        });
+        futures_util::future::join_all(each).await;
         aws.trouble(None);
     }
 }

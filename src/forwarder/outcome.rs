@@ -43,6 +43,8 @@ pub enum Note {
         /// The last answer, in words.
         last: String,
     },
+    /// Stored requests that can't be sent by this logferry, and stay where they are.
+    Left(String),
     /// Items that are neither sent nor given up: a bug of ours.
     Unaccounted {
         /// Name of the backend, items made, items accounted for.
@@ -96,7 +98,10 @@ impl Outcome {
 
     /// Takes down once why the store can't be used.
     pub(super) fn note_store(&mut self, why: String) {
-        let note = Note::Store(why);
+        self.note_once(Note::Store(why));
+    }
+
+    pub(super) fn note_once(&mut self, note: Note) {
         if !self.notes.contains(&note) {
             self.notes.push(note);
         }
@@ -147,6 +152,7 @@ impl std::fmt::Display for Note {
                 };
                 write!(f, "{backend}: {items} not delivered{to} ({}): {last}; {}", reason.as_str(), reason.advice())
             }
+            Self::Left(why) => write!(f, "a stored request was left as it is: {why}"),
             Self::NoStore => f.write_str("there is nothing to redrive: no store is set, LOGFERRY_STORE names one"),
             Self::Store(why) => {
                 write!(f, "the store cannot be used: {why}; check LOGFERRY_STORE and the function's role")

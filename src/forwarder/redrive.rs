@@ -16,12 +16,15 @@ use super::{Forwarder, Invocation, NO_TIME, Note, Outcome, brief, last_moment, p
 use crate::backend::Backend;
 use crate::delivery::{Delivered, Transport, deliver};
 use crate::event::Redrive;
-use crate::parcel::Parcel;
+use crate::parcel::{Parcel, ParcelError};
 use crate::request::Weight;
 use crate::store::{Shelf, Store, StoreError, folder_of, moved};
 
 /// Keys that are asked for at once.
 const PAGE: usize = 100;
+
+/// So many backends that aren't any more are told of.
+const MAX_STRANGERS: usize = 10;
 
 /// What became of the stored requests of one backend.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
@@ -87,14 +90,37 @@ impl<T: Transport> Forwarder<T> {
             (redriven, result)
         });
         for (redriven, result) in join_all(each).await {
-            if let Err(why) = result {
-                outcome.note_store(why);
+            if let Err(trouble) = result {
+                outcome.note_once(trouble);
             }
             if redriven.requests > 0 {
                 outcome.redriven.push(redriven);
             }
         }
+        if *wish == Redrive::default() && outcome.notes.is_empty() {
+            match self.in_time(invocation, self.strangers(store)).await {
+                Ok(strangers) => outcome.notes.extend(strangers),
+                Err(trouble) => outcome.note_once(trouble),
+            }
+        }
         outcome
+    }
+
+    /// Says what is stored for backends that aren't any more: nobody else would.
+    async fn strangers(&self, store: &Store) -> Result<Vec<Note>, StoreError> {
+        let pending = Shelf::Pending.name();
+        let (mut notes, mut after) = (Vec::new(), String::new());
+        while notes.len() < MAX_STRANGERS
+            && let Some(key) = store.list(&format!("{pending}/"), &after, 1).await?.pop()
+        {
+            let folder = key.split('/').nth(1).unwrap_or_default();
+            if !self.backends.iter().any(|backend| folder_of(backend.name()) == folder) {
+                notes.push(Note::Left(format!("{pending}/{folder} is of no backend that LOGFERRY_BACKENDS names")));
+            }
+            // Behind all that is there.
+            after = format!("{pending}/{folder}/~");
+        }
+        Ok(notes)
     }
 
     /// Sends stored requests that an event of S3 names.
@@ -108,9 +134,8 @@ impl<T: Transport> Forwarder<T> {
             let Some(key) = store.own_key(bucket, key).filter(|key| key.starts_with(Shelf::Pending.name())) else {
                 continue;
             };
-            if let Err(why) = self.in_time(invocation, self.redrive_key(store, &key, invocation, &mut outcome)).await {
-                outcome.note_store(why);
-            }
+            let result = self.in_time(invocation, self.redrive_key(store, &key, invocation, &mut outcome)).await;
+            outcome.notes.extend(result.err());
         }
         outcome
     }
@@ -129,7 +154,7 @@ impl<T: Transport> Forwarder<T> {
                 (Some(Named { key: Some(key) }), _) => self.redrive_key(store, &key, invocation, &mut outcome).await,
                 (_, Ok(parcel)) => self.redrive_held(store, Held { key: None, parcel }, invocation, &mut outcome).await,
                 (_, Err(error)) => {
-                    outcome.notes.push(Note::Store(error.to_string()));
+                    outcome.notes.push(Note::Left(error.to_string()));
                     Ok(Next::Stop)
                 }
             }
@@ -137,9 +162,9 @@ impl<T: Transport> Forwarder<T> {
         match self.in_time(invocation, work).await {
             Ok(Next::GoOn) => {}
             Ok(Next::Stop) => outcome.undone += 1,
-            Err(why) => {
+            Err(trouble) => {
                 outcome.undone += 1;
-                outcome.note_store(why);
+                outcome.notes.push(trouble);
             }
         }
         outcome
@@ -150,9 +175,12 @@ impl<T: Transport> Forwarder<T> {
         &self,
         invocation: &Invocation<'_>,
         work: impl Future<Output = Result<V, StoreError>>,
-    ) -> Result<V, String> {
+    ) -> Result<V, Note> {
         let result = timeout_at(last_moment(self.sending, invocation), work).await;
-        result.map_err(|_| NO_TIME.to_owned())?.map_err(|error| error.to_string())
+        result.map_err(|_| Note::Store(NO_TIME.to_owned()))?.map_err(|error| match error {
+            StoreError::Newer => Note::Left(error.to_string()),
+            error => Note::Store(error.to_string()),
+        })
     }
 
     async fn redrive_backend(
@@ -165,7 +193,7 @@ impl<T: Transport> Forwarder<T> {
         invocation: &Invocation<'_>,
     ) -> Result<(), StoreError> {
         let deadline = patience(self.sending, invocation).deadline;
-        let mut after = String::new();
+        let (mut after, mut newer) = (String::new(), false);
         while budget.get() > 0 && Instant::now() < deadline {
             let page = keys(store, wish, backend.name(), &after, PAGE.min(budget.get())).await?;
             if page.is_empty() {
@@ -176,7 +204,15 @@ impl<T: Transport> Forwarder<T> {
                 let Some(left) = budget.get().checked_sub(1) else { return Ok(()) };
                 budget.set(left);
                 after.clone_from(&key);
-                let Some(parcel) = read(store, &key).await? else { continue };
+                let parcel = match read(store, &key).await {
+                    Ok(Some(parcel)) => parcel,
+                    Ok(None) => continue,
+                    Err(StoreError::Newer) => {
+                        newer = true;
+                        continue;
+                    }
+                    Err(error) => return Err(error),
+                };
                 if wish.spares(&parcel, invocation.now) {
                     return Ok(());
                 }
@@ -187,7 +223,7 @@ impl<T: Transport> Forwarder<T> {
                 }
             }
         }
-        Ok(())
+        if newer { Err(StoreError::Newer) } else { Ok(()) }
     }
 
     async fn redrive_key(
@@ -212,10 +248,8 @@ impl<T: Transport> Forwarder<T> {
         outcome: &mut Outcome,
     ) -> Result<Next, StoreError> {
         let Some(backend) = self.backends.iter().find(|backend| backend.name() == held.parcel.backend) else {
-            outcome.notes.push(Note::Store(format!(
-                "a stored request is for `{}`, which LOGFERRY_BACKENDS doesn't name",
-                held.parcel.backend
-            )));
+            let why = format!("it is for `{}`, which LOGFERRY_BACKENDS doesn't name", held.parcel.backend);
+            outcome.notes.push(Note::Left(why));
             return Ok(Next::Stop);
         };
         let mut redriven = Redriven { backend: backend.name().to_owned(), ..Redriven::default() };
@@ -301,7 +335,8 @@ async fn read(store: &Store, key: &str) -> Result<Option<Parcel>, StoreError> {
     let Some(json) = store.get(key).await? else { return Ok(None) };
     match Parcel::from_json(&json) {
         Ok(parcel) => Ok(Some(parcel)),
-        Err(error) => {
+        Err(ParcelError::Version) => Err(StoreError::Newer),
+        Err(error @ ParcelError::Damaged) => {
             store.put_damaged(&json, &error.to_string()).await?;
             store.delete(key).await?;
             Ok(None)
