@@ -77,7 +77,7 @@ async fn serve(process: Process) -> Result<(), lambda_runtime::Error> {
         let mut process = process.lock().await;
         process.handle(&event.payload, &event.context).await
     });
-    Runtime::new(handler).run().await
+    Box::pin(Runtime::new(handler).run()).await
 }
 
 impl Process {
@@ -139,10 +139,14 @@ fn unprepared(mistakes: &[Mistake]) -> Failure {
 
 /// Fails where a repeated invocation can still save something, or nobody else would see that all is wrong.
 fn result(outcome: &Outcome) -> Result<Value, Failure> {
+    if outcome.reply != Reply::Nothing {
+        // It names what has to be delivered again.
+        return Ok(outcome.reply.to_json());
+    }
     if let Some(note) = outcome.notes.iter().find(|note| matches!(note, Note::Unknown(_))) {
         return Err(Failure { kind: "UnknownEvent", sentence: note.to_string() });
     }
-    if outcome.reply == Reply::Nothing && outcome.failed() > 0 {
+    if outcome.failed() > 0 {
         let sentences: Vec<_> = outcome.notes.iter().map(ToString::to_string).collect();
         return Err(Failure { kind: "Undelivered", sentence: sentences.join("; ") });
     }

@@ -554,6 +554,21 @@ fn an_event_of_another_source_fails_and_passes() {
 }
 
 #[test]
+fn a_message_of_another_source_fails_alone() {
+    let intake = Intake::accepting();
+    let lambda = bootstrap().datadog(&intake).start();
+    let envelope = |payload: &str| format!(r#"{{"version":"1.0","requestPayload":{payload}}}"#);
+    let message = |id: &str, body: &str| json!({ "messageId": id, "body": body, "eventSource": "aws:sqs" });
+    let records =
+        [message("1", &envelope(&packed(batch(["a"])))), message("2", &envelope("{}")), message("3", "hello")];
+    let invocation = lambda.invoke(&json!({ "Records": records }).to_string());
+    let answered: Value = serde_json::from_str(invocation.result.as_ref().unwrap()).unwrap();
+    assert_eq!(answered, json!({ "batchItemFailures": [{ "itemIdentifier": "2" }, { "itemIdentifier": "3" }] }));
+    assert_eq!(logs(&intake).len(), 1);
+    assert_eq!(invocation.notes().len(), 2, "{:?}", invocation.notes());
+}
+
+#[test]
 fn an_event_that_is_not_json_fails_and_passes() {
     let lambda = stdout().start();
     for event in ["", "{", "\"\x01", "{\"awslogs\":{\"data\":\"H4sI"] {

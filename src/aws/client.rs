@@ -186,10 +186,23 @@ impl Answer {
         if (200..300).contains(&self.status) {
             return Ok(self.body);
         }
-        let said = String::from_utf8_lossy(&self.body);
-        let said = said.chars().take(200).map(|c| if c.is_control() { ' ' } else { c }).collect();
-        Err(AwsError::Answered { service, status: self.status, said })
+        Err(AwsError::Answered { service, status: self.status, said: said(&self.body) })
     }
+}
+
+/// Code and message of an error, in XML or JSON, and nothing else: what stands beside them may be the token that
+/// the call was signed with. Behind the first line of a message may be the call itself.
+fn said(body: &[u8]) -> String {
+    let text = String::from_utf8_lossy(body);
+    let json: Option<serde_json::Value> = serde_json::from_slice(body).ok();
+    let field = |tag: &str, names: &[&str]| -> Option<String> {
+        let in_json = || names.iter().find_map(|name| json.as_ref()?.get(name)?.as_str());
+        let in_xml =
+            || text.split_once(&format!("<{tag}>"))?.1.split_once(&format!("</{tag}>")).map(|(value, _)| value);
+        in_json().or_else(in_xml).map(|value| value.lines().next().unwrap_or_default().chars().take(200).collect())
+    };
+    let found = [field("Code", &["__type"]), field("Message", &["message", "Message"])];
+    found.into_iter().flatten().collect::<Vec<_>>().join(": ")
 }
 
 /// The innermost cause, which holds no address.
@@ -202,4 +215,26 @@ fn cause(error: &reqwest::Error) -> String {
         cause = source;
     }
     cause.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tells_code_and_message_and_nothing_else() {
+        for (body, expected) in [
+            ("", ""),
+            ("no such host: secret", ""),
+            ("{\"__type\":\"AccessDenied\",\"message\":\"No\\nPOST secret\"}", "AccessDenied: No"),
+            ("{\"Message\":\"No\",\"Token\":\"secret\"}", "No"),
+            (
+                "<Error><Code>ExpiredToken</Code><Message>Late</Message><Token-0>secret</Token-0></Error>",
+                "ExpiredToken: Late",
+            ),
+            ("<Error><Code>half", ""),
+        ] {
+            assert_eq!(said(body.as_bytes()), expected, "{body}");
+        }
+    }
 }

@@ -179,6 +179,9 @@ struct Body<'a> {
     /// Of Lambda's record of an invocation that failed.
     #[serde(borrow, default, rename = "requestPayload")]
     request_payload: Option<&'a RawValue>,
+    /// Of the message that S3 sends once, when notices are switched on.
+    #[serde(borrow, default, rename = "Event")]
+    event: Option<Text<'a>>,
 }
 
 impl<'a> Event<'a> {
@@ -270,6 +273,7 @@ fn body_of(body: Cow<'_, str>) -> Content<'_> {
         Some(Body { request_payload: Some(payload), .. }) => {
             return Content::Event(Cow::Owned(payload.get().to_owned()));
         }
+        Some(Body { event: Some(Text(event)), .. }) if event == "s3:TestEvent" => return Content::Objects(Vec::new()),
         _ => {}
     }
     let objects = match Event::from_json(&body) {
@@ -331,6 +335,7 @@ mod tests {
         let stored = r#"{\"logferry\":1,\"backend\":\"datadog\"}"#;
         let failed =
             r#"{\"version\":\"1.0\",\"requestContext\":{},\"requestPayload\":{\"awslogs\":{\"data\":\"eA==\"}}}"#;
+        let test = r#"{\"Service\":\"Amazon S3\",\"Event\":\"s3:TestEvent\",\"Bucket\":\"b\"}"#;
         let s3 = r#"{"s3":{"bucket":{"name":"b"},"object":{"key":"a+b/%C3%A9.req"}}}"#;
         let in_s3 = format!(r#"{{\"Records\":[{}]}}"#, s3.replace('"', "\\\""));
         for (json, source, records) in [
@@ -348,7 +353,7 @@ mod tests {
             ),
             (
                 format!(
-                    r#"{{"Records":[{{"messageId":"m","body":"{stored}"}},{{"messageId":"n","body":"{failed}"}},{{"messageId":"o","body":"hello"}},{{"messageId":"p","body":"{in_s3}"}}]}}"#
+                    r#"{{"Records":[{{"messageId":"m","body":"{stored}"}},{{"messageId":"n","body":"{failed}"}},{{"messageId":"o","body":"hello"}},{{"messageId":"p","body":"{in_s3}"}},{{"messageId":"q","body":"{test}"}}]}}"#
                 ),
                 Source::Sqs,
                 vec![
@@ -356,6 +361,7 @@ mod tests {
                     ("n", r#"Event("{\"awslogs\":{\"data\":\"eA==\"}}")"#),
                     ("o", "Unknown"),
                     ("p", r#"Objects([("b", "a b/é.req")])"#),
+                    ("q", "Objects([])"),
                 ],
             ),
             (format!(r#"{{"Records":[{s3}]}}"#), Source::S3, vec![("", r#"Objects([("b", "a b/é.req")])"#)]),

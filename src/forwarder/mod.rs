@@ -34,14 +34,14 @@ const STRIDE: usize = 64;
 /// Requests that have to be stored one after the other at the end, at most.
 const STORES_IN_RESERVE: u32 = 4;
 
-/// What the reply takes.
-const LAST: Duration = Duration::from_millis(200);
-
 /// Never more than this is kept of an invocation's time because of what storing took.
 const MAX_RESERVE: Duration = Duration::from_secs(10);
 
 /// Bytes of bodies that may wait for a backend that is slow while others go on.
 const MAX_WAITING: usize = 16 << 20;
+
+/// Why something isn't stored.
+const NO_TIME: &str = "no time was left for it";
 
 /// Everything wired: made at cold start, used for every invocation.
 #[derive(Debug)]
@@ -115,20 +115,31 @@ struct FanOut<'b, 'o, S> {
 impl<T: Transport> Forwarder<T> {
     /// Forwards what a payload carries. `observer` sees everything that is made.
     pub async fn handle(&mut self, payload: &str, invocation: &Invocation<'_>, observer: &mut impl Sink) -> Outcome {
-        let mut outcome = self.outcome();
         match Event::from_json(payload) {
-            Ok(event) => outcome.add(self.records(event, invocation, observer).await),
+            Ok(event) => self.records(event, invocation, observer).await,
             Err(error) => {
+                let mut outcome = self.outcome();
                 outcome.ledger.damaged += 1;
                 outcome.notes.push(Note::Unknown(error));
+                outcome
             }
         }
-        outcome
     }
 
     /// Forwards one delivery.
     pub async fn forward(
         &mut self,
+        batch: Batch<'_>,
+        invocation: &Invocation<'_>,
+        observer: &mut impl Sink,
+    ) -> Outcome {
+        let terms = Terms { patience: patience(self.sending, invocation), down: &[] };
+        self.forward_on(&terms, batch, invocation, observer).await
+    }
+
+    async fn forward_on(
+        &mut self,
+        terms: &Terms<'_>,
         mut batch: Batch<'_>,
         invocation: &Invocation<'_>,
         observer: &mut impl Sink,
@@ -150,7 +161,8 @@ impl<T: Transport> Forwarder<T> {
             return outcome;
         }
         let context = Context { forwarder: invocation.forwarder, now: invocation.now };
-        let lanes = self.backends.iter().map(Lane::of).collect();
+        let lanes = self.backends.iter().enumerate().map(|(index, backend)| Lane::of(backend, terms.of(index)));
+        let lanes = lanes.collect();
         let encoders = self.backends.iter_mut().map(|backend| backend.encoder(&context)).collect();
         let mut out = FanOut { encoders, observer };
         let mut run = self.pipeline.run(&envelope, invocation.forwarder);
@@ -158,8 +170,7 @@ impl<T: Transport> Forwarder<T> {
         let ferry = Ferry {
             transport: &self.transport,
             sending: self.sending,
-            patience: patience(self.sending, invocation),
-            end: invocation.deadline.checked_sub(LAST).unwrap_or(invocation.deadline),
+            end: last_moment(self.sending, invocation),
             seed: invocation.seed,
             store: self.store.as_ref(),
         };
@@ -189,12 +200,39 @@ fn patience(sending: Sending, invocation: &Invocation<'_>) -> Patience {
     Patience { attempt: sending.attempt, deadline }
 }
 
+/// Nothing is stored any more in the last of it: the answer has to get out.
+fn last_moment(sending: Sending, invocation: &Invocation<'_>) -> Instant {
+    invocation.deadline.checked_sub(sending.reserve / 5).unwrap_or(invocation.deadline)
+}
+
+/// For one of several things that can wait: the others need time, too.
+fn brief(patience: Patience) -> Patience {
+    let now = Instant::now();
+    let left = patience.deadline.saturating_duration_since(now);
+    Patience { deadline: now + (patience.attempt * 2).min(left / 2), ..patience }
+}
+
+/// How a delivery is sent.
+struct Terms<'a> {
+    patience: Patience,
+    /// Places of backends that nothing is sent to: it is stored at once.
+    down: &'a [usize],
+}
+
+impl Terms<'_> {
+    fn of(&self, backend: usize) -> Patience {
+        if self.down.contains(&backend) {
+            return Patience { deadline: Instant::now(), ..self.patience };
+        }
+        self.patience
+    }
+}
+
 /// What carries the requests of one delivery.
 struct Ferry<'a, T> {
     transport: &'a T,
     sending: Sending,
-    patience: Patience,
-    /// When Lambda ends the invocation.
+    /// Nothing is stored after this.
     end: Instant,
     seed: u64,
     store: Option<&'a Store>,
@@ -232,8 +270,9 @@ impl<T: Transport> Ferry<'_, T> {
                 {
                     lane.flying += 1;
                     launched += 1;
-                    let name = lane.name.clone();
-                    flying.push(self.send(index, name, request, self.seed.wrapping_add(launched)));
+                    let (name, patience) = (lane.name.clone(), lane.patience);
+                    let seed = self.seed.wrapping_add(launched);
+                    flying.push(async move { (index, self.send(name, request, patience, seed).await) });
                 }
             }
             // Lets what was launched go out while more is encoded.
@@ -273,11 +312,11 @@ impl<T: Transport> Ferry<'_, T> {
     }
 
     /// Sends a request, and stores what may still be taken of it later.
-    async fn send(&self, index: usize, name: String, request: Request, seed: u64) -> (usize, Landed) {
-        let delivered = deliver(self.transport, request, self.patience, seed).await;
+    async fn send(&self, name: String, request: Request, patience: Patience, seed: u64) -> Landed {
+        let delivered = deliver(self.transport, request, patience, seed).await;
         let unauthorized = delivered.dropped.iter().any(|dropped| dropped.reason == Reason::Unauthorized);
         let mut landed = Landed { delivered, stored: Vec::new(), unauthorized, storing: Duration::ZERO, trouble: None };
-        let Some(store) = self.store else { return (index, landed) };
+        let Some(store) = self.store else { return landed };
         let mut left = Vec::new();
         for dropped in std::mem::take(&mut landed.delivered.dropped) {
             let whole = dropped.weight == dropped.request.weight();
@@ -298,13 +337,13 @@ impl<T: Transport> Ferry<'_, T> {
                     left.push(dropped);
                 }
                 Err(_) => {
-                    landed.trouble = Some("there was no time left to store it".to_owned());
+                    landed.trouble = Some(NO_TIME.to_owned());
                     left.push(dropped);
                 }
             }
         }
         landed.delivered.dropped = left;
-        (index, landed)
+        landed
     }
 }
 
@@ -314,13 +353,15 @@ struct Lane {
     name: String,
     /// Whether what is sent goes over a network.
     remote: bool,
+    patience: Patience,
     waiting: VecDeque<Request>,
     flying: usize,
 }
 
 impl Lane {
-    fn of(backend: &Backend) -> Self {
-        Self { name: backend.name().to_owned(), remote: backend.is_remote(), waiting: VecDeque::new(), flying: 0 }
+    fn of(backend: &Backend, patience: Patience) -> Self {
+        let (name, remote) = (backend.name().to_owned(), backend.is_remote());
+        Self { name, remote, patience, waiting: VecDeque::new(), flying: 0 }
     }
 
     fn take(&mut self, requests: Vec<Request>, oldest: Timestamp) {

@@ -51,6 +51,8 @@ pub enum Note {
         /// The last answer, in words.
         last: String,
     },
+    /// Stored requests that can't be sent by this logferry, and stay where they are.
+    Left(String),
     /// Items that are neither sent nor given up: a bug of ours.
     Unaccounted {
         /// Name of the backend, items made, items accounted for.
@@ -105,9 +107,23 @@ impl Outcome {
         self.ledger.backends.iter().map(Account::recoverable).sum::<u64>() + self.undone + unreadable.count() as u64
     }
 
+    /// Places of backends that didn't take all that they may take later, and of those that hadn't before.
+    pub(super) fn down(&self, before: Vec<usize>) -> Vec<usize> {
+        let mut down = before;
+        for (place, account) in self.ledger.backends.iter().enumerate() {
+            if account.stored.total() + account.recoverable() > 0 && !down.contains(&place) {
+                down.push(place);
+            }
+        }
+        down
+    }
+
     /// Takes down once why the store can't be used.
     pub(super) fn note_store(&mut self, why: String) {
-        let note = Note::Store(why);
+        self.note_once(Note::Store(why));
+    }
+
+    pub(super) fn note_once(&mut self, note: Note) {
         if !self.notes.contains(&note) {
             self.notes.push(note);
         }
@@ -163,6 +179,7 @@ impl std::fmt::Display for Note {
                 let why = reason.as_str();
                 write!(f, "{backend}: {items} not delivered{to}{but} ({why}): {last}; {}", reason.advice())
             }
+            Self::Left(why) => write!(f, "a stored request was left as it is: {why}"),
             Self::NoStore => f.write_str("there is nothing to redrive: no store is set, LOGFERRY_STORE names one"),
             Self::Store(why) => {
                 write!(f, "the store cannot be used: {why}; check LOGFERRY_STORE and the function's role")

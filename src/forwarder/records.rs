@@ -1,11 +1,12 @@
 //! What an event carries, record by record, and what its source is answered.
 
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 
-use super::{Forwarder, Invocation, Note, Outcome, patience};
-use crate::delivery::Transport;
+use super::{Forwarder, Invocation, NO_TIME, Note, Outcome, Terms, brief, last_moment, patience};
+use crate::delivery::{Patience, Transport};
 use crate::event::{Content, Event, Record, Reply, Source, TransformResult, Transformed};
 use crate::model::Sink;
+use crate::store::StoreError;
 
 impl<T: Transport> Forwarder<T> {
     /// Forwards what an event carries. A record that can't be forwarded now is asked
@@ -17,16 +18,23 @@ impl<T: Transport> Forwarder<T> {
         observer: &mut impl Sink,
     ) -> Outcome {
         let mut outcome = self.outcome();
-        let (mut failed, mut transformed) = (Vec::new(), Vec::new());
-        let last = patience(self.sending, invocation).deadline;
+        let (mut failed, mut transformed, mut down) = (Vec::new(), Vec::new(), Vec::new());
+        let whole = patience(self.sending, invocation);
+        let mut others = event.records.len();
         for record in event.records {
+            others -= 1;
             // Kinesis starts again at the first failure: what is behind it would be sent twice.
             let stopped = event.source == Source::Kinesis && !failed.is_empty();
-            let late = matches!(event.source, Source::Kinesis | Source::Sqs) && Instant::now() >= last;
+            let late = matches!(event.source, Source::Kinesis | Source::Sqs) && Instant::now() >= whole.deadline;
             let well = if stopped || late {
+                outcome.undone += 1;
                 false
             } else {
-                let one = self.record(&record, invocation, observer).await;
+                let terms = Terms { patience: self.patience_of_one(whole, others), down: &down };
+                let one = self.record(&record, &terms, invocation, observer).await;
+                if self.store.is_some() {
+                    down = one.down(down);
+                }
                 let well = one.failed() == 0;
                 outcome.add(one);
                 well
@@ -45,13 +53,24 @@ impl<T: Transport> Forwarder<T> {
         outcome
     }
 
-    async fn record(&mut self, record: &Record<'_>, invocation: &Invocation<'_>, observer: &mut impl Sink) -> Outcome {
+    /// What can be stored need not use up the time of the records behind it.
+    fn patience_of_one(&self, whole: Patience, others: usize) -> Patience {
+        if others > 0 && self.store.is_some() { brief(whole) } else { whole }
+    }
+
+    async fn record(
+        &mut self,
+        record: &Record<'_>,
+        terms: &Terms<'_>,
+        invocation: &Invocation<'_>,
+        observer: &mut impl Sink,
+    ) -> Outcome {
         match &record.content {
             Content::Delivery(data) => match record.batch(self.limits) {
                 Some(batch) => {
-                    let mut outcome = self.forward(batch, invocation, observer).await;
+                    let mut outcome = self.forward_on(terms, batch, invocation, observer).await;
                     if outcome.ledger.damaged > 0 {
-                        self.keep_damaged(data.as_bytes(), &mut outcome).await;
+                        self.keep_damaged(data.as_bytes(), invocation, &mut outcome).await;
                     }
                     outcome
                 }
@@ -71,14 +90,14 @@ impl<T: Transport> Forwarder<T> {
     }
 
     /// Stores a payload that can't be decoded, where there is a place for it.
-    async fn keep_damaged(&self, payload: &[u8], outcome: &mut Outcome) {
+    async fn keep_damaged(&self, payload: &[u8], invocation: &Invocation<'_>, outcome: &mut Outcome) {
         let Some(store) = &self.store else { return };
         let what = outcome.notes.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
-        // A queue holds requests only: there it is counted and told, as without a store.
-        if let Err(error) = store.put_damaged(payload, &what).await
-            && error != crate::store::StoreError::NotAList
-        {
-            outcome.note_store(error.to_string());
+        match timeout_at(last_moment(self.sending, invocation), store.put_damaged(payload, &what)).await {
+            // A queue holds requests only: there it is counted and told, as without a store.
+            Ok(Ok(()) | Err(StoreError::NotAList)) => {}
+            Ok(Err(error)) => outcome.note_store(error.to_string()),
+            Err(_) => outcome.note_store(NO_TIME.to_owned()),
         }
     }
 

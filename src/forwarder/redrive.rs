@@ -6,18 +6,25 @@
 //! can't be reached is left alone until the next time; a request that is refused
 //! too often, or too old for its backend, is set aside with the reason.
 
-use tokio::time::Instant;
+use std::cell::Cell;
+use std::future::Future;
 
-use super::{Forwarder, Invocation, Note, Outcome, patience};
+use futures_util::future::join_all;
+use tokio::time::{Instant, timeout_at};
+
+use super::{Forwarder, Invocation, NO_TIME, Note, Outcome, brief, last_moment, patience};
 use crate::backend::Backend;
 use crate::delivery::{Delivered, Transport, deliver};
 use crate::event::Redrive;
-use crate::parcel::Parcel;
+use crate::parcel::{Parcel, ParcelError};
 use crate::request::Weight;
 use crate::store::{Shelf, Store, StoreError, folder_of, moved};
 
 /// Keys that are asked for at once.
 const PAGE: usize = 100;
+
+/// So many backends that aren't any more are told of.
+const MAX_STRANGERS: usize = 10;
 
 /// What became of the stored requests of one backend.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
@@ -81,18 +88,46 @@ impl<T: Transport> Forwarder<T> {
             outcome.notes.push(Note::NoStore);
             return outcome;
         };
-        let mut budget = self.wanted(wish);
-        for backend in &self.backends {
+        let budget = Cell::new(self.wanted(wish));
+        // At the same time: one that hangs doesn't hold another back.
+        let each = self.backends.iter().map(|backend| async {
             let mut redriven = Redriven { backend: backend.name().to_owned(), ..Redriven::default() };
-            if let Err(error) = self.redrive_backend(store, wish, backend, &mut budget, &mut redriven, invocation).await
-            {
-                outcome.note_store(error.to_string());
+            let work = self.redrive_backend(store, wish, backend, &budget, &mut redriven, invocation);
+            let result = self.in_time(invocation, work).await;
+            (redriven, result)
+        });
+        for (redriven, result) in join_all(each).await {
+            if let Err(trouble) = result {
+                outcome.note_once(trouble);
             }
             if redriven.requests > 0 {
                 outcome.redriven.push(redriven);
             }
         }
+        if *wish == Redrive::default() && outcome.notes.is_empty() {
+            match self.in_time(invocation, self.strangers(store)).await {
+                Ok(strangers) => outcome.notes.extend(strangers),
+                Err(trouble) => outcome.note_once(trouble),
+            }
+        }
         outcome
+    }
+
+    /// Says what is stored for backends that aren't any more: nobody else would.
+    async fn strangers(&self, store: &Store) -> Result<Vec<Note>, StoreError> {
+        let pending = Shelf::Pending.name();
+        let (mut notes, mut after) = (Vec::new(), String::new());
+        while notes.len() < MAX_STRANGERS
+            && let Some(key) = store.list(&format!("{pending}/"), &after, 1).await?.pop()
+        {
+            let folder = key.split('/').nth(1).unwrap_or_default();
+            if !self.backends.iter().any(|backend| folder_of(backend.name()) == folder) {
+                notes.push(Note::Left(format!("{pending}/{folder} is of no backend that LOGFERRY_BACKENDS names")));
+            }
+            // Behind all that is there.
+            after = format!("{pending}/{folder}/~");
+        }
+        Ok(notes)
     }
 
     /// Sends stored requests that an event of S3 names.
@@ -106,9 +141,8 @@ impl<T: Transport> Forwarder<T> {
             let Some(key) = store.own_key(bucket, key).filter(|key| key.starts_with(Shelf::Pending.name())) else {
                 continue;
             };
-            if let Err(error) = self.redrive_key(store, &key, invocation, &mut outcome).await {
-                outcome.note_store(error.to_string());
-            }
+            let result = self.in_time(invocation, self.redrive_key(store, &key, invocation, &mut outcome)).await;
+            outcome.notes.extend(result.err());
         }
         outcome
     }
@@ -122,23 +156,38 @@ impl<T: Transport> Forwarder<T> {
             return outcome;
         };
         let named: Option<Named> = serde_json::from_str(json).ok();
-        let result = match (named, Parcel::from_json(json.as_bytes())) {
-            (Some(Named { key: Some(key) }), _) => self.redrive_key(store, &key, invocation, &mut outcome).await,
-            (_, Ok(parcel)) => self.redrive_held(store, Held { key: None, parcel }, invocation, &mut outcome).await,
-            (_, Err(error)) => {
-                outcome.notes.push(Note::Store(error.to_string()));
-                Ok(Next::Stop)
+        let work = async {
+            match (named, Parcel::from_json(json.as_bytes())) {
+                (Some(Named { key: Some(key) }), _) => self.redrive_key(store, &key, invocation, &mut outcome).await,
+                (_, Ok(parcel)) => self.redrive_held(store, Held { key: None, parcel }, invocation, &mut outcome).await,
+                (_, Err(error)) => {
+                    outcome.notes.push(Note::Left(error.to_string()));
+                    Ok(Next::Stop)
+                }
             }
         };
-        match result {
+        match self.in_time(invocation, work).await {
             Ok(Next::GoOn) => {}
             Ok(Next::Stop) => outcome.undone += 1,
-            Err(error) => {
+            Err(trouble) => {
                 outcome.undone += 1;
-                outcome.note_store(error.to_string());
+                outcome.notes.push(trouble);
             }
         }
         outcome
+    }
+
+    /// The store isn't waited for beyond the invocation's end. What it is given up in is stored still, or twice.
+    async fn in_time<V>(
+        &self,
+        invocation: &Invocation<'_>,
+        work: impl Future<Output = Result<V, StoreError>>,
+    ) -> Result<V, Note> {
+        let result = timeout_at(last_moment(self.sending, invocation), work).await;
+        result.map_err(|_| Note::Store(NO_TIME.to_owned()))?.map_err(|error| match error {
+            StoreError::Newer => Note::Left(error.to_string()),
+            error => Note::Store(error.to_string()),
+        })
     }
 
     async fn redrive_backend(
@@ -146,21 +195,31 @@ impl<T: Transport> Forwarder<T> {
         store: &Store,
         wish: &Redrive,
         backend: &Backend,
-        budget: &mut usize,
+        budget: &Cell<usize>,
         redriven: &mut Redriven,
         invocation: &Invocation<'_>,
     ) -> Result<(), StoreError> {
         let deadline = patience(self.sending, invocation).deadline;
-        let mut after = String::new();
-        while *budget > 0 && Instant::now() < deadline {
-            let page = keys(store, wish, backend.name(), &after, PAGE.min(*budget)).await?;
+        let (mut after, mut newer) = (String::new(), false);
+        while budget.get() > 0 && Instant::now() < deadline {
+            let page = keys(store, wish, backend.name(), &after, PAGE.min(budget.get())).await?;
             if page.is_empty() {
                 break;
             }
             for key in page {
-                *budget -= 1;
+                // Another backend may have used it up.
+                let Some(left) = budget.get().checked_sub(1) else { return Ok(()) };
+                budget.set(left);
                 after.clone_from(&key);
-                let Some(parcel) = read(store, &key).await? else { continue };
+                let parcel = match read(store, &key).await {
+                    Ok(Some(parcel)) => parcel,
+                    Ok(None) => continue,
+                    Err(StoreError::Newer) => {
+                        newer = true;
+                        continue;
+                    }
+                    Err(error) => return Err(error),
+                };
                 if wish.spares(&parcel, invocation.now) {
                     return Ok(());
                 }
@@ -171,7 +230,7 @@ impl<T: Transport> Forwarder<T> {
                 }
             }
         }
-        Ok(())
+        if newer { Err(StoreError::Newer) } else { Ok(()) }
     }
 
     async fn redrive_key(
@@ -196,10 +255,8 @@ impl<T: Transport> Forwarder<T> {
         outcome: &mut Outcome,
     ) -> Result<Next, StoreError> {
         let Some(backend) = self.backends.iter().find(|backend| backend.name() == held.parcel.backend) else {
-            outcome.notes.push(Note::Store(format!(
-                "a stored request is for `{}`, which LOGFERRY_BACKENDS doesn't name",
-                held.parcel.backend
-            )));
+            let why = format!("it is for `{}`, which LOGFERRY_BACKENDS doesn't name", held.parcel.backend);
+            outcome.notes.push(Note::Left(why));
             return Ok(Next::Stop);
         };
         let mut redriven = Redriven { backend: backend.name().to_owned(), ..Redriven::default() };
@@ -232,7 +289,8 @@ impl<T: Transport> Forwarder<T> {
             return set_aside(store, key, &parcel, redriven).await;
         };
         let seed = invocation.seed.wrapping_add(redriven.requests);
-        let delivered = deliver(&self.transport, request, patience(self.sending, invocation), seed).await;
+        let patience = brief(patience(self.sending, invocation));
+        let delivered = deliver(&self.transport, request, patience, seed).await;
         redriven.sent += delivered.sent;
         let whole = delivered.dropped.first().filter(|first| first.weight == weight).cloned();
         match whole {
@@ -284,7 +342,8 @@ async fn read(store: &Store, key: &str) -> Result<Option<Parcel>, StoreError> {
     let Some(json) = store.get(key).await? else { return Ok(None) };
     match Parcel::from_json(&json) {
         Ok(parcel) => Ok(Some(parcel)),
-        Err(error) => {
+        Err(ParcelError::Version) => Err(StoreError::Newer),
+        Err(error @ ParcelError::Damaged) => {
             store.put_damaged(&json, &error.to_string()).await?;
             store.delete(key).await?;
             Ok(None)

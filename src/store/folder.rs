@@ -36,8 +36,10 @@ impl Folder {
 
     pub(super) fn list(&self, prefix: &str, after: &str, max: usize) -> Result<Vec<String>, StoreError> {
         let mut keys = Vec::new();
-        self.walk(&self.path(prefix)?, &mut keys)?;
-        keys.retain(|key| key.as_str() > after);
+        // A prefix may end in the middle of a name.
+        let folder = prefix.rsplit_once('/').map_or("", |(folder, _)| folder);
+        self.walk(&self.path(folder)?, &mut keys)?;
+        keys.retain(|key| key.starts_with(prefix) && key.as_str() > after);
         keys.sort();
         keys.truncate(max);
         Ok(keys)

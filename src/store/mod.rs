@@ -66,6 +66,9 @@ pub enum StoreError {
         /// What the system says.
         cause: String,
     },
+    /// Of a newer logferry, which may come back: it stays as it is.
+    #[error("it is of a newer version of logferry")]
+    Newer,
     /// A queue can't be looked into.
     #[error("an SQS queue invokes the function by itself: it can't be looked into or redriven by hand")]
     NotAList,

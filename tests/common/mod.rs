@@ -6,6 +6,8 @@ pub(crate) mod intake;
 pub(crate) mod lambda;
 pub(crate) mod pack;
 pub(crate) mod runtime_api;
+pub(crate) mod s3;
+pub(crate) mod script;
 pub(crate) mod server;
 
 use std::time::Duration;

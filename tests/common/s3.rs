@@ -1,0 +1,121 @@
+//! A stand-in for S3 and SQS: one bucket and one queue in memory.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+
+use serde_json::{Value, json};
+
+use super::server::{Answer, Received, Server};
+
+/// Ends with its test.
+pub(crate) struct Aws {
+    server: Server,
+    state: Arc<Mutex<State>>,
+}
+
+#[derive(Default)]
+struct State {
+    /// By `/bucket/key`.
+    objects: BTreeMap<String, Vec<u8>>,
+    messages: Vec<String>,
+    /// Method and target of each call.
+    calls: Vec<String>,
+    trouble: Option<Answer>,
+}
+
+impl Aws {
+    pub(crate) fn start() -> Self {
+        let state = Arc::new(Mutex::new(State::default()));
+        let server = Server::start({
+            let state = Arc::clone(&state);
+            move |received| state.lock().unwrap().answer(received)
+        });
+        Self { server, state }
+    }
+
+    /// For `AWS_ENDPOINT_URL`.
+    pub(crate) fn url(&self) -> String {
+        format!("http://{}", self.server.address())
+    }
+
+    /// What is in the bucket: `/bucket/key` and content.
+    pub(crate) fn objects(&self) -> BTreeMap<String, Vec<u8>> {
+        self.state.lock().unwrap().objects.clone()
+    }
+
+    pub(crate) fn put(&self, path: &str, content: &[u8]) {
+        self.state.lock().unwrap().objects.insert(path.to_owned(), content.to_vec());
+    }
+
+    /// What was put into the queue.
+    pub(crate) fn messages(&self) -> Vec<String> {
+        self.state.lock().unwrap().messages.clone()
+    }
+
+    pub(crate) fn calls(&self) -> Vec<String> {
+        self.state.lock().unwrap().calls.clone()
+    }
+
+    /// Answers to everything in one way; `None` heals it.
+    pub(crate) fn trouble(&self, answer: Option<Answer>) {
+        self.state.lock().unwrap().trouble = answer;
+    }
+}
+
+impl State {
+    fn answer(&mut self, received: &Received) -> Answer {
+        self.calls.push(format!("{} {}", received.method, received.target));
+        let signed = received.headers.get("authorization").is_some_and(|value| value.starts_with("AWS4-HMAC-SHA256 "));
+        if let Some(trouble) = &self.trouble {
+            return trouble.clone();
+        }
+        let (path, query) = received.target.split_once('?').unwrap_or((&received.target, ""));
+        match received.method.as_str() {
+            _ if !signed => Answer::status(403),
+            "POST" if path == "/" => self.message(received),
+            "PUT" if received.headers.contains_key("if-none-match") && self.objects.contains_key(path) => {
+                Answer::with(412, &[], b"<Error><Code>PreconditionFailed</Code></Error>")
+            }
+            "PUT" => {
+                self.objects.insert(path.to_owned(), received.body.clone());
+                Answer::with(200, &[], b"")
+            }
+            "GET" if !query.is_empty() => self.list(path, query),
+            "GET" => match self.objects.get(path) {
+                Some(content) => Answer::with(200, &[], content),
+                None => Answer::with(404, &[], b"<Error><Code>NoSuchKey</Code></Error>"),
+            },
+            "DELETE" => {
+                self.objects.remove(path);
+                Answer::raw("HTTP/1.1 204 No Content\r\n\r\n")
+            }
+            _ => Answer::status(405),
+        }
+    }
+
+    fn message(&mut self, received: &Received) -> Answer {
+        let message = received.json();
+        assert_eq!(received.headers["x-amz-target"], "AmazonSQS.SendMessage");
+        self.messages.push(message["MessageBody"].as_str().unwrap_or_default().to_owned());
+        Answer::with(200, &[], json!({ "MessageId": "1" }).to_string().as_bytes())
+    }
+
+    fn list(&self, bucket: &str, query: &str) -> Answer {
+        let value = |name: &str| {
+            let pairs = query.split('&').filter_map(|pair| pair.split_once('='));
+            let value = pairs.filter(|(key, _)| *key == name).map(|(_, value)| value).next().unwrap_or_default();
+            value.replace("%2F", "/").replace("%3D", "=")
+        };
+        let (prefix, after) = (value("prefix"), value("start-after"));
+        let keys = self.objects.keys().filter_map(|path| path.strip_prefix(bucket)?.strip_prefix('/'));
+        let keys = keys.filter(|key| key.starts_with(&prefix) && **key > *after);
+        let keys = keys.take(value("max-keys").parse().unwrap());
+        let contents: Vec<_> = keys.map(|key| format!("<Contents><Key>{key}</Key></Contents>")).collect();
+        Answer::with(200, &[], format!("<ListBucketResult>{}</ListBucketResult>", contents.concat()).as_bytes())
+    }
+}
+
+/// What S3 tells of an object.
+pub(crate) fn s3_event(bucket: &str, key: &str) -> Value {
+    json!({ "Records": [{ "eventSource": "aws:s3", "s3": { "bucket": { "name": bucket }, "object": { "key": key } } }] })
+}

@@ -1,0 +1,825 @@
+//! Every source of events through the forwarder: what it is answered, what is sent, what is stored, what is sent again.
+
+#![expect(clippy::unwrap_used, reason = "a test may fail")]
+
+#[expect(dead_code, reason = "other tests use the rest")]
+mod common;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use common::pack::{batch, fixture, gzip, packed};
+use common::s3::{Aws, s3_event};
+use common::script::{Answer, Script, files, items};
+use logferry::aws::{Client, Credentials, Places, Signer};
+use logferry::delivery::{Http, HttpSettings, TransportError};
+use logferry::env::Env;
+use logferry::forwarder::{Forwarder, Invocation, Note, Outcome};
+use logferry::ledger::Reason;
+use logferry::model::{self, Timestamp};
+use logferry::parcel::Parcel;
+use logferry::request::{Destination, Request, Weight};
+use logferry::settings::Settings;
+use serde_json::{Value, json};
+use tokio::time::Instant;
+
+/// Seconds after the log events of `batch`.
+const NOW: i64 = 1_795_165_340_000;
+
+const KEY: &str = "0123456789abcdef0123456789abcdef";
+const OTHER_KEY: &str = "fedcba9876543210fedcba9876543210";
+const AWS_SECRET: &str = "wJalrXUtnFEMIK7MDENGbPxRfiCYEXAMPLEKEY";
+const AWS_TOKEN: &str = "IQoJb3JpZ2luX2VjEXAMPLETOKEN";
+
+const LOGS: &str = "/api/v2/logs";
+
+type Pairs<'a> = &'a [(&'a str, &'a str)];
+
+// === Kinesis ===
+
+#[tokio::test(start_paused = true)]
+async fn kinesis_starts_again_at_the_first_failure_and_nothing_behind_it_was_sent() {
+    let script = Script::new(|request, _| Answer::status(if holds(request, "second") { 503 } else { 202 }));
+    let mut forwarder = forwarder(&[], script);
+    let event = kinesis(&[delivery(&["first"]), delivery(&["second"]), delivery(&["third"])]);
+    let outcome = forward(&mut forwarder, &event).await;
+    assert_eq!(reply(&outcome), json!({ "batchItemFailures": failures(["1", "2"]) }));
+    assert_eq!(forwarder.transport.messages(), ["first"]);
+    assert!(forwarder.transport.sent().iter().all(|sent| sent.items[0].message().unwrap() != "third"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn kinesis_is_never_asked_for_a_damaged_record_again() {
+    for folder in [None, Some(folder("kinesis-damaged"))] {
+        let mut forwarder = match &folder {
+            None => forwarder(&[], Script::accepting()),
+            Some(folder) => forwarder(&[("LOGFERRY_STORE", folder.to_str().unwrap())], Script::accepting()),
+        };
+        let half = gzip(batch(["whole", "half"]).as_bytes());
+        let half = STANDARD.encode(&half[..half.len() - 20]);
+        let event = kinesis(&[delivery(&["first"]), "aGVsbG8=".to_owned(), half.clone(), delivery(&["third"])]);
+        let outcome = forward(&mut forwarder, &event).await;
+        assert_eq!(reply(&outcome), json!({ "batchItemFailures": [] }));
+        assert_eq!((outcome.ledger.damaged, outcome.failed()), (2, 0));
+        let messages = forwarder.transport.messages();
+        assert!(messages.starts_with(&["first".to_owned()]) && messages.ends_with(&["third".to_owned()]));
+        let Some(folder) = folder else { continue };
+        let damaged: Vec<_> = files(&folder).into_iter().map(|(key, content)| (key, json_of(&content))).collect();
+        let mut payloads: Vec<_> = damaged.iter().map(|(_, json)| json["payload"].as_str().unwrap()).collect();
+        payloads.sort_unstable();
+        assert_eq!(payloads, [half.as_str(), "aGVsbG8="]);
+        assert!(damaged.iter().all(|(key, json)| key.starts_with("damaged/") && json["damaged"].is_string()));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn with_a_store_kinesis_is_asked_for_nothing_again() {
+    let folder = folder("kinesis-stored");
+    let mut forwarder = forwarder(&[("LOGFERRY_STORE", folder.to_str().unwrap())], Script::new(|_, _| Answer::Never));
+    let texts: Vec<_> = (0..20).map(|number| number.to_string()).collect();
+    let records: Vec<_> = texts.iter().map(|text| delivery(&[text])).collect();
+    let start = Instant::now();
+    let outcome = forward(&mut forwarder, &kinesis(&records)).await;
+    assert!(start.elapsed() < LEFT, "{:?}", start.elapsed());
+    assert_eq!(reply(&outcome), json!({ "batchItemFailures": [] }));
+    assert_eq!(outcome.ledger.backends[0].stored, Weight { logs: 20, metrics: 0 });
+    assert_eq!(files(&folder).len(), 20);
+    // The others are not sent in vain: there is time to store them.
+    let sent = forwarder.transport.sent();
+    assert!(sent.iter().all(|sent| sent.items[0].message().unwrap() == "0"), "{}", sent.len());
+
+    forwarder.transport.turn(|_, _| Answer::status(202));
+    redrive(&mut forwarder, &json!(true)).await;
+    let mut sent = forwarder.transport.messages();
+    sent.sort_by_key(|message| message.parse::<u32>().unwrap());
+    assert_eq!(sent, texts);
+    assert_eq!(files(&folder).len(), 0);
+}
+
+// === Firehose ===
+
+#[tokio::test(start_paused = true)]
+async fn firehose_is_answered_every_record() {
+    for (set, result) in [("ok", "Ok"), ("dropped", "Dropped")] {
+        let script = Script::new(|request, _| Answer::status(if holds(request, "second") { 503 } else { 202 }));
+        let mut forwarder = forwarder(&[("LOGFERRY_FIREHOSE_RESULT", set)], script);
+        let control = STANDARD.encode(gzip(fixture("control-message").as_bytes()));
+        let data = [delivery(&["first"]), delivery(&["second"]), "aGVsbG8=".to_owned(), control, delivery(&["third"])];
+        let outcome = forward(&mut forwarder, &firehose(&data)).await;
+        let answers = data.iter().enumerate().map(|(place, data)| {
+            let id = format!("record-{place}");
+            match (place, result) {
+                (1, _) => json!({ "recordId": id, "result": "ProcessingFailed" }),
+                (_, "Ok") => json!({ "recordId": id, "result": "Ok", "data": data }),
+                _ => json!({ "recordId": id, "result": "Dropped" }),
+            }
+        });
+        assert_eq!(reply(&outcome), json!({ "records": answers.collect::<Vec<_>>() }));
+        assert_eq!(forwarder.transport.messages(), ["first", "third"]);
+        assert_eq!((outcome.ledger.damaged, outcome.ledger.control_messages), (1, 1));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_to_firehose_fits_whatever_came() {
+    let mut forwarder = forwarder(&[], Script::accepting());
+    let data: Vec<_> = (0..9).map(|number| STANDARD.encode(format!("{number}").repeat(600_000))).collect();
+    let outcome = forward(&mut forwarder, &firehose(&data)).await;
+    let reply = reply(&outcome);
+    assert!(reply.to_string().len() < 6_000_000, "{}", reply.to_string().len());
+    let records = reply["records"].as_array().unwrap();
+    assert_eq!(records.len(), 9);
+    assert!(records.iter().filter(|record| record["result"] == "Ok").count() >= 7);
+    assert!(records.iter().all(|record| record["result"] == "Ok" || record["result"] == "ProcessingFailed"));
+}
+
+// === SQS ===
+
+#[tokio::test]
+async fn a_message_is_done_only_if_what_it_holds_is() {
+    let aws = Aws::start();
+    let url = format!("{}/123456789012/queue", aws.url());
+    let store = [("LOGFERRY_STORE", url.as_str()), ("LOGFERRY_STORE_BUCKET", "s3://kept/here")];
+    let stored = parcel_of(&["stored"]).await;
+    let referred = parcel_of(&["referred"]).await;
+    let noticed = parcel_of(&["noticed"]).await;
+    let (referred_key, noticed_key) =
+        ("pending/datadog/2026/11/20/09/1-a.json", "pending/datadog/2026/11/20/09/2-b.json");
+    aws.put(&format!("/kept/here/{referred_key}"), &referred);
+    aws.put(&format!("/kept/here/{noticed_key}"), &noticed);
+    aws.put("/other/here/x.json", &parcel_of(&["another bucket's"]).await);
+    let envelope = |payload: &Value| {
+        json!({ "version": "1.0", "timestamp": "2026-11-20T09:02:14.000Z", "requestContext": { "condition": "RetriesExhausted" },
+            "requestPayload": payload, "responseContext": { "statusCode": 200 } })
+    };
+    let of_lambda: Value = serde_json::from_str(&packed(batch(["failed before"]))).unwrap();
+    let script = Script::new(|request, _| Answer::status(if holds(request, "busy") { 403 } else { 202 }));
+    let mut forwarder = with_aws(&aws, &store, script);
+    let busy = parcel_of(&["busy"]).await;
+    let text = |json: &[u8]| String::from_utf8(json.to_vec()).unwrap();
+    let event = sqs(&[
+        ("stored", text(&stored)),
+        ("reference", json!({ "logferry": 1, "key": referred_key }).to_string()),
+        ("failed before", envelope(&of_lambda).to_string()),
+        ("notice", s3_event("kept", &format!("here/{noticed_key}")).to_string()),
+        ("another's notice", s3_event("other", "here/x.json").to_string()),
+        ("test notice", json!({ "Service": "Amazon S3", "Event": "s3:TestEvent", "Bucket": "kept" }).to_string()),
+        ("a wish", json!({ "awslogs": of_lambda["awslogs"] }).to_string()),
+        ("nothing of ours", "hello".to_owned()),
+        ("an envelope of nothing", envelope(&json!({ "detail": 7 })).to_string()),
+        ("gone meanwhile", json!({ "logferry": 1, "key": "pending/datadog/2026/11/20/09/3-c.json" }).to_string()),
+        ("busy", text(&busy)),
+        ("newer", json!({ "logferry": 99, "backend": "datadog" }).to_string()),
+    ]);
+    let outcome = forward(&mut forwarder, &event).await;
+    let failed = ["nothing of ours", "an envelope of nothing", "busy", "newer"];
+    assert_eq!(reply(&outcome), json!({ "batchItemFailures": failures(failed) }), "{:?}", outcome.notes);
+    let messages = forwarder.transport.messages();
+    assert_eq!(messages, ["stored", "referred", "failed before", "noticed", "failed before"]);
+    // Taken away only after its own acknowledgement.
+    assert_eq!(aws.objects().into_keys().collect::<Vec<_>>(), ["/other/here/x.json"]);
+}
+
+#[tokio::test]
+async fn what_a_queue_cannot_take_is_in_the_bucket() {
+    let aws = Aws::start();
+    let url = format!("{}/123456789012/queue", aws.url());
+    let store = [("LOGFERRY_STORE", url.as_str()), ("LOGFERRY_DATADOG_COMPRESSION", "none")];
+    let (small, large) = (delivery(&["small"]), delivery(&["large".repeat(180_000).as_str()]));
+    for bucket in [false, true] {
+        let bucket = [("LOGFERRY_STORE_BUCKET", "s3://kept")].into_iter().filter(|_| bucket).collect::<Vec<_>>();
+        let mut forwarder = with_aws(&aws, &[&store[..], &bucket].concat(), Script::new(|_, _| Answer::status(403)));
+        let outcome = forward(&mut forwarder, &kinesis(&[small.clone(), large.clone()])).await;
+        if bucket.is_empty() {
+            assert_eq!(reply(&outcome), json!({ "batchItemFailures": failures(["1"]) }));
+            let says = outcome.notes.iter().any(|note| note.to_string().contains("names no bucket"));
+            assert!(says, "{:?}", outcome.notes);
+            continue;
+        }
+        assert_eq!(reply(&outcome), json!({ "batchItemFailures": [] }), "{:?}", outcome.notes);
+        let (messages, objects) = (aws.messages(), aws.objects());
+        assert_eq!((messages.len(), objects.len()), (3, 1));
+        let key = json_of(messages[2].as_bytes())["key"].as_str().unwrap().to_owned();
+        assert!(objects.contains_key(&format!("/kept/{key}")));
+        forwarder.transport.turn(|_, _| Answer::status(202));
+        let event = sqs(&[("a", messages[1].clone()), ("b", messages[2].clone())]);
+        let outcome = forward(&mut forwarder, &event).await;
+        assert_eq!(reply(&outcome), json!({ "batchItemFailures": [] }), "{:?}", outcome.notes);
+        assert_eq!(forwarder.transport.messages(), ["small".to_owned(), "large".repeat(180_000)]);
+        assert_eq!(aws.objects().len(), 0);
+    }
+}
+
+// === S3 ===
+
+#[tokio::test]
+async fn storing_in_a_bucket_twice_is_storing_once_and_its_notice_sends_it() {
+    let aws = Aws::start();
+    let mut forwarder =
+        with_aws(&aws, &[("LOGFERRY_STORE", "s3://kept/a=b/here")], Script::new(|_, _| Answer::status(403)));
+    for _ in 0..2 {
+        let outcome = forward(&mut forwarder, &packed(batch(["one", "two"]))).await;
+        assert_eq!((outcome.failed(), outcome.ledger.backends[0].stored.logs), (0, 2), "{:?}", outcome.notes);
+    }
+    let objects = aws.objects();
+    assert_eq!(objects.len(), 1);
+    let path = objects.keys().next().unwrap();
+    let key = path.strip_prefix("/kept/").unwrap();
+    assert!(key.starts_with("a=b/here/pending/datadog/2026/11/20/09/1795165334001-"), "{key}");
+    assert_eq!(secrets_in(&objects[path]), [] as [&str; 0]);
+
+    forwarder.transport.turn(|_, _| Answer::status(202));
+    // Nothing of ours.
+    for (bucket, key) in [("other", key), ("kept", "a=b/here/damaged/x.json"), ("kept", "elsewhere/pending/x.json")] {
+        forward(&mut forwarder, &s3_event(bucket, key).to_string()).await;
+    }
+    assert_eq!(forwarder.transport.sent().len(), 0);
+    let outcome = forward(&mut forwarder, &s3_event("kept", &key.replace('=', "%3D")).to_string()).await;
+    assert_eq!(outcome.redriven[0].sent.logs, 2);
+    assert_eq!((forwarder.transport.messages(), aws.objects().len()), (vec!["one".into(), "two".into()], 0));
+}
+
+#[tokio::test]
+async fn redrives_more_than_a_page_of_a_bucket_in_order() {
+    let aws = Aws::start();
+    let mut forwarder = with_aws(&aws, &[("LOGFERRY_STORE", "s3://kept")], Script::new(|_, _| Answer::status(403)));
+    let texts: Vec<_> = (0..230).map(|number| format!("{number}")).collect();
+    for text in texts.iter().rev() {
+        let time = NOW - 1_000_000 + 1000 * text.parse::<i64>().unwrap();
+        forward(&mut forwarder, &packed(batch_at(time, &[text]))).await;
+    }
+    assert_eq!(aws.objects().len(), 230);
+    forwarder.transport.turn(|_, _| Answer::status(202));
+    let outcome = redrive(&mut forwarder, &json!(true)).await;
+    assert_eq!(outcome.redriven[0].requests, 230);
+    assert_eq!((forwarder.transport.messages(), aws.objects().len()), (texts, 0));
+}
+
+#[tokio::test]
+async fn what_aws_says_is_told_without_its_secrets() {
+    let aws = Aws::start();
+    let mut forwarder = with_aws(&aws, &[("LOGFERRY_STORE", "s3://kept")], Script::new(|_, _| Answer::status(403)));
+    let said = format!(
+        "<?xml version=\"1.0\"?>\n<Error><Code>ExpiredToken</Code><Message>The provided token has expired.</Message><Token-0>{AWS_TOKEN}</Token-0></Error>"
+    );
+    aws.trouble(Some(common::server::Answer::with(400, &[], said.as_bytes())));
+    let outcome = forward(&mut forwarder, &packed(batch(["one"]))).await;
+    assert_eq!((outcome.failed(), outcome.ledger.backends[0].dropped[&Reason::Unauthorized].logs), (1, 1));
+    let notes = notes(&outcome);
+    assert!(notes.contains("s3 answers 400: ExpiredToken: The provided token has expired."), "{notes}");
+    assert_eq!(secrets_in(format!("{notes} {outcome:?}").as_bytes()), [] as [&str; 0]);
+}
+
+// === redrive ===
+
+#[tokio::test(start_paused = true)]
+async fn redrives_the_oldest_first_and_as_much_as_is_wished_for() {
+    const ALL: [&str; 6] = ["0", "1", "2", "3", "4", "5"];
+    for (wish, expected) in [
+        (json!(true), &ALL[..]),
+        (json!({}), &ALL[..]),
+        (json!({ "max": 2 }), &ALL[..2]),
+        (json!({ "backend": "datadog:eu" }), &[]),
+        (json!({ "backend": "datadog", "max": 100 }), &ALL[..]),
+        // Each is ten minutes younger than the one before, the last of them a minute old.
+        (json!({ "older_than": 30 * 60 }), &ALL[..3]),
+        (json!({ "older_than": 86_400 }), &[]),
+        (json!({ "prefix": "2026/11/20/08" }), &ALL[..5]),
+        (json!({ "prefix": "2026/11/2" }), &ALL[..]),
+        (json!({ "prefix": "2026/11/20/09/" }), &ALL[5..]),
+        (json!({ "prefix": "2026/11/19" }), &[]),
+        (json!({ "set_aside": true }), &[]),
+    ] {
+        let folder = folder("redrive-wish");
+        let mut forwarder = unreachable_into(&folder, &[]);
+        for text in ALL.iter().rev() {
+            let time = NOW - 60_000 - 600_000 * (5 - text.parse::<i64>().unwrap());
+            forward(&mut forwarder, &packed(batch_at(time, &[text]))).await;
+        }
+        forwarder.transport.turn(|_, _| Answer::status(202));
+        redrive(&mut forwarder, &wish).await;
+        assert_eq!(forwarder.transport.messages(), expected, "{wish}");
+        assert_eq!(files(&folder).len(), ALL.len() - expected.len(), "{wish}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_more_than_the_setting_allows_is_redriven_at_once() {
+    let folder = folder("redrive-max");
+    let mut forwarder = unreachable_into(&folder, &[("LOGFERRY_REDRIVE_MAX", "2")]);
+    for text in ["a", "b", "c", "d", "e"] {
+        forward(&mut forwarder, &packed(batch([text]))).await;
+    }
+    forwarder.transport.turn(|_, _| Answer::status(202));
+    for left in [3, 1, 0, 0] {
+        redrive(&mut forwarder, &json!(true)).await;
+        assert_eq!(files(&folder).len(), left);
+    }
+    assert_eq!(forwarder.transport.sent().len(), 5);
+}
+
+#[tokio::test(start_paused = true)]
+async fn storing_twice_is_storing_once() {
+    let folder = folder("twice");
+    let mut forwarder = unreachable_into(&folder, &[]);
+    let event = packed(fixture("node-text"));
+    let first = forward(&mut forwarder, &event).await;
+    let once = files(&folder);
+    // Lambda repeats it a minute later, in another sandbox.
+    let mut other = unreachable_into(&folder, &[]);
+    let second = forward_at(&mut other, &event, NOW + 60_000).await;
+    assert_eq!(first.ledger.backends[0].stored, second.ledger.backends[0].stored);
+    assert_eq!((once, first.ledger.backends[0].stored), (files(&folder), first.ledger.made));
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_leaves_the_store_before_its_own_acknowledgement() {
+    let folder = folder("own-acknowledgement");
+    let mut forwarder = unreachable_into(&folder, &[]);
+    for text in ["good", "bad", "fine"] {
+        forward(&mut forwarder, &packed(batch_at(NOW - 9000 + i64::from(text.as_bytes()[0]), &[text]))).await;
+    }
+    // b, f, g: the first is refused, which says nothing of the others.
+    forwarder.transport.turn(|request, _| Answer::status(if holds(request, "bad") { 404 } else { 202 }));
+    let outcome = redrive(&mut forwarder, &json!(true)).await;
+    assert_eq!(forwarder.transport.messages(), ["fine", "good"]);
+    let left: Vec<_> = parcels(&folder).into_iter().map(|(_, parcel)| (parcel.tries, parcel.reason)).collect();
+    assert_eq!(left, [(1, "refused".to_owned())]);
+    assert_eq!((outcome.redriven[0].sent.logs, outcome.redriven[0].left.logs, outcome.failed()), (2, 1, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn only_what_was_not_taken_of_a_request_stays() {
+    let folder = folder("pieces");
+    let mut forwarder = unreachable_into(&folder, &[]);
+    let texts: Vec<_> = (0..8).map(|number| format!("text {number}")).collect();
+    forward(&mut forwarder, &packed(batch(texts.iter().map(String::as_str)))).await;
+    assert_eq!(files(&folder).len(), 1);
+    // Cut down to pairs, of which one is too large even so, one malformed, and the last two have no time.
+    forwarder.transport.turn(|request, _| match () {
+        () if holds(request, "text 7") && request.items.len() == 2 => Answer::refused(),
+        () if request.items.len() > 2 => Answer::status(413),
+        () if holds(request, "text 1") => Answer::status(413),
+        () if holds(request, "text 2") => Answer::status(400),
+        () => Answer::status(202),
+    });
+    let outcome = redrive(&mut forwarder, &json!(true)).await;
+    assert_eq!(forwarder.transport.messages(), ["text 0", "text 3", "text 4", "text 5"]);
+    let left = parcels(&folder);
+    let found: Vec<_> = left
+        .iter()
+        .map(|(key, parcel)| (key.split('/').next().unwrap(), parcel.reason.as_str(), parcel.weight().logs))
+        .collect();
+    let expected = [("pending", "unreachable", 2), ("set-aside", "oversize", 1), ("set-aside", "refused", 1)];
+    assert_eq!(sorted(found), expected);
+    let redriven = &outcome.redriven[0];
+    assert_eq!((redriven.sent.logs, redriven.left.logs, redriven.set_aside.logs), (4, 2, 2));
+
+    forwarder.transport.turn(|_, _| Answer::status(202));
+    redrive(&mut forwarder, &json!(true)).await;
+    assert_eq!(forwarder.transport.messages(), ["text 6", "text 7"]);
+    redrive(&mut forwarder, &json!({ "set_aside": true })).await;
+    assert_eq!(sorted(forwarder.transport.messages()), ["text 1", "text 2", "text 6", "text 7"]);
+    assert_eq!(files(&folder).len(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_refused_again_and_again_is_set_aside_with_the_reason() {
+    let folder = folder("poison");
+    let mut forwarder = unreachable_into(&folder, &[("LOGFERRY_REDRIVE_TRIES", "3")]);
+    forward(&mut forwarder, &packed(batch(["poison"]))).await;
+    forwarder.transport.turn(|_, _| Answer::with(404, b"no such place"));
+    for tries in [1, 2] {
+        let outcome = redrive(&mut forwarder, &json!(true)).await;
+        assert_eq!((outcome.redriven[0].left.logs, outcome.redriven[0].set_aside.logs), (1, 0));
+        let (key, parcel) = parcels(&folder).remove(0);
+        assert!(key.starts_with("pending/"), "{key}");
+        assert_eq!(parcel.tries, tries);
+    }
+    let outcome = redrive(&mut forwarder, &json!(true)).await;
+    assert_eq!((outcome.redriven[0].left.logs, outcome.redriven[0].set_aside.logs), (0, 1));
+    let (key, parcel) = parcels(&folder).remove(0);
+    assert!(key.starts_with("set-aside/datadog/2026/11/20/09/"), "{key}");
+    assert_eq!((parcel.tries, parcel.reason.as_str()), (3, "refused"));
+    assert_eq!(parcel.said, "status 404: no such place");
+    assert_eq!(redrive(&mut forwarder, &json!(true)).await.redriven, []);
+
+    forwarder.transport.turn(|_, _| Answer::status(202));
+    redrive(&mut forwarder, &json!({ "set_aside": true })).await;
+    assert_eq!((forwarder.transport.messages(), files(&folder).len()), (vec!["poison".to_owned()], 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_too_old_for_datadog_is_set_aside_and_not_sent() {
+    const MONITORING: &str = "MONITORING|1795165334|7|gauge|shop.queue|#shop:berlin";
+    const CHECK: &str = "MONITORING|1795165334|0|check|shop.check|#shop:berlin";
+    let report = "REPORT RequestId: 1ab9290b-5e02-46d5-9200-24a514aa506d\tDuration: 46.84 ms\tBilled Duration: 47 ms\tMemory Size: 192 MB\tMax Memory Used: 72 MB\t\n";
+    let (minute, hour) = (60_000, 3_600_000);
+    for (after, gone) in [
+        (9 * minute, &[][..]),
+        (11 * minute, &["check_run"]),
+        (61 * minute, &["check_run", "distribution_points", "series"]),
+        (17 * hour, &["check_run", "distribution_points", "series"]),
+        (19 * hour, &["check_run", "distribution_points", "logs", "series"]),
+    ] {
+        let folder = folder("too-old");
+        let mut forwarder = unreachable_into(&folder, &[]);
+        let outcome = forward(&mut forwarder, &packed(batch([MONITORING, CHECK, report, "a line"]))).await;
+        assert_eq!(outcome.ledger.backends[0].stored, outcome.ledger.made);
+        assert_eq!(files(&folder).len(), 4, "logs, distributions, series, checks");
+        forwarder.transport.turn(|_, _| Answer::status(202));
+        let event = json!({ "redrive": true }).to_string();
+        let outcome = forward_at(&mut forwarder, &event, NOW + after).await;
+        let sent = forwarder.transport.sent();
+        let sent: Vec<_> = sent.iter().map(|sent| sent.url.rsplit('/').next().unwrap()).collect();
+        let all = ["check_run", "distribution_points", "logs", "series"];
+        assert_eq!(sorted(sent), all.into_iter().filter(|name| !gone.contains(name)).collect::<Vec<_>>(), "{after}");
+        let aside = parcels(&folder);
+        assert_eq!(aside.len(), gone.len());
+        assert!(aside.iter().all(|(key, parcel)| key.starts_with("set-aside/") && parcel.reason == "too_old"));
+        let redriven = &outcome.redriven[0];
+        assert_eq!(redriven.requests, 4);
+        assert_eq!(redriven.set_aside, aside.iter().map(|(_, parcel)| parcel.weight()).sum());
+        // Whoever asks for it gets it sent all the same.
+        let event = json!({ "redrive": { "set_aside": true } }).to_string();
+        forward_at(&mut forwarder, &event, NOW + after).await;
+        assert_eq!((forwarder.transport.sent().len(), files(&folder).len()), (4, 0));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_backend_that_is_down_is_left_alone_and_does_not_hold_up_another() {
+    for answer in [Answer::refused(), Answer::Never, Answer::status(503), Answer::status(403)] {
+        let folder = folder("down");
+        let mut forwarder = unreachable_into(&folder, &two_backends());
+        for text in ["a", "b", "c"] {
+            forward(&mut forwarder, &packed(batch([text]))).await;
+        }
+        assert_eq!(files(&folder).len(), 6);
+        forwarder.transport.turn(move |request, _| {
+            if url(request).contains("eu.example.com") { Answer::status(202) } else { answer.clone() }
+        });
+        let start = Instant::now();
+        let outcome = redrive(&mut forwarder, &json!(true)).await;
+        assert!(start.elapsed() <= Duration::from_secs(25), "{:?}", start.elapsed());
+        assert_eq!(sorted(forwarder.transport.messages()), ["a", "b", "c"]);
+        let down = forwarder.transport.sent().into_iter().filter(|sent| !sent.url.contains("eu.example.com"));
+        let asked: Vec<_> = down.map(|sent| sent.items[0].message().unwrap()).collect();
+        assert!(asked.iter().all(|message| *message == asked[0]), "{asked:?}");
+        let left = parcels(&folder);
+        assert_eq!(left.len(), 3);
+        assert!(left.iter().all(|(_, parcel)| parcel.backend == "datadog" && parcel.tries == 0));
+        assert_eq!(outcome.failed(), 0);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_redrive_uses_the_credentials_and_the_address_of_now() {
+    let folder = folder("of-now");
+    let mut before = unreachable_into(&folder, &[("LOGFERRY_DATADOG_COMPRESSION", "zstd")]);
+    forward(&mut before, &packed(fixture("node-text"))).await;
+    let now = [
+        ("DD_API_KEY", OTHER_KEY),
+        ("DD_URL", "https://logs.example.com"),
+        ("DD_API_URL", "https://api.example.com"),
+        ("LOGFERRY_STORE", folder.to_str().unwrap()),
+    ];
+    let mut forwarder = forwarder(&now, Script::accepting());
+    forward_at(&mut forwarder, &json!({ "redrive": true }).to_string(), NOW).await;
+    let sent = forwarder.transport.sent();
+    assert_eq!((sent.is_empty(), files(&folder).len()), (false, 0));
+    for sent in &sent {
+        assert!(sent.url.contains(".example.com/"), "{}", sent.url);
+        assert_eq!(sent.headers["dd-api-key"], OTHER_KEY);
+        let encoding = if sent.url.ends_with(LOGS) { "zstd" } else { "deflate" };
+        assert_eq!(sent.headers["content-encoding"], encoding, "as the body is, not as it would be now");
+    }
+    // The same items, byte for byte.
+    let mut healthy = self::forwarder(&[("LOGFERRY_DATADOG_COMPRESSION", "zstd")], Script::accepting());
+    forward(&mut healthy, &packed(fixture("node-text"))).await;
+    let bytes = |script: &Script| sorted(script.taken().into_iter().map(|item| item.bytes).collect());
+    assert_eq!(bytes(&forwarder.transport), bytes(&healthy.transport));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_no_request_of_ours_is_moved_away_and_what_is_newer_is_left() {
+    let folder = folder("strange");
+    let place = folder.join("pending/datadog/2026/11/20/09");
+    std::fs::create_dir_all(&place).unwrap();
+    let newer = json!({ "logferry": 2, "backend": "datadog" }).to_string();
+    std::fs::write(place.join("1-a.json"), "hello").unwrap();
+    std::fs::write(place.join("2-b.json"), &newer).unwrap();
+    std::fs::write(place.join("3-c.json.77.part"), "half").unwrap();
+    let mut forwarder = unreachable_into(&folder, &[]);
+    forward(&mut forwarder, &packed(batch(["good"]))).await;
+    forwarder.transport.turn(|_, _| Answer::status(202));
+    for _ in 0..2 {
+        let outcome = redrive(&mut forwarder, &json!(true)).await;
+        assert!(notes(&outcome).contains("newer version"), "{outcome:?}");
+    }
+    assert_eq!(forwarder.transport.messages(), ["good"]);
+    let left = files(&folder);
+    let contents: Vec<_> = left.iter().map(|(key, content)| (key.split('/').next().unwrap(), content)).collect();
+    assert_eq!((contents.len(), contents[0].0, contents[1].0), (2, "damaged", "pending"), "{left:?}");
+    assert_eq!(json_of(contents[0].1)["payload"], "hello");
+    assert_eq!(*contents[1].1, newer.as_bytes());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_that_does_not_fit_its_backend_is_set_aside() {
+    let folder = folder("misfit");
+    let mut forwarder = unreachable_into(&folder, &[]);
+    forward(&mut forwarder, &packed(batch(["good"]))).await;
+    let (key, content) = files(&folder).remove(0);
+    for (from, to) in [(r#""route":"logs""#, r#""route":"lags""#), (r#""open":"Ww==""#, r#""open":"*""#)] {
+        let text = String::from_utf8(content.clone()).unwrap();
+        assert!(text.contains(from), "{text}");
+        std::fs::write(folder.join(&key), text.replace(from, to)).unwrap();
+        forwarder.transport.turn(|_, _| Answer::status(202));
+        redrive(&mut forwarder, &json!(true)).await;
+        let (aside, parcel) = parcels(&folder).remove(0);
+        assert!(aside.starts_with("set-aside/"), "{aside}");
+        assert_eq!((parcel.reason.as_str(), forwarder.transport.sent().len()), ("damaged", 0));
+        std::fs::remove_file(folder.join(aside)).unwrap();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_stored_for_a_backend_that_is_no_more_is_said() {
+    let folder = folder("no-more");
+    let mut before = unreachable_into(&folder, &two_backends());
+    forward(&mut before, &packed(batch(["a"]))).await;
+    let mut forwarder = unreachable_into(&folder, &[]);
+    forwarder.transport.turn(|_, _| Answer::status(202));
+    let outcome = redrive(&mut forwarder, &json!(true)).await;
+    assert_eq!(files(&folder).len(), 1);
+    let expected =
+        "a stored request was left as it is: pending/datadog-eu is of no backend that LOGFERRY_BACKENDS names";
+    assert_eq!((notes(&outcome).as_str(), outcome.failed()), (expected, 0));
+}
+
+#[tokio::test]
+async fn a_wish_without_a_store_is_said() {
+    let mut forwarder = forwarder(&[], Script::accepting());
+    let outcome = redrive(&mut forwarder, &json!(true)).await;
+    assert_eq!((outcome.notes, outcome.reply.to_json()), (vec![Note::NoStore], Value::Null));
+}
+
+// === the store in trouble ===
+
+#[tokio::test(start_paused = true)]
+async fn what_cannot_be_stored_fails_the_invocation() {
+    let folder = folder("blocked");
+    std::fs::write(folder.join("pending"), "a file where a folder has to be").unwrap();
+    let mut forwarder = unreachable_into(&folder, &[]);
+    let outcome = forward(&mut forwarder, &packed(batch(["a", "b"]))).await;
+    assert_eq!((outcome.failed(), outcome.ledger.backends[0].stored), (2, Weight::default()));
+    let notes = notes(&outcome);
+    assert!(notes.contains("the store cannot be used: ") && notes.contains("unreachable"), "{notes}");
+    let outcome = forward(&mut forwarder, &kinesis(&[delivery(&["a"]), delivery(&["b"])])).await;
+    assert_eq!(reply(&outcome), json!({ "batchItemFailures": failures(["0", "1"]) }));
+    let outcome = redrive(&mut forwarder, &json!(true)).await;
+    assert!(matches!(&outcome.notes[..], [Note::Store(_)]), "{:?}", outcome.notes);
+}
+
+#[tokio::test]
+async fn a_store_that_says_nothing_is_not_waited_for_beyond_the_deadline() {
+    let aws = Aws::start();
+    let url = format!("{}/123456789012/queue", aws.url());
+    let left = Duration::from_secs(3);
+    let half = STANDARD.encode(&gzip(batch(["whole", "half"]).as_bytes())[..60]);
+    for store in ["s3://kept", url.as_str()] {
+        let stored = String::from_utf8(parcel_of(&["stored"]).await).unwrap();
+        aws.trouble(Some(common::server::Answer::hang()));
+        let reference = json!({ "logferry": 1, "key": "pending/datadog/2026/11/20/09/1-a.json" }).to_string();
+        let events = [
+            packed(batch(["one"])),
+            json!({ "awslogs": { "data": half } }).to_string(),
+            kinesis(&[delivery(&["one"]), half.clone()]),
+            json!({ "redrive": true }).to_string(),
+            s3_event("kept", "pending/datadog/2026/11/20/09/1-a.json").to_string(),
+            sqs(&[("a", reference), ("b", stored.clone())]),
+        ];
+        let aws = &aws;
+        let each = events.iter().map(|event| async move {
+            // Refused, so that it is to be set aside; the whole of the half to be kept.
+            let mut forwarder = with_aws(aws, &[("LOGFERRY_STORE", store)], Script::new(|_, _| Answer::status(404)));
+            let start = Instant::now();
+            forward_within(&mut forwarder, event, NOW, left).await;
+            assert!(start.elapsed() < left, "{store}: {:?} for {event}", start.elapsed());
+        });
+        futures_util::future::join_all(each).await;
+        aws.trouble(None);
+    }
+}
+
+// === secrets ===
+
+#[tokio::test(start_paused = true)]
+async fn no_secret_is_stored_or_shown() {
+    let folder = folder("secrets");
+    let pairs = [
+        ("LOGFERRY_STORE", folder.to_str().unwrap()),
+        ("HTTPS_PROXY", "http://ferry:hunter2@proxy.example.com:3128"),
+        ("HTTP_PROXY", "http://ferry:hunter2@proxy.example.com:3128"),
+        ("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE"),
+        ("AWS_SECRET_ACCESS_KEY", AWS_SECRET),
+        ("AWS_SESSION_TOKEN", AWS_TOKEN),
+    ];
+    let echo = format!("{{\"error\":\"wrong key {KEY}\"}}");
+    let mut forwarder = forwarder(&pairs, Script::new(move |_, _| Answer::with(403, echo.as_bytes())));
+    let outcome = forward(&mut forwarder, &packed(fixture("node-text"))).await;
+    let stored = files(&folder);
+    assert!(!stored.is_empty());
+    for (key, content) in &stored {
+        assert_eq!(secrets_in(content), [] as [&str; 0], "{key}");
+        assert!(String::from_utf8_lossy(content).contains("wrong key ***"), "{key}");
+    }
+    // As a queue or a bucket has it, with a client for AWS.
+    for store in ["s3://kept", "https://sqs.eu-west-1.amazonaws.com/123456789012/queue"] {
+        let pairs = [&pairs[1..], &[("LOGFERRY_STORE", store)]].concat();
+        let wired = Settings::prepare(&lookup(&pairs), None, clock, BTreeMap::new()).unwrap().forwarder.unwrap();
+        assert_eq!(secrets_in(format!("{wired:?} {wired:#?}").as_bytes()), [] as [&str; 0]);
+    }
+    let shown = [
+        format!("{outcome:?} {}", notes(&outcome)),
+        serde_json::to_string(&outcome.ledger).unwrap(),
+        format!("{:?} {:?}", forwarder.backends, forwarder.store),
+    ];
+    assert_eq!(secrets_in(shown.concat().as_bytes()), [] as [&str; 0]);
+}
+
+// === helpers ===
+
+/// What an invocation has, of which a second is kept for its end.
+const LEFT: Duration = Duration::from_mins(1);
+
+#[expect(clippy::disallowed_methods, reason = "requests to AWS are signed with the real time")]
+fn clock() -> SystemTime {
+    SystemTime::now()
+}
+
+fn lookup(pairs: Pairs<'_>) -> impl Fn(&str) -> Option<String> {
+    let defaults = [("LOGFERRY_BACKENDS", "datadog"), ("DD_API_KEY", KEY)];
+    let all: Vec<_> =
+        pairs.iter().chain(&defaults).map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+    move |name| all.iter().find(|(set, _)| set == name).map(|(_, value)| value.clone())
+}
+
+/// Wired as in Lambda, but for the transport. Of each name, the first counts.
+fn forwarder(pairs: Pairs<'_>, script: Script) -> Forwarder<Script> {
+    let lookup = lookup(pairs);
+    let mut env = Env::new(&lookup);
+    let settings = Settings::from_env(&mut env, None).unwrap();
+    let signer = Signer::new(Credentials::from_env(&mut env), clock);
+    let http = Http::new(&HttpSettings::default(), signer.clone(), &mut env).unwrap();
+    let client = Client::new(http.client().clone(), signer, Places::from_env(&mut env));
+    assert_eq!(env.into_mistakes(), []);
+    settings.forwarder(script, &client)
+}
+
+/// Whose intake is down, and which stores in a folder.
+fn unreachable_into(folder: &Path, pairs: Pairs<'_>) -> Forwarder<Script> {
+    let store = [("LOGFERRY_STORE", folder.to_str().unwrap())];
+    forwarder(&[&store, pairs].concat(), Script::new(|_, _| Answer::Broken(TransportError::Connect("refused".into()))))
+}
+
+const fn two_backends() -> [(&'static str, &'static str); 2] {
+    [("LOGFERRY_BACKENDS", "datadog,datadog:eu"), ("DD_URL_EU", "https://eu.example.com")]
+}
+
+/// Which calls a stand-in for AWS.
+fn with_aws(aws: &Aws, pairs: Pairs<'_>, script: Script) -> Forwarder<Script> {
+    let url = aws.url();
+    let aws = [
+        ("AWS_ENDPOINT_URL", url.as_str()),
+        ("AWS_REGION", "eu-west-1"),
+        ("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE"),
+        ("AWS_SECRET_ACCESS_KEY", AWS_SECRET),
+        ("AWS_SESSION_TOKEN", AWS_TOKEN),
+    ];
+    forwarder(&[&aws, pairs].concat(), script)
+}
+
+async fn forward(forwarder: &mut Forwarder<Script>, event: &str) -> Outcome {
+    forward_at(forwarder, event, NOW).await
+}
+
+async fn forward_at(forwarder: &mut Forwarder<Script>, event: &str, now: i64) -> Outcome {
+    forward_within(forwarder, event, now, LEFT).await
+}
+
+async fn forward_within(forwarder: &mut Forwarder<Script>, event: &str, now: i64, left: Duration) -> Outcome {
+    let own = model::Forwarder {
+        log_group: Some("/aws/lambda/logferry".into()),
+        instance: "2026/11/20/[$LATEST]0f7c".into(),
+        ..model::Forwarder::default()
+    };
+    let now = Timestamp::from_millis(now);
+    let invocation = Invocation { forwarder: &own, now, deadline: Instant::now() + left, seed: 7 };
+    let outcome = forwarder.handle(event, &invocation, &mut ()).await;
+    assert_eq!(outcome.ledger.unaccounted(), []);
+    outcome
+}
+
+async fn redrive(forwarder: &mut Forwarder<Script>, wish: &Value) -> Outcome {
+    forward(forwarder, &json!({ "redrive": wish }).to_string()).await
+}
+
+/// A request with these logs, as it is stored.
+async fn parcel_of(messages: &[&str]) -> Vec<u8> {
+    let folder = folder(&format!("parcel-{}", messages.join("-").len()));
+    let mut forwarder = unreachable_into(&folder, &[]);
+    forwarder.sending.reserve = LEFT;
+    forward(&mut forwarder, &packed(batch(messages.iter().copied()))).await;
+    files(&folder).remove(0).1
+}
+
+/// What a subscription writes to a stream, in base64.
+fn delivery(messages: &[&str]) -> String {
+    STANDARD.encode(gzip(batch(messages.iter().copied()).as_bytes()))
+}
+
+/// A batch whose first log event is at a time.
+fn batch_at(time: i64, messages: &[&str]) -> String {
+    batch(messages.iter().copied()).replace("179516533400", &(time / 10).to_string()[..12])
+}
+
+fn kinesis(data: &[String]) -> String {
+    let records = data.iter().enumerate().map(|(place, data)| {
+        json!({ "eventSource": "aws:kinesis", "eventID": format!("shardId-0:{place}"),
+            "kinesis": { "partitionKey": "p", "sequenceNumber": place.to_string(), "data": data } })
+    });
+    json!({ "Records": records.collect::<Vec<_>>() }).to_string()
+}
+
+fn firehose(data: &[String]) -> String {
+    let records = data.iter().enumerate();
+    let records = records.map(|(place, data)| {
+        json!({ "recordId": format!("record-{place}"), "approximateArrivalTimestamp": NOW, "data": data })
+    });
+    json!({ "invocationId": "1", "deliveryStreamArn": "arn", "region": "eu-west-1", "records": records.collect::<Vec<_>>() })
+        .to_string()
+}
+
+fn sqs(messages: &[(&str, String)]) -> String {
+    let records = messages.iter().map(|(id, body)| {
+        json!({ "messageId": id, "receiptHandle": "r", "body": body, "attributes": {}, "eventSource": "aws:sqs" })
+    });
+    json!({ "Records": records.collect::<Vec<_>>() }).to_string()
+}
+
+fn failures<'a>(ids: impl IntoIterator<Item = &'a str>) -> Vec<Value> {
+    ids.into_iter().map(|id| json!({ "itemIdentifier": id })).collect()
+}
+
+fn reply(outcome: &Outcome) -> Value {
+    outcome.reply.to_json()
+}
+
+fn notes(outcome: &Outcome) -> String {
+    outcome.notes.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+}
+
+fn holds(request: &Request, text: &str) -> bool {
+    items(request, "").iter().any(|item| item.message().is_some_and(|message| message.contains(text)))
+}
+
+fn url(request: &Request) -> &str {
+    match &request.destination {
+        Destination::Http(endpoint) => &endpoint.url,
+        Destination::Stdout => "",
+    }
+}
+
+fn secrets_in(bytes: &[u8]) -> Vec<&'static str> {
+    let text = String::from_utf8_lossy(bytes);
+    // Basic authentication of the proxy, too.
+    let secrets = [KEY, OTHER_KEY, AWS_SECRET, &AWS_TOKEN[..12], "hunter2", "ZmVycnk6aHVudGVyMg"];
+    secrets.into_iter().filter(|secret| text.contains(secret)).collect()
+}
+
+/// An empty folder of this test's own.
+fn folder(name: &str) -> PathBuf {
+    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("forward-{name}"));
+    let _ = std::fs::remove_dir_all(&folder);
+    std::fs::create_dir_all(&folder).unwrap();
+    folder
+}
+
+fn parcels(folder: &Path) -> Vec<(String, Parcel)> {
+    let parcel = |content: Vec<u8>| Parcel::from_json(&content).unwrap();
+    files(folder).into_iter().map(|(key, content)| (key, parcel(content))).collect()
+}
+
+fn json_of(bytes: &[u8]) -> Value {
+    serde_json::from_slice(bytes).unwrap()
+}
+
+fn sorted<T: Ord>(mut all: Vec<T>) -> Vec<T> {
+    all.sort();
+    all
+}
