@@ -58,7 +58,7 @@ fn shown(request: &Request) -> String {
 type Case = (&'static str, &'static [(&'static str, &'static str)], &'static [&'static str]);
 
 /// Settings under which each backend is shown.
-const CASES: [Case; 3] = [
+const CASES: [Case; 5] = [
     ("stdout", &[("LOGFERRY_BACKENDS", "stdout")], &[]),
     (
         "datadog",
@@ -78,6 +78,24 @@ const CASES: [Case; 3] = [
             ("DD_FORWARD_LOG", "false"),
         ],
         &["python-text", "node-text"],
+    ),
+    (
+        "guance",
+        &[
+            ("LOGFERRY_BACKENDS", "guance"),
+            ("ENV_DATAWAY", "https://openway.guance.com?token=tkn_0123456789abcdef0123456789abcdef"),
+        ],
+        &[],
+    ),
+    (
+        "guance-awslambda",
+        &[
+            ("LOGFERRY_BACKENDS", "guance"),
+            ("ENV_DATAWAY", "http://datakit:9529"),
+            ("LOGFERRY_GUANCE_MEASUREMENT", "awslambda"),
+            ("LOGFERRY_GUANCE_SEND", "metrics"),
+        ],
+        &["node-json-debug", "java-snapstart"],
     ),
 ];
 

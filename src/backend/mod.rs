@@ -8,6 +8,8 @@
 mod auth;
 mod body;
 mod datadog;
+mod guance;
+mod line_protocol;
 pub mod protobuf;
 mod stdout;
 mod write;
@@ -16,6 +18,7 @@ use std::time::Duration;
 
 pub use body::decompress;
 pub use datadog::Datadog;
+pub use guance::Guance;
 pub use stdout::Stdout;
 
 use crate::env::{Env, Row, Setting, read};
@@ -35,6 +38,7 @@ pub struct Backend {
 #[derive(Clone, Debug)]
 enum Kind {
     Datadog(Box<Datadog>),
+    Guance(Box<Guance>),
     Stdout(Stdout),
 }
 
@@ -48,6 +52,7 @@ pub struct Encoder<'b> {
 
 enum KindEncoder<'b> {
     Datadog(Box<datadog::Encoder<'b>>),
+    Guance(Box<guance::Encoder>),
     Stdout(Box<stdout::Encoder>),
 }
 
@@ -56,6 +61,7 @@ macro_rules! each {
     ($kind:expr, $encoder:ident => $what:expr) => {
         match $kind {
             KindEncoder::Datadog($encoder) => $what,
+            KindEncoder::Guance($encoder) => $what,
             KindEncoder::Stdout($encoder) => $what,
         }
     };
@@ -119,7 +125,7 @@ impl Signals {
 
 impl Backend {
     /// The kinds that `LOGFERRY_BACKENDS` takes.
-    pub const KINDS: [&str; 2] = ["datadog", "stdout"];
+    pub const KINDS: [&str; 3] = ["datadog", "guance", "stdout"];
 
     const BACKENDS: Setting<Vec<String>> = Setting::new(
         "LOGFERRY_BACKENDS",
@@ -132,6 +138,7 @@ impl Backend {
         vec![
             ("", vec![Self::BACKENDS.row()]),
             ("datadog", Datadog::ROWS.to_vec()),
+            ("guance", Guance::ROWS.to_vec()),
             ("stdout", vec![Stdout::SEND.row()]),
         ]
     }
@@ -157,6 +164,10 @@ impl Backend {
             "datadog" => {
                 let (kind, sends) = (Datadog::from_env(env), env.read(&Datadog::SEND));
                 Some((Kind::Datadog(Box::new(kind?)), sends?))
+            }
+            "guance" => {
+                let (kind, sends) = (Guance::from_env(env), env.read(&Guance::SEND));
+                Some((Kind::Guance(Box::new(kind?)), sends?))
             }
             "stdout" => Some((Kind::Stdout(Stdout), env.read(&Stdout::SEND)?)),
             _ => {
@@ -187,6 +198,7 @@ impl Backend {
     pub fn revive(&self, parcel: &Parcel) -> Result<Request, ParcelError> {
         let template = match &self.kind {
             Kind::Datadog(datadog) => datadog.template_of(&parcel.route),
+            Kind::Guance(guance) => guance.template_of(&parcel.route),
             Kind::Stdout(_) => None,
         };
         parcel.unpack(template.ok_or(ParcelError::Damaged)?.request(Vec::new(), Vec::new()))
@@ -196,7 +208,7 @@ impl Backend {
     pub fn max_age(&self, route: &str) -> Option<Duration> {
         match &self.kind {
             Kind::Datadog(_) => Datadog::max_age(route),
-            Kind::Stdout(_) => None,
+            Kind::Guance(_) | Kind::Stdout(_) => None,
         }
     }
 
@@ -204,6 +216,7 @@ impl Backend {
     pub fn encoder<'b>(&'b mut self, context: &Context<'b>) -> Encoder<'b> {
         let kind = match &mut self.kind {
             Kind::Datadog(datadog) => KindEncoder::Datadog(Box::new(datadog.encoder(context))),
+            Kind::Guance(guance) => KindEncoder::Guance(Box::new(guance.encoder(context))),
             Kind::Stdout(stdout) => KindEncoder::Stdout(Box::new(stdout.encoder())),
         };
         Encoder { sends: self.sends, kept_back: Weight::default(), kind }
