@@ -145,6 +145,14 @@ const CASES: &[Case] = &[
         &[],
     ),
     (
+        "guance",
+        &[
+            ("LOGFERRY_BACKENDS", "guance"),
+            ("ENV_DATAWAY", "https://openway.guance.com?token=tkn_0123456789abcdef0123456789abcdef"),
+        ],
+        &[],
+    ),
+    (
         "elasticsearch-aoss",
         &[
             ("LOGFERRY_BACKENDS", "elasticsearch"),
@@ -185,6 +193,16 @@ const CASES: &[Case] = &[
             ("LOGFERRY_SPLUNK_METRICS_INDEX", "shop_metrics"),
         ],
         &[],
+    ),
+    (
+        "guance-awslambda",
+        &[
+            ("LOGFERRY_BACKENDS", "guance"),
+            ("ENV_DATAWAY", "http://datakit:9529"),
+            ("LOGFERRY_GUANCE_MEASUREMENT", "awslambda"),
+            ("LOGFERRY_GUANCE_SEND", "metrics"),
+        ],
+        &["node-json-debug", "java-snapstart"],
     ),
 ];
 

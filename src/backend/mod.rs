@@ -8,6 +8,8 @@ mod auth;
 mod body;
 mod datadog;
 mod elasticsearch;
+mod guance;
+mod line_protocol;
 mod loki;
 mod prometheus;
 pub mod protobuf;
@@ -21,6 +23,7 @@ use std::time::Duration;
 pub use body::decompress;
 pub use datadog::Datadog;
 pub use elasticsearch::Elasticsearch;
+pub use guance::Guance;
 pub use loki::Loki;
 pub use prometheus::{Prometheus, RemoteWrite};
 pub use splunk::Splunk;
@@ -48,6 +51,7 @@ enum Kind {
     Elasticsearch(Box<Elasticsearch>),
     Loki(Box<Loki>),
     Splunk(Box<Splunk>),
+    Guance(Box<Guance>),
     Stdout(Stdout),
 }
 
@@ -66,6 +70,7 @@ enum KindEncoder<'b> {
     Elasticsearch(Box<elasticsearch::Encoder<'b>>),
     Loki(Box<loki::Encoder<'b>>),
     Splunk(Box<splunk::Encoder<'b>>),
+    Guance(Box<guance::Encoder>),
     Stdout(Box<stdout::Encoder>),
 }
 
@@ -79,6 +84,7 @@ macro_rules! each {
             KindEncoder::Elasticsearch($encoder) => $what,
             KindEncoder::Loki($encoder) => $what,
             KindEncoder::Splunk($encoder) => $what,
+            KindEncoder::Guance($encoder) => $what,
             KindEncoder::Stdout($encoder) => $what,
         }
     };
@@ -144,7 +150,8 @@ impl Signals {
 
 impl Backend {
     /// The kinds that `LOGFERRY_BACKENDS` takes.
-    pub const KINDS: &[&str] = &["datadog", "elasticsearch", "loki", "prometheus", "remote_write", "splunk", "stdout"];
+    pub const KINDS: &[&str] =
+        &["datadog", "elasticsearch", "guance", "loki", "prometheus", "remote_write", "splunk", "stdout"];
 
     const BACKENDS: Setting<Vec<String>> = Setting::new(
         "LOGFERRY_BACKENDS",
@@ -162,6 +169,7 @@ impl Backend {
             ("elasticsearch", Elasticsearch::ROWS.to_vec()),
             ("loki", Loki::ROWS.to_vec()),
             ("splunk", Splunk::ROWS.to_vec()),
+            ("guance", Guance::ROWS.to_vec()),
             ("stdout", vec![Stdout::SEND.row()]),
         ]
     }
@@ -199,6 +207,10 @@ impl Backend {
                 let (kind, sends) = (Splunk::from_env(env), env.read(&Splunk::SEND));
                 Some((Kind::Splunk(Box::new(kind?)), sends?))
             }
+            "guance" => {
+                let (kind, sends) = (Guance::from_env(env), env.read(&Guance::SEND));
+                Some((Kind::Guance(Box::new(kind?)), sends?))
+            }
             "stdout" => Some((Kind::Stdout(Stdout), env.read(&Stdout::SEND)?)),
             _ => {
                 let known = Self::KINDS.join("`, `");
@@ -234,6 +246,7 @@ impl Backend {
             Kind::Splunk(splunk) => splunk.template_of(route),
             Kind::Prometheus(prometheus) => prometheus.template_of(route),
             Kind::RemoteWrite(remote_write) => remote_write.template_of(route, region),
+            Kind::Guance(guance) => guance.template_of(route),
             Kind::Stdout(_) => None,
         };
         let request = parcel.unpack(template.ok_or(ParcelError::Damaged)?.request(Vec::new(), Vec::new()))?;
@@ -260,6 +273,7 @@ impl Backend {
             Kind::Elasticsearch(kind) => KindEncoder::Elasticsearch(Box::new(kind.encoder())),
             Kind::Loki(loki) => KindEncoder::Loki(Box::new(loki.encoder())),
             Kind::Splunk(splunk) => KindEncoder::Splunk(Box::new(splunk.encoder())),
+            Kind::Guance(guance) => KindEncoder::Guance(Box::new(guance.encoder(context))),
             Kind::Stdout(stdout) => KindEncoder::Stdout(Box::new(stdout.encoder())),
         };
         Encoder { sends: self.sends, kept_back: Weight::default(), kind }

@@ -1,4 +1,4 @@
-//! Small pieces of JSON.
+//! Small pieces of JSON, and text of at most so many bytes.
 
 use std::borrow::Cow;
 
@@ -59,9 +59,39 @@ fn start(text: &str, bytes: usize, escaped: usize) -> String {
     text.get(..end).unwrap_or_default().to_owned() + &mark
 }
 
+/// A text that is written in at most `max` bytes: of a longer one the beginning,
+/// and how long it was. `width` tells what a character is written in, at most
+/// twice what it has.
+pub(super) fn shortened(text: &str, max: usize, width: fn(char) -> usize) -> Cow<'_, str> {
+    if text.len() <= max / 2 || text.chars().map(width).sum::<usize>() <= max {
+        return Cow::Borrowed(text);
+    }
+    let mark = format!("… [cut by logferry: {} bytes in all]", text.len());
+    let (mut room, mut end) = (max.saturating_sub(mark.len()), 0);
+    for (at, c) in text.char_indices() {
+        let Some(left) = room.checked_sub(width(c)) else { break };
+        (room, end) = (left, at + c.len_utf8());
+    }
+    Cow::Owned(text.get(..end).unwrap_or_default().to_owned() + &mark)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_long_text_is_cut_and_says_so() {
+        for piece in ["a", "é", "\"", "😀"] {
+            for width in [char::len_utf8 as fn(char) -> usize, |c| if c == '"' { 2 } else { c.len_utf8() }] {
+                let long = piece.repeat(2000 / piece.len());
+                let short = shortened(&long, 500, width);
+                let written: usize = short.chars().map(width).sum();
+                assert!(written <= 500 && written > 490, "{written}");
+                assert!(short.starts_with(piece) && short.ends_with(&format!("{} bytes in all]", long.len())));
+            }
+        }
+        assert_eq!(shortened("abc", 3, char::len_utf8), "abc");
+    }
 
     #[test]
     fn numbers_are_json_and_read_back() {

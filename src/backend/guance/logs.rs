@@ -1,0 +1,134 @@
+use super::super::body::{Body, Oversize};
+use super::super::line_protocol::{Field, Tags, field, tag, time, width};
+use super::super::write::shortened;
+use super::{OWN_TAGS, Vocabulary};
+use crate::model::{Level, Log, Origin};
+use crate::request::Weight;
+
+/// Bytes of a message between its quotes: with tags of 64 KiB a body still holds it.
+const MAX_MESSAGE: usize = 900_000;
+
+/// Bytes of what stands beside it.
+const MAX_FIELD: usize = 1024;
+
+/// Fields of a log; and keys that a log may not have.
+const TAKEN: [&str; 6] = ["date", "event_id", "log_stream", "message", "request_id", "source"];
+
+/// How Lambda's own lines begin: as text, and as JSON that stands in JSON.
+const PLATFORM: [&[u8]; 8] = [
+    b"START RequestId: ",
+    b"END RequestId: ",
+    b"REPORT RequestId: ",
+    b"INIT_START ",
+    b"INIT_REPORT ",
+    b"RESTORE_START ",
+    b"RESTORE_REPORT ",
+    b"EXTENSION\\tName: ",
+];
+const PLATFORM_JSON: &[u8] = br#"\"type\":\"platform."#;
+
+/// How far into a JSON line its type is looked for: `{"time":"…","type":"platform.`
+const PLATFORM_JSON_WITHIN: usize = 100;
+
+/// Logs on their way to Guance.
+pub(super) struct Logs {
+    pub(super) body: Body,
+    vocabulary: Vocabulary,
+    rendered: Option<Rendered>,
+    /// Time of the last log in ms, and how many logs of that time came before it.
+    last: (i64, i64),
+}
+
+/// What all logs of an origin share.
+struct Rendered {
+    generation: u32,
+    /// Measurement and tags.
+    head: Vec<u8>,
+    is_function: bool,
+}
+
+impl Logs {
+    pub(super) fn new(body: Body, vocabulary: Vocabulary) -> Self {
+        Self { body, vocabulary, rendered: None, last: (i64::MIN, 0) }
+    }
+
+    pub(super) fn push(&mut self, origin: &Origin, log: &Log<'_>) -> Result<(), Oversize> {
+        let Self { body, vocabulary, rendered, last } = self;
+        if rendered.as_ref().is_none_or(|rendered| rendered.generation != origin.generation) {
+            *rendered = None;
+        }
+        let Rendered { head, is_function, .. } = rendered.get_or_insert_with(|| Rendered::new(origin, *vocabulary));
+        let millis = log.time.millis();
+        // The nanoseconds of a millisecond are enough: more logs than that no batch has.
+        *last = if last.0 == millis { (millis, (last.1 + 1).min(999_999)) } else { (millis, 0) };
+        let text = log.message.unescape();
+        let message = shortened(&text, MAX_MESSAGE, width);
+        body.push(Weight::LOG, |out| {
+            out.extend_from_slice(head);
+            tag("aws_log_from", log_from(log.message.escaped(), *is_function), out);
+            tag("status", log.level.map_or("", status), out);
+            field(b' ', "message", Field::Text(&message), out);
+            let mut some_field = |key, value: &str| {
+                if !value.is_empty() {
+                    field(b',', key, Field::Text(&shortened(value, MAX_FIELD, width)), out);
+                }
+            };
+            some_field("event_id", log.id);
+            some_field("log_stream", &origin.log_stream);
+            some_field("request_id", log.request_id.unwrap_or_default());
+            time(millis, last.1, out);
+        })
+    }
+}
+
+impl Rendered {
+    fn new(origin: &Origin, vocabulary: Vocabulary) -> Self {
+        let mut tags = place(origin, vocabulary);
+        tags.add("log_group", &origin.log_group);
+        // A dot in a log's key would become `_` there.
+        let key = |key: &str| key.replace('.', "_");
+        let taken = |key: &str| OWN_TAGS.contains(&key) || TAKEN.contains(&key);
+        for (name, value) in &origin.tags {
+            tags.add_free(&key(name), value, taken);
+        }
+        tags.add("service", origin.function.as_ref().map_or("", |function| &function.name));
+        let mut head = vocabulary.logging().as_bytes().to_vec();
+        tags.write(&mut head);
+        Self { generation: origin.generation, head, is_function: origin.function.is_some() }
+    }
+}
+
+/// Tags that say where an event comes from.
+pub(super) fn place(origin: &Origin, vocabulary: Vocabulary) -> Tags {
+    let mut tags = Tags::default();
+    tags.add("aws_account_id", origin.account.as_deref().unwrap_or_default());
+    tags.add("aws_region", origin.region.as_deref().unwrap_or_default());
+    if let Some(function) = &origin.function {
+        tags.add("aws_lambda_function_name", &function.name);
+        let version = function.version.as_deref().and_then(|version| vocabulary.version(version));
+        tags.add("aws_lambda_function_version", version.unwrap_or_default());
+    }
+    tags
+}
+
+/// Who wrote a line, in the words of the vendor's extension, which knows it from Lambda.
+fn log_from(message: &[u8], is_function: bool) -> &'static str {
+    let start = message.get(..PLATFORM_JSON_WITHIN).unwrap_or(message);
+    let is_json = message.starts_with(b"{") && memchr::memmem::find(start, PLATFORM_JSON).is_some();
+    match is_function {
+        false => "cloudwatch",
+        true if is_json || PLATFORM.iter().any(|known| message.starts_with(known)) => "platform",
+        true => "function",
+    }
+}
+
+/// As Guance's explorer colours them.
+const fn status(level: Level) -> &'static str {
+    match level {
+        Level::Trace | Level::Debug => "debug",
+        Level::Info => "info",
+        Level::Warn => "warning",
+        Level::Error => "error",
+        Level::Fatal => "critical",
+    }
+}

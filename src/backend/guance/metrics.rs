@@ -1,0 +1,157 @@
+use super::super::body::Body;
+use super::super::line_protocol::{Field, Tags, field, key, tag, time};
+use super::logs::place;
+use super::{Guance, Number, OWN_TAGS, Vocabulary};
+use crate::model::{Measure, Metric, Name, Origin};
+use crate::request::Weight;
+
+/// Where custom metrics go.
+const CUSTOM: &str = "lambda_custom";
+
+/// Nanoseconds of a millisecond.
+const SPREAD: u64 = 1_000_000;
+
+/// Metrics on their way to Guance.
+pub(super) struct Metrics {
+    pub(super) body: Body,
+    vocabulary: Vocabulary,
+    rendered: Option<Rendered>,
+}
+
+/// What all measures of an origin share: measurement and tags.
+struct Rendered {
+    generation: u32,
+    head: Vec<u8>,
+}
+
+/// Measures that make one point: each at most once.
+type Point<'m> = Vec<(Measure, &'m Metric<'m>)>;
+
+impl Metrics {
+    pub(super) const fn new(body: Body, vocabulary: Vocabulary) -> Self {
+        Self { body, vocabulary, rendered: None }
+    }
+
+    /// Takes what one event measures; returns what can't be written.
+    pub(super) fn push(&mut self, origin: &Origin, metrics: &[Metric<'_>]) -> Weight {
+        let mut lost = Weight::default();
+        let mut points: Vec<Point<'_>> = Vec::new();
+        let spread = metrics.first().map_or(0, spread);
+        for (place, metric) in metrics.iter().enumerate() {
+            match metric.name {
+                _ if !metric.value.number().is_finite() => lost += Weight::METRIC,
+                Name::Custom(name) => lost += self.custom(origin, metric, name, moved(spread, place)),
+                Name::Measure(measure) => {
+                    match points.iter_mut().find(|point| point.iter().all(|(known, _)| *known != measure)) {
+                        Some(point) => point.push((measure, metric)),
+                        None => points.push(vec![(measure, metric)]),
+                    }
+                }
+            }
+        }
+        for (place, point) in points.iter().enumerate() {
+            lost += self.measures(origin, point, moved(spread, place));
+        }
+        lost
+    }
+
+    fn measures(&mut self, origin: &Origin, point: &Point<'_>, nanos: i64) -> Weight {
+        let Self { body, vocabulary, rendered } = self;
+        if rendered.as_ref().is_none_or(|rendered| rendered.generation != origin.generation) {
+            *rendered = None;
+        }
+        let Rendered { head, .. } = rendered.get_or_insert_with(|| Rendered::new(origin, *vocabulary));
+        let weight = Weight::metrics(point.len() as u64);
+        let pushed = body.push(weight, |out| {
+            out.extend_from_slice(head);
+            memory_size(origin, point, out);
+            tag("aws_lambda_initialization_type", initialization_type(origin, point), out);
+            let mut separator = b' ';
+            for (measure, metric) in point {
+                let value = metric.value.number();
+                let value = match vocabulary.number(*measure) {
+                    Number::Float => Field::Float(value),
+                    Number::Whole => Field::Integer(value),
+                };
+                field(std::mem::replace(&mut separator, b','), Guance::words(*measure), value, out);
+            }
+            time(point.first().map_or(0, |(_, metric)| metric.time.millis()), nanos, out);
+        });
+        if pushed.is_ok() { Weight::default() } else { weight }
+    }
+
+    fn custom(&mut self, origin: &Origin, metric: &Metric<'_>, name: &str, nanos: i64) -> Weight {
+        let name = key(name);
+        let mut tags = Tags::default();
+        for tag in metric.tags {
+            tags.join(tag.key, tag.value, |key| key == name);
+        }
+        if let Some(function) = &origin.function {
+            tags.add_free("function_name", &function.name, |key| key == name);
+        }
+        for (key, value) in &origin.tags {
+            tags.add_free(key, value, |key| key == name);
+        }
+        let pushed = self.body.push(Weight::METRIC, |out| {
+            out.extend_from_slice(CUSTOM.as_bytes());
+            tags.write(out);
+            field(b' ', &name, Field::Float(metric.value.number()), out);
+            time(metric.time.millis(), nanos, out);
+        });
+        if pushed.is_ok() { Weight::default() } else { Weight::METRIC }
+    }
+}
+
+impl Rendered {
+    fn new(origin: &Origin, vocabulary: Vocabulary) -> Self {
+        let taken = |key: &str| OWN_TAGS.contains(&key) || Measure::ALL.iter().any(|measure| measure.name() == key);
+        let mut tags = place(origin, vocabulary);
+        for (key, value) in &origin.tags {
+            tags.add_free(key, value, taken);
+        }
+        let mut head = vocabulary.metric().as_bytes().to_vec();
+        tags.write(&mut head);
+        Self { generation: origin.generation, head }
+    }
+}
+
+/// The memory that the event tells, or else the function has.
+fn memory_size(origin: &Origin, point: &Point<'_>, out: &mut Vec<u8>) {
+    const KEY: &str = "aws_lambda_function_memory_size";
+    let told = point.iter().flat_map(|(_, metric)| metric.tags).find(|tag| tag.key == "memory_size_mb");
+    let known = origin.function.as_ref().and_then(|function| function.memory_size_mb);
+    match (told, known) {
+        (Some(told), _) => tag(KEY, told.value, out),
+        (None, Some(known)) => tag(KEY, itoa::Buffer::new().format(known), out),
+        (None, None) => {}
+    }
+}
+
+/// How the function was started: as its lines say, or as what they measure tells.
+fn initialization_type<'o>(origin: &'o Origin, point: &Point<'_>) -> &'o str {
+    let measures = |wanted| point.iter().any(|(measure, _)| *measure == wanted);
+    let known = origin.function.as_ref().and_then(|function| function.initialization_type.as_deref());
+    match known {
+        Some(known) => known,
+        None if measures(Measure::RestoreDuration) => "snap-start",
+        None if measures(Measure::InitDuration) && measures(Measure::Invocations) => "on-demand",
+        None => "",
+    }
+}
+
+/// By how many ns an event's points are moved: what its id hashes to (FNV-1a).
+///
+/// One event may be told in parts, which must not take each other's place.
+fn spread(first: &Metric<'_>) -> u64 {
+    let parts = [first.event_id, first.request_id.unwrap_or_default(), first.name.as_str()];
+    let bytes = parts.iter().flat_map(|part| part.bytes());
+    let hash =
+        bytes.fold(0xcbf2_9ce4_8422_2325, |hash: u64, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
+    // The low bits alone are the weak ones.
+    (hash ^ hash >> 32) % SPREAD
+}
+
+/// The same for one of several points of an event.
+fn moved(spread: u64, place: usize) -> i64 {
+    i64::try_from((spread + place as u64) % SPREAD).unwrap_or_default()
+}
