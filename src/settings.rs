@@ -120,7 +120,7 @@ impl Settings {
         let mut env = Env::new(lookup);
         let settings = Self::from_env(&mut env, default_backend);
         let http = HttpSettings::from_env(&mut env);
-        let http = Http::new(&http, &mut env);
+        let http = Http::new(&http, &[], &mut env);
         let mistakes = env.into_mistakes();
         match (settings, http) {
             (Some(settings), Some(http)) if mistakes.is_empty() => Ok(settings.forwarder(http)),
