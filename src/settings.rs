@@ -6,6 +6,7 @@ use crate::env::{Env, Mistake, Row, Setting, read};
 use crate::event::Limits;
 use crate::forwarder::{Forwarder, Sending};
 use crate::pipeline::{self, Architecture, Bounds, Filter, Hints, Lines, Pipeline, Prices};
+use crate::request::Certificates;
 
 const TAGS: Setting<Vec<(String, String)>> =
     Setting::new("LOGFERRY_TAGS", read::tags, "Tags added to everything, as `key:value` pairs set apart by commas.");
@@ -120,7 +121,8 @@ impl Settings {
         let mut env = Env::new(lookup);
         let settings = Self::from_env(&mut env, default_backend);
         let http = HttpSettings::from_env(&mut env);
-        let http = Http::new(&http, &[], &mut env);
+        let certificates = settings.as_ref().map_or_else(Vec::new, Self::certificates);
+        let http = Http::new(&http, &certificates, &mut env);
         let mistakes = env.into_mistakes();
         match (settings, http) {
             (Some(settings), Some(http)) if mistakes.is_empty() => Ok(settings.forwarder(http)),
@@ -140,6 +142,11 @@ impl Settings {
             limits: Limits { inflated_bytes: inflated?, event_bytes: usize::try_from(event?).unwrap_or(usize::MAX) },
             sending: Sending { concurrency: concurrency?, attempt: attempt?, reserve: reserve? },
         })
+    }
+
+    /// What TLS needs for single backends.
+    fn certificates(&self) -> Vec<Certificates> {
+        self.backends.iter().flat_map(Backend::certificates).cloned().collect()
     }
 
     /// Wires everything.

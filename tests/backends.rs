@@ -58,7 +58,7 @@ fn shown(request: &Request) -> String {
 type Case = (&'static str, &'static [(&'static str, &'static str)], &'static [&'static str]);
 
 /// Settings under which each backend is shown.
-const CASES: [Case; 3] = [
+const CASES: [Case; 5] = [
     ("stdout", &[("LOGFERRY_BACKENDS", "stdout")], &[]),
     (
         "datadog",
@@ -78,6 +78,27 @@ const CASES: [Case; 3] = [
             ("DD_FORWARD_LOG", "false"),
         ],
         &["python-text", "node-text"],
+    ),
+    (
+        "otlp",
+        &[
+            ("LOGFERRY_BACKENDS", "otlp"),
+            ("OTEL_EXPORTER_OTLP_ENDPOINT", "https://collector.example.com:4318"),
+            ("OTEL_EXPORTER_OTLP_HEADERS", "Authorization=Basic%20abc%3D"),
+            ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/json"),
+            ("OTEL_RESOURCE_ATTRIBUTES", "deployment.environment.name=prod"),
+        ],
+        &["edge", "emf", "go-json", "java-snapstart", "managed-instances", "node-text", "not-lambda", "python-text"],
+    ),
+    (
+        "otlp-cumulative",
+        &[
+            ("LOGFERRY_BACKENDS", "otlp"),
+            ("OTEL_EXPORTER_OTLP_ENDPOINT", "https://mimir.example.com/otlp"),
+            ("OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE", "cumulative"),
+            ("OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION", "base2_exponential_bucket_histogram"),
+        ],
+        &["python-text", "emf"],
     ),
 ];
 

@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::sync::Mutex;
 
-use logferry::backend::{Backend, Datadog};
+use logferry::backend::{Backend, Datadog, Otlp};
 use logferry::env::Row;
 use logferry::model::Measure;
 use logferry::settings::Settings;
@@ -86,13 +86,16 @@ fn readme_lists_the_settings() {
 
 #[test]
 fn readme_lists_the_metrics() {
-    let mut table = String::from("\n| measure | kind | unit | Datadog | what it is |\n|---|---|---|---|---|\n");
+    let mut table =
+        String::from("\n| measure | kind | unit | Datadog | OpenTelemetry | what it is |\n|---|---|---|---|---|---|\n");
     for measure in Measure::ALL {
         let unit = measure.unit().map_or("", logferry::model::Unit::as_str);
         let (datadog, divisor) = Datadog::words(measure);
         let seconds = if divisor > 1.0 { " (s)" } else { "" };
         let (name, kind, what) = (measure.name(), measure.kind().as_str(), measure.describe());
-        writeln!(table, "| `{name}` | {kind} | {unit} | `{datadog}`{seconds} | {what} |").unwrap();
+        let (otlp, otlp_unit, _) = Otlp::words(measure);
+        writeln!(table, "| `{name}` | {kind} | {unit} | `{datadog}`{seconds} | `{otlp}` ({otlp_unit}) | {what} |")
+            .unwrap();
     }
     between("README.md", "metrics", &format!("{table}\n"));
 }

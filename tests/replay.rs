@@ -111,7 +111,7 @@ fn a_wrong_command_or_setting_is_said_in_one_sentence() {
         (
             &["replay", "fixtures/events"],
             &[("LOGFERRY_BACKENDS", "datadgo"), ("LOGFERRY_INCLUDE", "(")],
-            "wrong setting: LOGFERRY_BACKENDS names `datadgo`, which is no backend: expected `datadog`, `stdout`\nwrong setting: LOGFERRY_INCLUDE `(` is not a regular expression: unclosed group\n",
+            "wrong setting: LOGFERRY_BACKENDS names `datadgo`, which is no backend: expected `datadog`, `otlp`, `stdout`\nwrong setting: LOGFERRY_INCLUDE `(` is not a regular expression: unclosed group\n",
         ),
         (
             &["replay", "fixtures/events", "--to", "datadog"],

@@ -109,7 +109,6 @@ impl Body {
         Ok(())
     }
 
-    #[cfg_attr(not(test), expect(dead_code, reason = "for backends whose frames say who wrote"))]
     /// Sets what stands around the items that follow; the ones before are closed off if that differs.
     pub(super) fn reframe(&mut self, frame: &Frame) {
         if *frame != self.template.frame {

@@ -8,17 +8,19 @@
 mod auth;
 mod body;
 mod datadog;
+mod otlp;
 pub mod protobuf;
 mod stdout;
 mod write;
 
 pub use body::decompress;
 pub use datadog::Datadog;
+pub use otlp::Otlp;
 pub use stdout::Stdout;
 
 use crate::env::{Env, Row, Setting, read};
 use crate::model::{Forwarder, Log, Metric, Origin, Sink, Timestamp};
-use crate::request::{Request, Weight};
+use crate::request::{Certificates, Request, Weight};
 
 /// Where telemetry is sent.
 #[derive(Clone, Debug)]
@@ -32,6 +34,7 @@ pub struct Backend {
 #[derive(Clone, Debug)]
 enum Kind {
     Datadog(Box<Datadog>),
+    Otlp(Box<Otlp>),
     Stdout(Stdout),
 }
 
@@ -45,6 +48,7 @@ pub struct Encoder<'b> {
 
 enum KindEncoder<'b> {
     Datadog(Box<datadog::Encoder<'b>>),
+    Otlp(Box<otlp::Encoder<'b>>),
     Stdout(Box<stdout::Encoder>),
 }
 
@@ -53,6 +57,7 @@ macro_rules! each {
     ($kind:expr, $encoder:ident => $what:expr) => {
         match $kind {
             KindEncoder::Datadog($encoder) => $what,
+            KindEncoder::Otlp($encoder) => $what,
             KindEncoder::Stdout($encoder) => $what,
         }
     };
@@ -116,7 +121,7 @@ impl Signals {
 
 impl Backend {
     /// The kinds that `LOGFERRY_BACKENDS` takes.
-    pub const KINDS: [&str; 2] = ["datadog", "stdout"];
+    pub const KINDS: [&str; 3] = ["datadog", "otlp", "stdout"];
 
     const BACKENDS: Setting<Vec<String>> = Setting::new(
         "LOGFERRY_BACKENDS",
@@ -129,6 +134,7 @@ impl Backend {
         vec![
             ("", vec![Self::BACKENDS.row()]),
             ("datadog", Datadog::ROWS.to_vec()),
+            ("otlp", Otlp::rows()),
             ("stdout", vec![Stdout::SEND.row()]),
         ]
     }
@@ -155,6 +161,11 @@ impl Backend {
                 let (kind, sends) = (Datadog::from_env(env), env.read(&Datadog::SEND));
                 Some((Kind::Datadog(Box::new(kind?)), sends?))
             }
+            "otlp" => {
+                let sends = env.read(&Otlp::SEND);
+                let otlp = Otlp::from_env(env, sends);
+                Some((Kind::Otlp(Box::new(otlp?)), sends?))
+            }
             "stdout" => Some((Kind::Stdout(Stdout), env.read(&Stdout::SEND)?)),
             _ => {
                 let known = Self::KINDS.join("`, `");
@@ -176,10 +187,17 @@ impl Backend {
         !matches!(self.kind, Kind::Stdout(_))
     }
 
+    /// What TLS needs for its addresses alone.
+    pub fn certificates(&self) -> impl Iterator<Item = &Certificates> {
+        let otlp = if let Kind::Otlp(otlp) = &self.kind { Some(otlp.certificates()) } else { None };
+        otlp.into_iter().flatten()
+    }
+
     /// Begins a batch.
     pub fn encoder<'b>(&'b mut self, context: &Context<'b>) -> Encoder<'b> {
         let kind = match &mut self.kind {
             Kind::Datadog(datadog) => KindEncoder::Datadog(Box::new(datadog.encoder(context))),
+            Kind::Otlp(otlp) => KindEncoder::Otlp(Box::new(otlp.encoder(context))),
             Kind::Stdout(stdout) => KindEncoder::Stdout(Box::new(stdout.encoder())),
         };
         Encoder { sends: self.sends, kept_back: Weight::default(), kind }

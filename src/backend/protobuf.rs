@@ -5,8 +5,6 @@
 //!
 //! Source: <https://protobuf.dev/programming-guides/encoding/>
 
-#![cfg_attr(not(test), expect(dead_code, reason = "for backends that speak protobuf"))]
-
 use std::fmt::Write;
 
 use crate::request::varint;
@@ -74,7 +72,7 @@ pub fn describe(message: &[u8]) -> String {
     text
 }
 
-enum Field<'a> {
+pub(super) enum Field<'a> {
     Bytes(&'a [u8]),
     Fixed64(u64),
     Fixed32(u32),
@@ -116,7 +114,7 @@ fn describe_bytes(value: &[u8], depth: usize, text: &mut String) {
 }
 
 /// The fields of a message; `None` when it isn't one.
-fn fields(mut bytes: &[u8]) -> Option<Vec<(u64, Field<'_>)>> {
+pub(super) fn fields(mut bytes: &[u8]) -> Option<Vec<(u64, Field<'_>)>> {
     let mut fields = Vec::new();
     while !bytes.is_empty() {
         let key = take_varint(&mut bytes)?;
