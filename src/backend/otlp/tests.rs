@@ -702,7 +702,7 @@ fn longer(text: &str, len: usize) -> String {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(16))]
+    #![proptest_config(ProptestConfig::with_cases(8))]
 
     #[test]
     fn bodies_keep_their_limits_and_order_and_lose_nothing(
