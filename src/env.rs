@@ -171,6 +171,11 @@ impl<'a> Env<'a> {
         value
     }
 
+    /// Name of the variable that holds: with the name it is read under, if that is set.
+    pub fn name<T>(&self, setting: &Setting<T>) -> String {
+        self.find(setting.row.name).0
+    }
+
     /// Name and value of the variable that holds.
     fn find(&self, name: &str) -> (String, Option<String>) {
         let value =

@@ -66,6 +66,26 @@ pub struct Endpoint {
     pub timeout: Option<Duration>,
     /// Whether requests are signed with AWS credentials.
     pub signing: Option<Signing>,
+    /// Certificates of its own, read at cold start.
+    pub certificates: Option<Arc<Certificates>>,
+}
+
+/// What TLS needs for one address beside what it has for all.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Certificates {
+    /// Authorities to trust.
+    pub authorities: Option<PemFile>,
+    /// Certificates that the client shows itself with, and the private key of the first.
+    pub client: Option<(PemFile, PemFile)>,
+}
+
+/// A file with certificates or a key.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct PemFile {
+    /// Variable that names it.
+    pub variable: String,
+    /// Where it is.
+    pub path: String,
 }
 
 /// What an AWS signature (version 4) is made for.

@@ -10,6 +10,7 @@ use crate::env::{Elsewhere, Env, Mistake, Row, Secret, Setting, read};
 use crate::event::{Limits, TransformResult};
 use crate::forwarder::{Forwarder, Sending};
 use crate::pipeline::{self, Architecture, Bounds, Filter, Hints, Lines, Pipeline, Prices};
+use crate::request::Certificates;
 use crate::store::{Place, Store};
 
 const TAGS: Setting<Vec<(String, String)>> =
@@ -166,7 +167,8 @@ impl Settings {
         let settings = Self::from_env(&mut env, default_backend);
         let http = HttpSettings::from_env(&mut env);
         let signer = Signer::new(Credentials::from_env(&mut env), clock);
-        let http = Http::new(&http, signer.clone(), &mut env);
+        let certificates = settings.as_ref().map_or_else(Vec::new, Self::certificates);
+        let http = Http::new(&http, &certificates, signer.clone(), &mut env);
         let places = Places::from_env(&mut env);
         let elsewhere = env.elsewhere().to_vec();
         let waits = elsewhere.iter().any(|elsewhere| !env.has(&elsewhere.name));
@@ -220,6 +222,11 @@ impl Settings {
             },
             store,
         })
+    }
+
+    /// What TLS needs for single backends.
+    fn certificates(&self) -> Vec<Certificates> {
+        self.backends.iter().flat_map(Backend::certificates).cloned().collect()
     }
 
     /// Wires everything; `client` calls AWS.

@@ -204,6 +204,27 @@ const CASES: &[Case] = &[
         ],
         &["node-json-debug", "java-snapstart"],
     ),
+    (
+        "otlp",
+        &[
+            ("LOGFERRY_BACKENDS", "otlp"),
+            ("OTEL_EXPORTER_OTLP_ENDPOINT", "https://collector.example.com:4318"),
+            ("OTEL_EXPORTER_OTLP_HEADERS", "Authorization=Basic%20abc%3D"),
+            ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/json"),
+            ("OTEL_RESOURCE_ATTRIBUTES", "deployment.environment.name=prod"),
+        ],
+        &["edge", "emf", "go-json", "java-snapstart", "managed-instances", "node-text", "not-lambda", "python-text"],
+    ),
+    (
+        "otlp-cumulative",
+        &[
+            ("LOGFERRY_BACKENDS", "otlp"),
+            ("OTEL_EXPORTER_OTLP_ENDPOINT", "https://mimir.example.com/otlp"),
+            ("OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE", "cumulative"),
+            ("OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION", "base2_exponential_bucket_histogram"),
+        ],
+        &["python-text", "emf"],
+    ),
 ];
 
 fn settings(pairs: &[(&str, &str)]) -> Vec<Backend> {

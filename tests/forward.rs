@@ -675,7 +675,7 @@ fn forwarder(pairs: Pairs<'_>, script: Script) -> Forwarder<Script> {
     let mut env = Env::new(&lookup);
     let settings = Settings::from_env(&mut env, None).unwrap();
     let signer = Signer::new(Credentials::from_env(&mut env), clock);
-    let http = Http::new(&HttpSettings::default(), signer.clone(), &mut env).unwrap();
+    let http = Http::new(&HttpSettings::default(), &[], signer.clone(), &mut env).unwrap();
     let client = Client::new(http.client().clone(), signer, Places::from_env(&mut env));
     assert_eq!(env.into_mistakes(), []);
     settings.forwarder(script, &client)

@@ -17,10 +17,14 @@ use common::server::Answer;
 use logferry::aws::{Credentials, Signer};
 use logferry::delivery::{Http, HttpSettings, Transport, TransportError};
 use logferry::env::{Env, Mistake, Secret};
-use logferry::request::{Compression, Destination, Endpoint, Frame, Header, Request, Response, Signing, Verdict};
+use logferry::request::{
+    Certificates, Compression, Destination, Endpoint, Frame, Header, PemFile, Request, Response, Signing, Verdict,
+};
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
-use rustls::ServerConfig;
-use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
+use rustls::server::WebPkiClientVerifier;
+use rustls::server::danger::ClientCertVerifier;
+use rustls::{RootCertStore, ServerConfig};
 
 const KEY: &str = "0123456789abcdef";
 
@@ -55,7 +59,7 @@ async fn a_query_that_is_a_secret_is_sent_and_a_request_to_aws_is_signed() {
         signing: Some(Signing { service: "es", region: "eu-west-1".to_owned() }),
         ..Endpoint::default()
     };
-    post(&http, endpoint.clone(), b"{}").await.unwrap();
+    send_to(&http, endpoint.clone(), b"{}").await.unwrap();
     let request = &intake.requests()[0];
     assert_eq!(request.target, "/_bulk?token=tkn_0123");
     let signed =
@@ -63,7 +67,7 @@ async fn a_query_that_is_a_secret_is_sent_and_a_request_to_aws_is_signed() {
     assert!(request.headers["authorization"].starts_with(signed), "{}", request.headers["authorization"]);
     assert_eq!(request.headers["x-amz-date"], "19700101T000000Z");
     assert_eq!(request.headers["x-amz-security-token"], "token");
-    let error = post(&direct(), endpoint, b"{}").await.unwrap_err();
+    let error = send_to(&direct(), endpoint, b"{}").await.unwrap_err();
     assert!(error.to_string().starts_with("no AWS credentials"), "{error}");
 }
 
@@ -313,6 +317,48 @@ fn a_ca_file_that_cannot_be_used_is_a_mistake() {
     }
 }
 
+#[tokio::test]
+async fn an_address_may_have_an_authority_and_a_client_certificate_of_its_own() {
+    let authority = Authority::new("own-authority");
+    let (certificate, key) = authority.client("own-client");
+    let intake = Intake::with_tls(authority.server_for_known_clients());
+    let pem = |path: &std::path::Path| PemFile { variable: "FILE".to_owned(), path: path.to_str().unwrap().to_owned() };
+    let whole = Certificates { authorities: Some(pem(&authority.path)), client: Some((pem(&certificate), pem(&key))) };
+    let half = Certificates { client: None, ..whole.clone() };
+    let http = Http::new(&HttpSettings::default(), &[half.clone(), whole.clone()], nobody(), &mut Env::new(&|_| None))
+        .unwrap();
+    for (own, taken) in [(None, false), (Some(half), false), (Some(whole), true)] {
+        let endpoint = Endpoint { certificates: own.clone().map(Arc::new), ..endpoint(&intake.url()) };
+        assert_eq!(send_to(&http, endpoint, b"x").await.is_ok(), taken, "{own:?}");
+    }
+    assert_eq!(intake.requests().len(), 1);
+}
+
+#[test]
+fn a_client_certificate_that_cannot_be_used_is_a_mistake() {
+    let authority = Authority::new("mistaken");
+    let (certificate, key) = authority.client("mistaken-one");
+    let (_, other) = authority.client("mistaken-two");
+    let damaged = file("damaged-key", "-----BEGIN PRIVATE KEY-----\ns3cret, not base64\n-----END PRIVATE KEY-----\n");
+    for (certificate, key, variable, what) in [
+        ("/nonexistent/client.pem", key.to_str().unwrap(), "CERTIFICATE", "cannot be read"),
+        (key.to_str().unwrap(), key.to_str().unwrap(), "CERTIFICATE", "holds no certificate: expected PEM"),
+        (certificate.to_str().unwrap(), "/nonexistent/key.pem", "KEY", "cannot be read"),
+        (certificate.to_str().unwrap(), certificate.to_str().unwrap(), "KEY", "holds no private key: expected PEM"),
+        (certificate.to_str().unwrap(), damaged.to_str().unwrap(), "KEY", "is damaged: expected a private key"),
+        (certificate.to_str().unwrap(), other.to_str().unwrap(), "KEY", "is no key of"),
+    ] {
+        let pem = |variable: &str, path: &str| PemFile { variable: variable.to_owned(), path: path.to_owned() };
+        let client = Some((pem("CERTIFICATE", certificate), pem("KEY", key)));
+        let mut env = Env::new(&|_| None);
+        let own = Certificates { client, ..Certificates::default() };
+        assert!(Http::new(&HttpSettings::default(), &[own], nobody(), &mut env).is_none());
+        let mistakes = env.into_mistakes();
+        assert_eq!((mistakes.len(), mistakes[0].name.as_str()), (1, variable), "{mistakes:?}");
+        assert!(mistakes[0].what.contains(what) && !mistakes[0].what.contains("s3cret"), "{}", mistakes[0]);
+    }
+}
+
 // === helpers ===
 
 /// A client without settings.
@@ -329,20 +375,24 @@ fn try_client(settings: &[(&str, &str)]) -> Result<Http, Vec<Mistake>> {
     let mut env = Env::new(&lookup);
     let settings = HttpSettings::from_env(&mut env);
     let signer = Signer::new(Credentials::from_env(&mut env), || SystemTime::UNIX_EPOCH);
-    let http = Http::new(&settings, signer, &mut env);
+    let http = Http::new(&settings, &[], signer, &mut env);
     let mistakes = env.into_mistakes();
     if mistakes.is_empty() { Ok(http.unwrap()) } else { Err(mistakes) }
 }
 
 async fn send(http: &Http, url: &str, body: &[u8]) -> Result<Response, TransportError> {
+    send_to(http, endpoint(url), body).await
+}
+
+fn endpoint(url: &str) -> Endpoint {
     let headers = vec![
         ("Content-Type".into(), Header::Public("application/json".to_owned())),
         ("DD-API-KEY".into(), Header::Secret(Secret::new(KEY.to_owned()))),
     ];
-    post(http, Endpoint { url: url.to_owned(), headers, ..Endpoint::default() }, body).await
+    Endpoint { url: url.to_owned(), headers, ..Endpoint::default() }
 }
 
-async fn post(http: &Http, endpoint: Endpoint, body: &[u8]) -> Result<Response, TransportError> {
+async fn send_to(http: &Http, endpoint: Endpoint, body: &[u8]) -> Result<Response, TransportError> {
     let request = Request {
         destination: Destination::Http(endpoint),
         body: body.to_vec(),
@@ -361,6 +411,7 @@ async fn post(http: &Http, endpoint: Endpoint, body: &[u8]) -> Result<Response, 
 /// A certificate authority that nobody knows.
 struct Authority {
     issuer: Issuer<'static, KeyPair>,
+    certificate: CertificateDer<'static>,
     pem: String,
     path: PathBuf,
 }
@@ -370,23 +421,49 @@ impl Authority {
         let mut params = CertificateParams::default();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let key = KeyPair::generate().unwrap();
-        let pem = pem("CERTIFICATE", params.self_signed(&key).unwrap().der());
-        Self { issuer: Issuer::new(params, key), path: file(name, &pem), pem }
+        let certificate = params.self_signed(&key).unwrap().der().clone();
+        let pem = pem("CERTIFICATE", &certificate);
+        Self { issuer: Issuer::new(params, key), certificate, path: file(name, &pem), pem }
     }
 
     fn path(&self) -> &str {
         self.path.to_str().unwrap()
     }
 
+    /// Files with a certificate of a client, and with its key.
+    fn client(&self, name: &str) -> (PathBuf, PathBuf) {
+        let key = KeyPair::generate().unwrap();
+        let certificate = CertificateParams::default().signed_by(&key, &self.issuer).unwrap();
+        let certificate = file(&format!("{name}-certificate"), &pem("CERTIFICATE", certificate.der()));
+        (certificate, file(&format!("{name}-key"), &pem("PRIVATE KEY", &key.serialize_der())))
+    }
+
     /// What a server at 127.0.0.1 needs.
     fn server(&self) -> Arc<ServerConfig> {
+        self.server_with(None)
+    }
+
+    /// The same of one that takes nothing from others.
+    fn server_for_known_clients(&self) -> Arc<ServerConfig> {
+        let mut roots = RootCertStore::empty();
+        roots.add(self.certificate.clone()).unwrap();
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider).build().unwrap();
+        self.server_with(Some(verifier))
+    }
+
+    fn server_with(&self, verifier: Option<Arc<dyn ClientCertVerifier>>) -> Arc<ServerConfig> {
         let key = KeyPair::generate().unwrap();
         let params = CertificateParams::new(["127.0.0.1".to_owned()]).unwrap();
         let certificate = params.signed_by(&key, &self.issuer).unwrap();
         let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(key.serialize_der()));
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let config = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
-        Arc::new(config.with_no_client_auth().with_single_cert(vec![certificate.der().clone()], key).unwrap())
+        let config = match verifier {
+            None => config.with_no_client_auth(),
+            Some(verifier) => config.with_client_cert_verifier(verifier),
+        };
+        Arc::new(config.with_single_cert(vec![certificate.der().clone()], key).unwrap())
     }
 }
 
@@ -401,4 +478,9 @@ fn file(name: &str, content: &str) -> PathBuf {
     let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("http-{name}.pem"));
     std::fs::write(&path, content).unwrap();
     path
+}
+
+/// Signs nothing.
+fn nobody() -> Signer {
+    Signer::new(None, || SystemTime::UNIX_EPOCH)
 }

@@ -11,6 +11,7 @@ mod elasticsearch;
 mod guance;
 mod line_protocol;
 mod loki;
+mod otlp;
 mod prometheus;
 pub mod protobuf;
 mod record;
@@ -25,6 +26,7 @@ pub use datadog::Datadog;
 pub use elasticsearch::Elasticsearch;
 pub use guance::Guance;
 pub use loki::Loki;
+pub use otlp::Otlp;
 pub use prometheus::{Prometheus, RemoteWrite};
 pub use splunk::Splunk;
 pub use stdout::Stdout;
@@ -32,7 +34,7 @@ pub use stdout::Stdout;
 use crate::env::{Env, Row, Setting, read};
 use crate::model::{Forwarder, Log, Metric, Origin, Sink, Timestamp};
 use crate::parcel::{Parcel, ParcelError};
-use crate::request::{Request, Weight};
+use crate::request::{Certificates, Request, Weight};
 
 /// Where telemetry is sent.
 #[derive(Clone, Debug)]
@@ -52,6 +54,7 @@ enum Kind {
     Loki(Box<Loki>),
     Splunk(Box<Splunk>),
     Guance(Box<Guance>),
+    Otlp(Box<Otlp>),
     Stdout(Stdout),
 }
 
@@ -71,6 +74,7 @@ enum KindEncoder<'b> {
     Loki(Box<loki::Encoder<'b>>),
     Splunk(Box<splunk::Encoder<'b>>),
     Guance(Box<guance::Encoder>),
+    Otlp(Box<otlp::Encoder<'b>>),
     Stdout(Box<stdout::Encoder>),
 }
 
@@ -85,6 +89,7 @@ macro_rules! each {
             KindEncoder::Loki($encoder) => $what,
             KindEncoder::Splunk($encoder) => $what,
             KindEncoder::Guance($encoder) => $what,
+            KindEncoder::Otlp($encoder) => $what,
             KindEncoder::Stdout($encoder) => $what,
         }
     };
@@ -151,7 +156,7 @@ impl Signals {
 impl Backend {
     /// The kinds that `LOGFERRY_BACKENDS` takes.
     pub const KINDS: &[&str] =
-        &["datadog", "elasticsearch", "guance", "loki", "prometheus", "remote_write", "splunk", "stdout"];
+        &["datadog", "elasticsearch", "guance", "loki", "otlp", "prometheus", "remote_write", "splunk", "stdout"];
 
     const BACKENDS: Setting<Vec<String>> = Setting::new(
         "LOGFERRY_BACKENDS",
@@ -170,6 +175,7 @@ impl Backend {
             ("loki", Loki::ROWS.to_vec()),
             ("splunk", Splunk::ROWS.to_vec()),
             ("guance", Guance::ROWS.to_vec()),
+            ("otlp", Otlp::rows()),
             ("stdout", vec![Stdout::SEND.row()]),
         ]
     }
@@ -211,6 +217,11 @@ impl Backend {
                 let (kind, sends) = (Guance::from_env(env), env.read(&Guance::SEND));
                 Some((Kind::Guance(Box::new(kind?)), sends?))
             }
+            "otlp" => {
+                let sends = env.read(&Otlp::SEND);
+                let otlp = Otlp::from_env(env, sends);
+                Some((Kind::Otlp(Box::new(otlp?)), sends?))
+            }
             "stdout" => Some((Kind::Stdout(Stdout), env.read(&Stdout::SEND)?)),
             _ => {
                 let known = Self::KINDS.join("`, `");
@@ -247,6 +258,7 @@ impl Backend {
             Kind::Prometheus(prometheus) => prometheus.template_of(route),
             Kind::RemoteWrite(remote_write) => remote_write.template_of(route, region),
             Kind::Guance(guance) => guance.template_of(route),
+            Kind::Otlp(otlp) => otlp.template_of(route),
             Kind::Stdout(_) => None,
         };
         let request = parcel.unpack(template.ok_or(ParcelError::Damaged)?.request(Vec::new(), Vec::new()))?;
@@ -264,6 +276,12 @@ impl Backend {
         }
     }
 
+    /// What TLS needs for its addresses alone.
+    pub fn certificates(&self) -> impl Iterator<Item = &Certificates> {
+        let otlp = if let Kind::Otlp(otlp) = &self.kind { Some(otlp.certificates()) } else { None };
+        otlp.into_iter().flatten()
+    }
+
     /// Begins a batch.
     pub fn encoder<'b>(&'b mut self, context: &Context<'b>) -> Encoder<'b> {
         let kind = match &mut self.kind {
@@ -274,6 +292,7 @@ impl Backend {
             Kind::Loki(loki) => KindEncoder::Loki(Box::new(loki.encoder())),
             Kind::Splunk(splunk) => KindEncoder::Splunk(Box::new(splunk.encoder())),
             Kind::Guance(guance) => KindEncoder::Guance(Box::new(guance.encoder(context))),
+            Kind::Otlp(otlp) => KindEncoder::Otlp(Box::new(otlp.encoder(context))),
             Kind::Stdout(stdout) => KindEncoder::Stdout(Box::new(stdout.encoder())),
         };
         Encoder { sends: self.sends, kept_back: Weight::default(), kind }

@@ -3,14 +3,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use reqwest::header::{DATE, RETRY_AFTER};
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::pem::{self, PemObject};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ClientConfig, RootCertStore};
 
 use super::{Transport, TransportError};
 use crate::aws::Signer;
 use crate::env::{Env, Row, Setting, read};
-use crate::request::{Destination, Endpoint, Header, Request, Response};
+use crate::request::{Certificates, Destination, Endpoint, Header, PemFile, Request, Response};
 
 /// So much of a response's body is read: a verdict for each of 1,000 items fits.
 const MAX_RESPONSE: usize = 256 * 1024;
@@ -30,6 +30,8 @@ const IDLE: Duration = Duration::from_secs(50);
 pub struct Http {
     client: reqwest::Client,
     signer: Signer,
+    /// For addresses with certificates of their own.
+    special: Vec<(Certificates, reqwest::Client)>,
 }
 
 /// How the network is reached.
@@ -78,21 +80,9 @@ impl HttpSettings {
             no_proxy: env.read(&Self::NO_PROXY),
         }
     }
-}
 
-impl Http {
-    /// Makes the client: the only thing that is done at cold start is reading the CA file, if there is one.
-    pub fn new(settings: &HttpSettings, signer: Signer, env: &mut Env<'_>) -> Option<Self> {
-        let mut roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
-        if let Some(path) = &settings.ca_file
-            && let Err(what) = add_roots(path, &mut roots)
-        {
-            env.mistake(HttpSettings::CA_FILE.row().name, what);
-            return None;
-        }
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let tls = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
-        let tls = tls.ok().or_else(|| env.broken("TLS"))?.with_root_certificates(roots).with_no_client_auth();
+    fn client(&self, own: &Certificates, env: &mut Env<'_>) -> Option<reqwest::Client> {
+        let tls = self.tls(own, env)?;
         let mut builder = reqwest::Client::builder()
             .tls_backend_preconfigured(tls)
             .http1_only()
@@ -102,12 +92,51 @@ impl Http {
             .tcp_nodelay(true)
             .pool_idle_timeout(IDLE)
             .user_agent(concat!("logferry/", env!("CARGO_PKG_VERSION")));
-        let exempt = settings.no_proxy.as_deref().and_then(reqwest::NoProxy::from_string);
-        for proxy in [&settings.https_proxy, &settings.http_proxy].into_iter().flatten() {
+        let exempt = self.no_proxy.as_deref().and_then(reqwest::NoProxy::from_string);
+        for proxy in [&self.https_proxy, &self.http_proxy].into_iter().flatten() {
             builder = builder.proxy(proxy.clone().no_proxy(exempt.clone()));
         }
-        let client = builder.build().ok().or_else(|| env.broken("the HTTP client"))?;
-        Some(Self { client, signer })
+        builder.build().ok().or_else(|| env.broken("the HTTP client"))
+    }
+
+    fn tls(&self, own: &Certificates, env: &mut Env<'_>) -> Option<ClientConfig> {
+        let mut roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
+        let general = self
+            .ca_file
+            .as_ref()
+            .map(|path| PemFile { variable: Self::CA_FILE.row().name.to_owned(), path: path.clone() });
+        for file in [&general, &own.authorities].into_iter().flatten() {
+            if let Err(what) = add_roots(&file.path, &mut roots) {
+                env.mistake(&file.variable, what);
+                return None;
+            }
+        }
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let tls = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
+        let tls = tls.ok().or_else(|| env.broken("TLS"))?.with_root_certificates(roots);
+        let Some((certificates, key)) = &own.client else { return Some(tls.with_no_client_auth()) };
+        let identity = read_certificates(&certificates.path).map_err(|what| (certificates, what));
+        let identity = identity.and_then(|chain| Ok((chain, read_key(&key.path).map_err(|what| (key, what))?)));
+        let tls = identity.and_then(|(chain, private)| {
+            let misfit = |error| format!("`{}` is no key of `{}`: {error}", key.path, certificates.path);
+            tls.with_client_auth_cert(chain, private).map_err(|error| (key, misfit(error)))
+        });
+        tls.map_err(|(file, what)| env.mistake(&file.variable, what)).ok()
+    }
+}
+
+impl Http {
+    /// Makes the clients, one for all addresses and one for each set of certificates of an
+    /// address' own: the only thing that is done at cold start is reading the files, if there are any.
+    pub fn new(settings: &HttpSettings, own: &[Certificates], signer: Signer, env: &mut Env<'_>) -> Option<Self> {
+        let client = settings.client(&Certificates::default(), env)?;
+        let mut special: Vec<(Certificates, reqwest::Client)> = Vec::new();
+        for certificates in own {
+            if !special.iter().any(|(known, _)| known == certificates) {
+                special.push((certificates.clone(), settings.client(certificates, env)?));
+            }
+        }
+        Some(Self { client, signer, special })
     }
 
     /// The connections, for calls that aren't deliveries.
@@ -115,12 +144,19 @@ impl Http {
         &self.client
     }
 
+    /// The client for an address.
+    fn client_of(&self, endpoint: &Endpoint) -> &reqwest::Client {
+        let own = endpoint.certificates.as_deref();
+        let special = own.and_then(|own| self.special.iter().find(|(certificates, _)| certificates == own));
+        special.map_or(&self.client, |(_, client)| client)
+    }
+
     async fn post(&self, endpoint: &Endpoint, body: Vec<u8>) -> Result<Response, TransportError> {
         let url = match &endpoint.query {
             Some(query) => format!("{}?{}", endpoint.url, query.expose()),
             None => endpoint.url.clone(),
         };
-        let mut post = self.client.post(&url);
+        let mut post = self.client_of(endpoint).post(&url);
         if let Some(signing) = &endpoint.signing {
             for (name, value) in self.signer.headers("POST", &url, &body, signing)? {
                 post = post.header(name, value.expose());
@@ -208,13 +244,26 @@ fn proxy(value: &str, make: fn(&str) -> reqwest::Result<reqwest::Proxy>) -> Resu
 }
 
 fn add_roots(path: &str, roots: &mut RootCertStore) -> Result<(), String> {
+    for certificate in read_certificates(path)? {
+        roots.add(certificate).map_err(|error| format!("`{path}` holds a certificate that cannot be used: {error}"))?;
+    }
+    Ok(())
+}
+
+/// At least one.
+fn read_certificates(path: &str) -> Result<Vec<CertificateDer<'static>>, String> {
     let certificates =
         CertificateDer::pem_file_iter(path).map_err(|error| format!("`{path}` cannot be read: {error}"))?;
-    let mut added = 0;
-    for certificate in certificates {
-        let certificate = certificate.map_err(|error| format!("`{path}` is damaged: {error:?}"))?;
-        roots.add(certificate).map_err(|error| format!("`{path}` holds a certificate that cannot be used: {error}"))?;
-        added += 1;
-    }
-    if added == 0 { Err(format!("`{path}` holds no certificate: expected PEM")) } else { Ok(()) }
+    let certificates: Result<Vec<_>, _> = certificates.collect();
+    let certificates = certificates.map_err(|error| format!("`{path}` is damaged: {error:?}"))?;
+    if certificates.is_empty() { Err(format!("`{path}` holds no certificate: expected PEM")) } else { Ok(certificates) }
+}
+
+fn read_key(path: &str) -> Result<PrivateKeyDer<'static>, String> {
+    PrivateKeyDer::from_pem_file(path).map_err(|error| match error {
+        pem::Error::Io(error) => format!("`{path}` cannot be read: {error}"),
+        pem::Error::NoItemsFound => format!("`{path}` holds no private key: expected PEM"),
+        // Nothing of a key is shown.
+        _ => format!("`{path}` is damaged: expected a private key as PEM"),
+    })
 }

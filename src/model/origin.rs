@@ -45,8 +45,15 @@ impl Origin {
         let function = self.function.as_ref()?;
         let region = self.region.as_deref()?;
         let account = self.account.as_deref()?;
-        let partition = function.partition.as_deref().unwrap_or_else(|| partition_of(region));
+        let partition = self.partition()?;
         Some(format!("arn:{partition}:lambda:{region}:{account}:function:{}", function.name))
+    }
+
+    /// Partition of its ARNs, when its region is known: `aws`, `aws-cn`, `aws-us-gov`.
+    pub fn partition(&self) -> Option<&str> {
+        let region = self.region.as_deref()?;
+        let named = self.function.as_ref().and_then(|function| function.partition.as_deref());
+        Some(named.unwrap_or_else(|| partition_of(region)))
     }
 }
 

@@ -1,0 +1,105 @@
+use super::super::body::{Body, Oversize};
+use super::super::write::bounded;
+use super::nanos;
+use super::resource::{Any, Attribute, Detail, Shared, Signal, attributes, frame, resource};
+use super::writer::{Field, Format, Writer};
+use crate::json::JsonStr;
+use crate::model::{Level, Log, Origin};
+use crate::request::{Request, Weight};
+
+const LOG_RECORDS: Field = (2, "logRecords");
+
+/// Bytes of a message, escaped, that is cut because its record would be too large.
+const CUT_MESSAGE: usize = 2_500_000;
+
+/// Logs on their way to a collector.
+///
+/// ```text
+/// {"timeUnixNano":"1795170600123000000","observedTimeUnixNano":"…","severityNumber":9,"severityText":"INFO",
+///  "body":{"stringValue":"…"},"attributes":[{"key":"faas.invocation_id","value":{"stringValue":"…"}},
+///  {"key":"log.record.uid","value":{"stringValue":"3719…"}}]}
+/// ```
+///
+/// The body is the line as it was written, and nothing is taken out of it:
+/// collectors have parsers for that, and know which.
+pub(super) struct Logs<'b> {
+    body: Body,
+    format: Format,
+    shared: &'b Shared,
+    /// Origin that the body's frame is about.
+    generation: Option<u32>,
+    /// Whether that is a function: elsewhere a request id names no invocation.
+    of_function: bool,
+}
+
+impl<'b> Logs<'b> {
+    pub(super) fn new(body: Body, format: Format, shared: &'b Shared) -> Self {
+        Self { body, format, shared, generation: None, of_function: false }
+    }
+
+    pub(super) fn push(&mut self, origin: &Origin, log: &Log<'_>) -> Result<(), Oversize> {
+        if self.generation != Some(origin.generation) {
+            let resource = resource(self.format, self.shared, origin, Detail::Log);
+            self.body.reframe(&frame(self.format, Signal::Logs, &resource));
+            self.generation = Some(origin.generation);
+            self.of_function = origin.function.is_some();
+        }
+        // One that no body can hold isn't even written: the room for it would stay. Without its escapes it may fit.
+        let too_large = self.format == Format::Json && log.message.escaped().len() > super::LIMITS.item_bytes;
+        let pushed = if too_large { Err(Oversize) } else { self.write(log, log.message) };
+        pushed.or_else(|Oversize| {
+            let cut = bounded(log.message, usize::MAX, CUT_MESSAGE);
+            self.write(log, JsonStr::from_escaped(&cut))
+        })
+    }
+
+    fn write(&mut self, log: &Log<'_>, message: JsonStr<'_>) -> Result<(), Oversize> {
+        let Self { body, format, of_function, .. } = self;
+        let log = &Log { request_id: log.request_id.filter(|_| *of_function), ..*log };
+        body.push(Weight::LOG, |out| format.item(LOG_RECORDS, out, |writer| write(log, message, writer)))
+    }
+
+    pub(super) fn has_ready(&self) -> bool {
+        self.body.has_ready()
+    }
+
+    pub(super) fn take_ready(&mut self) -> Vec<Request> {
+        self.body.take_ready()
+    }
+
+    pub(super) fn finish(self) -> Vec<Request> {
+        self.body.finish()
+    }
+}
+
+/// CloudWatch has observed the line when it was written: with the time at which it came by here, a log that is sent
+/// again would be another one.
+fn write(log: &Log<'_>, message: JsonStr<'_>, writer: &mut Writer<'_>) {
+    writer.fixed64((1, "timeUnixNano"), nanos(log.time));
+    writer.fixed64((11, "observedTimeUnixNano"), nanos(log.time));
+    if let Some(level) = log.level {
+        let (number, name) = severity(level);
+        writer.choice((2, "severityNumber"), number);
+        writer.text((3, "severityText"), name);
+    }
+    writer.message((5, "body"), |writer| writer.message_text((1, "stringValue"), message));
+    let invocation: Option<Attribute<'_>> = log.request_id.map(|id| ("faas.invocation_id", Any::Text(id)));
+    let uid = Some(("log.record.uid", Any::Text(log.id))).filter(|_| !log.id.is_empty());
+    match (invocation, uid) {
+        (Some(invocation), Some(uid)) => attributes((6, "attributes"), &[invocation, uid], writer),
+        (Some(one), None) | (None, Some(one)) => attributes((6, "attributes"), &[one], writer),
+        (None, None) => {}
+    }
+}
+
+/// Source: <https://opentelemetry.io/docs/specs/otel/logs/data-model/#field-severitynumber>
+const fn severity(level: Level) -> (u8, &'static str) {
+    match level {
+        Level::Trace => (1, "TRACE"),
+        Level::Debug => (5, "DEBUG"),
+        Level::Info => (9, "INFO"),
+        Level::Warn => (13, "WARN"),
+        Level::Error => (17, "ERROR"),
+        Level::Fatal => (21, "FATAL"),
+    }
+}
