@@ -11,6 +11,7 @@ mod elasticsearch;
 mod guance;
 mod line_protocol;
 mod loki;
+mod newrelic;
 mod prometheus;
 pub mod protobuf;
 mod record;
@@ -25,6 +26,7 @@ pub use datadog::Datadog;
 pub use elasticsearch::Elasticsearch;
 pub use guance::Guance;
 pub use loki::Loki;
+pub use newrelic::NewRelic;
 pub use prometheus::{Prometheus, RemoteWrite};
 pub use splunk::Splunk;
 pub use stdout::Stdout;
@@ -52,6 +54,7 @@ enum Kind {
     Loki(Box<Loki>),
     Splunk(Box<Splunk>),
     Guance(Box<Guance>),
+    NewRelic(Box<NewRelic>),
     Stdout(Stdout),
 }
 
@@ -71,6 +74,7 @@ enum KindEncoder<'b> {
     Loki(Box<loki::Encoder<'b>>),
     Splunk(Box<splunk::Encoder<'b>>),
     Guance(Box<guance::Encoder>),
+    NewRelic(Box<newrelic::Encoder<'b>>),
     Stdout(Box<stdout::Encoder>),
 }
 
@@ -85,6 +89,7 @@ macro_rules! each {
             KindEncoder::Loki($encoder) => $what,
             KindEncoder::Splunk($encoder) => $what,
             KindEncoder::Guance($encoder) => $what,
+            KindEncoder::NewRelic($encoder) => $what,
             KindEncoder::Stdout($encoder) => $what,
         }
     };
@@ -151,7 +156,7 @@ impl Signals {
 impl Backend {
     /// The kinds that `LOGFERRY_BACKENDS` takes.
     pub const KINDS: &[&str] =
-        &["datadog", "elasticsearch", "guance", "loki", "prometheus", "remote_write", "splunk", "stdout"];
+        &["datadog", "elasticsearch", "guance", "loki", "newrelic", "prometheus", "remote_write", "splunk", "stdout"];
 
     const BACKENDS: Setting<Vec<String>> = Setting::new(
         "LOGFERRY_BACKENDS",
@@ -170,6 +175,7 @@ impl Backend {
             ("loki", Loki::ROWS.to_vec()),
             ("splunk", Splunk::ROWS.to_vec()),
             ("guance", Guance::ROWS.to_vec()),
+            ("newrelic", NewRelic::ROWS.to_vec()),
             ("stdout", vec![Stdout::SEND.row()]),
         ]
     }
@@ -211,6 +217,10 @@ impl Backend {
                 let (kind, sends) = (Guance::from_env(env), env.read(&Guance::SEND));
                 Some((Kind::Guance(Box::new(kind?)), sends?))
             }
+            "newrelic" => {
+                let (kind, sends) = (NewRelic::from_env(env), env.read(&NewRelic::SEND));
+                Some((Kind::NewRelic(Box::new(kind?)), sends?))
+            }
             "stdout" => Some((Kind::Stdout(Stdout), env.read(&Stdout::SEND)?)),
             _ => {
                 let known = Self::KINDS.join("`, `");
@@ -247,6 +257,7 @@ impl Backend {
             Kind::Prometheus(prometheus) => prometheus.template_of(route),
             Kind::RemoteWrite(remote_write) => remote_write.template_of(route, region),
             Kind::Guance(guance) => guance.template_of(route),
+            Kind::NewRelic(newrelic) => newrelic.template_of(route),
             Kind::Stdout(_) => None,
         };
         let request = parcel.unpack(template.ok_or(ParcelError::Damaged)?.request(Vec::new(), Vec::new()))?;
@@ -260,6 +271,7 @@ impl Backend {
     pub fn max_age(&self, route: &str) -> Option<Duration> {
         match &self.kind {
             Kind::Datadog(_) => Datadog::max_age(route),
+            Kind::NewRelic(_) => NewRelic::max_age(route),
             _ => None,
         }
     }
@@ -274,6 +286,7 @@ impl Backend {
             Kind::Loki(loki) => KindEncoder::Loki(Box::new(loki.encoder())),
             Kind::Splunk(splunk) => KindEncoder::Splunk(Box::new(splunk.encoder())),
             Kind::Guance(guance) => KindEncoder::Guance(Box::new(guance.encoder(context))),
+            Kind::NewRelic(newrelic) => KindEncoder::NewRelic(Box::new(newrelic.encoder(context))),
             Kind::Stdout(stdout) => KindEncoder::Stdout(Box::new(stdout.encoder())),
         };
         Encoder { sends: self.sends, kept_back: Weight::default(), kind }
