@@ -205,6 +205,15 @@ const CASES: &[Case] = &[
         &["node-json-debug", "java-snapstart"],
     ),
     (
+        "newrelic",
+        &[
+            ("LOGFERRY_BACKENDS", "newrelic"),
+            ("NEW_RELIC_LICENSE_KEY", "eu01xx0123456789abcdef0123456789abcdNRAL"),
+            ("NR_TAGS", "env:prod;team:shop"),
+        ],
+        &[],
+    ),
+    (
         "otlp",
         &[
             ("LOGFERRY_BACKENDS", "otlp"),

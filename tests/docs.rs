@@ -13,7 +13,7 @@ use std::sync::Mutex;
 use std::time::SystemTime;
 
 use logferry::aws::{Credentials, Places};
-use logferry::backend::{Backend, Datadog, Elasticsearch, Guance, Otlp, Prometheus, Splunk};
+use logferry::backend::{Backend, Datadog, Elasticsearch, Guance, NewRelic, Otlp, Prometheus, Splunk};
 use logferry::env::Row;
 use logferry::model::Measure;
 use logferry::settings::Settings;
@@ -107,9 +107,10 @@ fn readme_lists_the_metrics() {
 #[test]
 fn readme_lists_the_names_of_the_metrics() {
     type Words = fn(Measure) -> (&'static str, f64);
-    let vocabularies: [(&str, Words); 6] = [
+    let vocabularies: [(&str, Words); 7] = [
         ("Datadog", Datadog::words),
         ("Guance and TrueWatch", |measure| (Guance::words(measure), 1.0)),
+        ("New Relic", |measure| (NewRelic::words(measure), 1.0)),
         ("OpenTelemetry", |measure| (Otlp::words(measure).0, Otlp::words(measure).2)),
         ("Prometheus, remote write", Prometheus::words),
         ("Elasticsearch", Elasticsearch::words),

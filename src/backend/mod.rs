@@ -11,6 +11,7 @@ mod elasticsearch;
 mod guance;
 mod line_protocol;
 mod loki;
+mod newrelic;
 mod otlp;
 mod prometheus;
 pub mod protobuf;
@@ -26,6 +27,7 @@ pub use datadog::Datadog;
 pub use elasticsearch::Elasticsearch;
 pub use guance::Guance;
 pub use loki::Loki;
+pub use newrelic::NewRelic;
 pub use otlp::Otlp;
 pub use prometheus::{Prometheus, RemoteWrite};
 pub use splunk::Splunk;
@@ -54,6 +56,7 @@ enum Kind {
     Loki(Box<Loki>),
     Splunk(Box<Splunk>),
     Guance(Box<Guance>),
+    NewRelic(Box<NewRelic>),
     Otlp(Box<Otlp>),
     Stdout(Stdout),
 }
@@ -74,6 +77,7 @@ enum KindEncoder<'b> {
     Loki(Box<loki::Encoder<'b>>),
     Splunk(Box<splunk::Encoder<'b>>),
     Guance(Box<guance::Encoder>),
+    NewRelic(Box<newrelic::Encoder<'b>>),
     Otlp(Box<otlp::Encoder<'b>>),
     Stdout(Box<stdout::Encoder>),
 }
@@ -89,6 +93,7 @@ macro_rules! each {
             KindEncoder::Loki($encoder) => $what,
             KindEncoder::Splunk($encoder) => $what,
             KindEncoder::Guance($encoder) => $what,
+            KindEncoder::NewRelic($encoder) => $what,
             KindEncoder::Otlp($encoder) => $what,
             KindEncoder::Stdout($encoder) => $what,
         }
@@ -155,8 +160,18 @@ impl Signals {
 
 impl Backend {
     /// The kinds that `LOGFERRY_BACKENDS` takes.
-    pub const KINDS: &[&str] =
-        &["datadog", "elasticsearch", "guance", "loki", "otlp", "prometheus", "remote_write", "splunk", "stdout"];
+    pub const KINDS: &[&str] = &[
+        "datadog",
+        "elasticsearch",
+        "guance",
+        "loki",
+        "newrelic",
+        "otlp",
+        "prometheus",
+        "remote_write",
+        "splunk",
+        "stdout",
+    ];
 
     const BACKENDS: Setting<Vec<String>> = Setting::new(
         "LOGFERRY_BACKENDS",
@@ -175,6 +190,7 @@ impl Backend {
             ("loki", Loki::ROWS.to_vec()),
             ("splunk", Splunk::ROWS.to_vec()),
             ("guance", Guance::ROWS.to_vec()),
+            ("newrelic", NewRelic::ROWS.to_vec()),
             ("otlp", Otlp::rows()),
             ("stdout", vec![Stdout::SEND.row()]),
         ]
@@ -217,6 +233,10 @@ impl Backend {
                 let (kind, sends) = (Guance::from_env(env), env.read(&Guance::SEND));
                 Some((Kind::Guance(Box::new(kind?)), sends?))
             }
+            "newrelic" => {
+                let (kind, sends) = (NewRelic::from_env(env), env.read(&NewRelic::SEND));
+                Some((Kind::NewRelic(Box::new(kind?)), sends?))
+            }
             "otlp" => {
                 let sends = env.read(&Otlp::SEND);
                 let otlp = Otlp::from_env(env, sends);
@@ -258,6 +278,7 @@ impl Backend {
             Kind::Prometheus(prometheus) => prometheus.template_of(route),
             Kind::RemoteWrite(remote_write) => remote_write.template_of(route, region),
             Kind::Guance(guance) => guance.template_of(route),
+            Kind::NewRelic(newrelic) => newrelic.template_of(route),
             Kind::Otlp(otlp) => otlp.template_of(route),
             Kind::Stdout(_) => None,
         };
@@ -272,6 +293,7 @@ impl Backend {
     pub fn max_age(&self, route: &str) -> Option<Duration> {
         match &self.kind {
             Kind::Datadog(_) => Datadog::max_age(route),
+            Kind::NewRelic(_) => NewRelic::max_age(route),
             _ => None,
         }
     }
@@ -292,6 +314,7 @@ impl Backend {
             Kind::Loki(loki) => KindEncoder::Loki(Box::new(loki.encoder())),
             Kind::Splunk(splunk) => KindEncoder::Splunk(Box::new(splunk.encoder())),
             Kind::Guance(guance) => KindEncoder::Guance(Box::new(guance.encoder(context))),
+            Kind::NewRelic(newrelic) => KindEncoder::NewRelic(Box::new(newrelic.encoder(context))),
             Kind::Otlp(otlp) => KindEncoder::Otlp(Box::new(otlp.encoder(context))),
             Kind::Stdout(stdout) => KindEncoder::Stdout(Box::new(stdout.encoder())),
         };
