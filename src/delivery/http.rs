@@ -6,6 +6,7 @@ use reqwest::header::{DATE, RETRY_AFTER};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, RootCertStore};
+use tokio::time::{Instant, timeout_at};
 
 use super::{Transport, TransportError};
 use crate::aws::Signer;
@@ -14,6 +15,9 @@ use crate::request::{Destination, Endpoint, Header, Request, Response};
 
 /// So much of a response's body is read.
 const MAX_RESPONSE: usize = 64 * 1024;
+
+/// So long is it read.
+const READING: Duration = Duration::from_secs(5);
 
 /// How long an idle connection is kept: intakes close theirs after a minute or more.
 const IDLE: Duration = Duration::from_secs(50);
@@ -136,9 +140,10 @@ impl Http {
         let mut answer = post.send().await.map_err(|error| failure(&error))?;
         let mut response =
             Response { status: answer.status().as_u16(), retry_after: retry_after(&answer), body: Vec::new() };
-        // The status says what became of the request, even when the body breaks off.
+        // The status says what became of the request, even when the body breaks off or takes too long.
+        let end = Instant::now() + READING;
         while response.body.len() < MAX_RESPONSE
-            && let Ok(Some(piece)) = answer.chunk().await
+            && let Ok(Ok(Some(piece))) = timeout_at(end, answer.chunk()).await
         {
             response.body.extend_from_slice(&piece);
         }
