@@ -284,6 +284,7 @@ fn trouble_has_a_name_and_passes() {
         trouble(echo, "refused", r#"status 400: {"bad key":"***"}"#, false),
         trouble(Answer::raw("HTTP/1.1 202 Acc"), "unreachable", "the connection broke: ", true),
         trouble(Answer::raw("\x15\x03\x01 what?\r\n\r\n"), "unreachable", "the connection broke: ", true),
+        trouble(Answer::drip("HTTP/1.1 202 Accepted\r\nX-Slow: "), "unreachable", "no response within ", true),
     ];
     // All wait at the same time.
     thread::scope(|scope| {
@@ -345,6 +346,37 @@ fn a_refused_connection_has_a_name_and_passes() {
     let intake = Intake::at(address, |_, _| Answer::status(202));
     assert_good(&lambda.invoke(&packed(fixture("node-text"))));
     assert!(!logs(&intake).is_empty());
+}
+
+#[test]
+fn an_address_that_leads_nowhere_has_a_name() {
+    let plain = Intake::accepting();
+    let no_tls = plain.url().replace("http://", "https://");
+    thread::scope(|scope| {
+        for address in ["http://name.invalid", &no_tls] {
+            scope.spawn(move || {
+                let lambda = bootstrap().datadog_at(address, address).set("LOGFERRY_RESERVE", RESERVE).start();
+                let invocation = lambda.invoke_within(&packed(batch(["a"])), LEFT);
+                let note = invocation.note();
+                // Some resolvers say nothing for long.
+                let said = [": cannot connect: ", ": no response within "].map(|said| format!("(unreachable){said}"));
+                assert!(said.iter().any(|said| note.contains(said)), "{note}");
+                assert_eq!(invocation.result.as_ref().unwrap_err().error_type, "Undelivered");
+                assert!(invocation.took < LEFT, "{:?}", invocation.took);
+            });
+        }
+    });
+    assert_eq!(plain.requests().len(), 0);
+}
+
+#[test]
+fn is_gone_at_once_when_it_is_told_to_end_and_takes_nothing_with_it() {
+    let intake = Intake::accepting();
+    let lambda = bootstrap().datadog(&intake).start();
+    assert_good(&lambda.invoke(&packed(batch(["a", "b"]))));
+    // What was answered was sent: between invocations there is nothing to save.
+    let exit = lambda.terminate();
+    assert_eq!((exit.status.code(), logs(&intake).len()), (None, 2), "{}", exit.all);
 }
 
 #[test]
