@@ -260,7 +260,7 @@ impl Aws {
         let lookup = |name: &str| self.variables.iter().find(|(set, _)| *set == name).map(|(_, value)| value.clone());
         let mut env = Env::new(&lookup);
         let signer = Signer::new(Credentials::from_env(&mut env), clock);
-        let http = Http::new(&HttpSettings::default(), signer.clone(), &mut env).unwrap();
+        let http = Http::new(&HttpSettings::default(), &[], signer.clone(), &mut env).unwrap();
         Client::new(http.client().clone(), signer, Places::from_env(&mut env))
     }
 }
