@@ -180,7 +180,7 @@ fn event(random: &mut Random) -> (String, BTreeSet<String>) {
         .collect();
     let names = (1..=count).map(|number| if number % 10 == 0 { format!("shop.{number}") } else { number.to_string() });
     let batch = batch(messages.iter().map(String::as_str));
-    (packed(batch.replace("1795165334", &now().to_string())), names.collect())
+    (packed(batch.replace("179516533", &now().to_string()[..9])), names.collect())
 }
 
 #[expect(clippy::disallowed_methods, reason = "the process has the real clock")]

@@ -11,7 +11,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use common::intake::Intake;
 use common::lambda::{API_KEY, Bootstrap, Invocation, OWN_LOG_GROUP, bootstrap};
@@ -346,6 +346,28 @@ fn a_refused_connection_has_a_name_and_passes() {
     let intake = Intake::at(address, |_, _| Answer::status(202));
     assert_good(&lambda.invoke(&packed(fixture("node-text"))));
     assert!(!logs(&intake).is_empty());
+}
+
+#[test]
+fn with_a_store_an_intake_that_hangs_fails_nothing() {
+    const COUNT: usize = 2500;
+    let folder = format!("{}/lambda-hangs", env!("CARGO_TARGET_TMPDIR"));
+    let _ = std::fs::remove_dir_all(&folder);
+    let hangs = Intake::answering(|_, _| Answer::hang());
+    let lambda = bootstrap().datadog(&hangs).set("LOGFERRY_RESERVE", RESERVE).set("LOGFERRY_STORE", &folder).start();
+    let now = now().to_string();
+    let invocation =
+        lambda.invoke_within(&packed(batch((0..COUNT).map(|_| "opened")).replace("179516533", &now[..9])), LEFT);
+    assert_good(&invocation);
+    assert_eq!(invocation.count("/backends/datadog/stored"), COUNT as u64);
+    assert!(invocation.took < LEFT, "{:?}", invocation.took);
+
+    let intake = Intake::accepting();
+    let lambda = bootstrap().datadog(&intake).set("LOGFERRY_STORE", &folder).start();
+    assert_good(&lambda.invoke(r#"{"redrive":true}"#));
+    assert_eq!(sorted_ids(&logs(&intake)), (1..=COUNT).collect::<Vec<_>>());
+    assert_good(&lambda.invoke(r#"{"redrive":true}"#));
+    assert_eq!(logs(&intake).len(), COUNT);
 }
 
 #[test]
@@ -701,6 +723,12 @@ fn assert_good(invocation: &Invocation) {
 /// All logs that an intake was sent, in the order of their requests.
 fn logs(intake: &Intake) -> Vec<Value> {
     intake.requests_to(LOGS).iter().map(Received::json).flat_map(|body| items(&body)).collect()
+}
+
+/// Seconds since 1970: what is too old isn't sent again.
+#[expect(clippy::disallowed_methods, reason = "the process has the real clock")]
+fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs()
 }
 
 fn items(array: &Value) -> Vec<Value> {
