@@ -317,6 +317,44 @@ fn update() -> bool {
     std::env::var("UPDATE").is_ok_and(|value| value == "1")
 }
 
+/// The same kind twice: what differs only by its place is encoded once, and each place gets it with its own credentials.
+#[tokio::test]
+async fn the_same_kind_goes_to_several_places() {
+    let event = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/events/node-text.json");
+    let shared = [
+        ("LOGFERRY_BACKENDS", "datadog:eu,datadog:us,loki:eu,loki:us,loki:lab"),
+        ("DD_API_KEY_EU", "key-of-eu"),
+        ("DD_SITE_EU", "datadoghq.eu"),
+        ("DD_API_KEY", "key-of-us"),
+        ("LOKI_URL_EU", "https://loki.eu"),
+        ("LOKI_TENANT_ID_EU", "europe"),
+        ("LOKI_URL", "https://loki.us"),
+        ("LOKI_URL_LAB", "https://loki.lab"),
+        ("LOKI_EXTRA_LABELS_LAB", "env:lab"),
+    ];
+    let (requests, summary) = requests(&event, &shared).await;
+    let bodies = |host: &str| {
+        let to_host = requests.iter().filter(|request| shown(request).contains(host));
+        let mut bodies: Vec<_> = to_host.map(|request| (request.route, request.body.clone())).collect();
+        bodies.sort();
+        bodies
+    };
+    assert_eq!((bodies("datadoghq.eu").len(), bodies("loki.eu").len()), (3, 1));
+    assert_eq!((bodies("datadoghq.eu"), bodies("loki.eu")), (bodies("datadoghq.com"), bodies("loki.us")));
+    assert_ne!(bodies("loki.lab"), bodies("loki.us"));
+    let headers = |host: &str| {
+        let request = requests.iter().find(|request| shown(request).contains(host)).unwrap();
+        let Destination::Http(endpoint) = &request.destination else { panic!("not HTTP") };
+        endpoint.headers.clone()
+    };
+    assert_ne!(headers("datadoghq.eu"), headers("datadoghq.com"));
+    assert!(headers("loki.eu").iter().any(|(_, value)| value.to_string() == "europe"));
+    let summary: serde_json::Value = serde_json::from_str(&summary).unwrap();
+    for name in ["datadog:eu", "datadog:us"] {
+        assert_eq!(summary["backends"][name]["sent"], 75, "{summary}");
+    }
+}
+
 /// What a status means to each backend, as the README shows it; what an answer says beside it may change that.
 #[tokio::test]
 async fn readme_says_what_answers_mean() {

@@ -269,8 +269,18 @@ impl Backend {
     ///
     /// When what was stored is damaged, or for an intake that this backend doesn't have.
     pub fn revive(&self, parcel: &Parcel, forwarder: &Forwarder) -> Result<Request, ParcelError> {
-        let (route, region) = (&parcel.route, forwarder.region.as_ref());
-        let template = match &self.kind {
+        let template = self.template_of(&parcel.route, forwarder);
+        let request = parcel.unpack(template.ok_or(ParcelError::Damaged)?.request(Vec::new(), Vec::new()))?;
+        match &self.kind {
+            Kind::RemoteWrite(_) => RemoteWrite::revived(request).ok_or(ParcelError::Damaged),
+            _ => Ok(request),
+        }
+    }
+
+    /// What requests of a route are like.
+    fn template_of(&self, route: &str, forwarder: &Forwarder) -> Option<body::Template> {
+        let region = forwarder.region.as_ref();
+        match &self.kind {
             Kind::Datadog(datadog) => datadog.template_of(route),
             Kind::Elasticsearch(elasticsearch) => elasticsearch.template_of(route),
             Kind::Guance(guance) => guance.template_of(route),
@@ -281,12 +291,28 @@ impl Backend {
             Kind::RemoteWrite(remote_write) => remote_write.template_of(route, region),
             Kind::Splunk(splunk) => splunk.template_of(route),
             Kind::Stdout(_) => None,
-        };
-        let request = parcel.unpack(template.ok_or(ParcelError::Damaged)?.request(Vec::new(), Vec::new()))?;
-        match &self.kind {
-            Kind::RemoteWrite(_) => RemoteWrite::revived(request).ok_or(ParcelError::Damaged),
-            _ => Ok(request),
         }
+    }
+
+    /// Whether both are sent the same bytes, if to different places: then one encodes for both.
+    /// Those with a state of their own never are.
+    pub fn encodes_like(&self, other: &Self) -> bool {
+        self.sends == other.sends
+            && match (&self.kind, &other.kind) {
+                (Kind::Datadog(one), Kind::Datadog(other)) => one.encodes_like(other),
+                (Kind::Elasticsearch(one), Kind::Elasticsearch(other)) => one.encodes_like(other),
+                (Kind::Guance(one), Kind::Guance(other)) => one.encodes_like(other),
+                (Kind::Loki(one), Kind::Loki(other)) => one.encodes_like(other),
+                (Kind::NewRelic(one), Kind::NewRelic(other)) => one.encodes_like(other),
+                (Kind::Splunk(one), Kind::Splunk(other)) => one.encodes_like(other),
+                _ => false,
+            }
+    }
+
+    /// The same request for where this backend's requests go, from one that encodes like it.
+    pub fn readdressed(&self, request: &Request, forwarder: &Forwarder) -> Option<Request> {
+        let template = self.template_of(request.route, forwarder)?;
+        Some(Request { destination: template.destination, ..request.clone() })
     }
 
     /// How old what a request holds may be: an intake takes older data and loses it.
