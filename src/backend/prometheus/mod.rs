@@ -53,9 +53,9 @@
 //! histogram_quantile(0.99, sum by (le, function_name) (sum_over_time(aws_lambda_duration_seconds_bucket_delta[5m])))
 //! ```
 //!
-//! Times are those of the events. Custom metrics that have whole seconds are spread over their second by a
-//! hash of the event's id, so that a second that is split over two deliveries is not
-//! one sample twice. A replay writes the same samples again: Prometheus and its kin
+//! Times are those of the events. Custom metrics that have whole seconds are at one millisecond of
+//! their second, by a hash of the batch's first event that measures anything: so a second that is split over
+//! two deliveries is two samples, but for one in a thousand. A replay writes the same samples again: Prometheus and its kin
 //! keep one (and refuse those that are older than the newest of their series unless
 //! `out_of_order_time_window` is set), `VictoriaMetrics` adds them up unless it runs with
 //! `-dedup.minScrapeInterval=1ms`. vmagent turns deltas into counters:

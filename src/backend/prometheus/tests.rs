@@ -221,12 +221,18 @@ fn deltas_are_what_the_batch_says_and_nothing_else() {
 #[test]
 fn a_second_split_over_two_deliveries_is_two_samples() {
     let mut prometheus = prometheus(&[DELTA]);
-    let mut times = std::collections::BTreeSet::new();
-    for id in ["40033536516499689178812507611085608042", "40033536516499689178812507611085608043"] {
-        let (lines, _) = send(&mut prometheus, 0, "s", &[metric(Name::Custom("n"), Value::Count(1.0), 0, &[], id)]);
-        times.insert(lines[0].rsplit(' ').next().unwrap().parse::<i64>().unwrap());
+    let mut samples = Vec::new();
+    for first in [42, 142] {
+        let ids: Vec<_> = (first..first + 100).map(|id| format!("400335365164996891788125076110856{id:05}")).collect();
+        let metrics = ids.iter().map(|id| metric(Name::Custom("n"), Value::Count(1.0), 0, &[], id));
+        let (lines, weight) = send(&mut prometheus, 0, "s", &metrics.collect::<Vec<_>>());
+        assert_eq!((lines.len(), weight), (1, 100), "{lines:?}");
+        let sample: Vec<_> = lines[0].rsplit(' ').take(2).map(|number| number.parse::<i64>().unwrap()).collect();
+        samples.push((sample[0], sample[1]));
     }
-    assert!(times.len() == 2 && times.iter().all(|time| (NINE..NINE + 1000).contains(time)), "{times:?}");
+    let times = [samples[0].0, samples[1].0];
+    assert!(times[0] != times[1] && times.iter().all(|time| (NINE..NINE + 1000).contains(time)), "{times:?}");
+    assert_eq!([samples[0].1, samples[1].1], [100, 100]);
 }
 
 #[test]

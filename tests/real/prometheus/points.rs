@@ -202,13 +202,11 @@ impl Batch {
         self
     }
 
-    /// An event with a custom metric of the second that it is in.
+    /// An event with a custom metric of the second that it is in: at a millisecond that the first event tells.
     fn monitoring(self, after: i64, line: &str, metric: One<'_>) -> Self {
         let second = (self.events.start + after) / 1000;
-        let message = format!("MONITORING|{second}|{line}");
-        let place = self.events.messages.len();
-        let mut all = self.at(after, &message, &[metric]);
-        let spread = if metric.0 == Gauge { 0 } else { hash(&all.events.id(place)) % 1000 };
+        let mut all = self.at(after, &format!("MONITORING|{second}|{line}"), &[metric]);
+        let spread = if metric.0 == Gauge { 0 } else { hash(&all.events.id(0)) % 1000 };
         all.held.last_mut().unwrap().time = second * 1000 + i64::try_from(spread).unwrap();
         all
     }
