@@ -34,5 +34,6 @@ mod datadog_logs;
 mod datadog_series;
 mod emulators;
 mod ferry;
+mod prometheus;
 mod servers;
 mod stores;
