@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::json;
 
+use super::millisecond;
 use super::receiver::{Key, Receiver, Samples, Stored};
 use crate::ferry::{Events, WAYS, Way, library, now};
 
@@ -206,8 +207,8 @@ impl Batch {
     fn monitoring(self, after: i64, line: &str, metric: One<'_>) -> Self {
         let second = (self.events.start + after) / 1000;
         let mut all = self.at(after, &format!("MONITORING|{second}|{line}"), &[metric]);
-        let spread = if metric.0 == Gauge { 0 } else { hash(&all.events.id(0)) % 1000 };
-        all.held.last_mut().unwrap().time = second * 1000 + i64::try_from(spread).unwrap();
+        let spread = if metric.0 == Gauge { 0 } else { millisecond(&all.events.id(0)) };
+        all.held.last_mut().unwrap().time = second * 1000 + spread;
         all
     }
 
@@ -483,9 +484,4 @@ fn les(bounds: &'static str) -> impl Iterator<Item = (&'static str, f64)> {
 
 fn count(number: usize) -> f64 {
     f64::from(u32::try_from(number).unwrap())
-}
-
-/// FNV-1a of 64 bits.
-fn hash(text: &str) -> u64 {
-    text.bytes().fold(14_695_981_039_346_656_037, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(1_099_511_628_211))
 }

@@ -1,7 +1,9 @@
 //! Two copies of the forwarder at once, and batches that come again: sums stay true.
 
+use std::collections::HashSet;
 use std::thread;
 
+use super::millisecond;
 use super::receiver::Receiver;
 use crate::common::lambda::{Lambda, bootstrap};
 use crate::ferry::Events;
@@ -33,9 +35,14 @@ impl Traffic {
     /// The same with so many milliseconds from one to the next.
     fn every(millis: i64, function: String) -> Self {
         let start = Events::of(&function).start;
-        let mut truth = Truth::default();
+        let (mut truth, mut met) = (Truth::default(), HashSet::new());
         let payloads = INVOCATIONS.iter().zip(0_u32..).map(|(invocations, place)| {
             let mut events = Events { start: start + i64::from(place) * millis, ..Events::of(&function) };
+            // Once in a thousand two batches of one second would meet.
+            let id = |events: &Events| events.clone().at(0, "").id(0);
+            while !met.insert((events.start / 1000, millisecond(&id(&events)))) {
+                events.start += 1;
+            }
             for number in 0..*invocations {
                 events = truth.invocation(events, place, number);
             }
