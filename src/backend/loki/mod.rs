@@ -163,7 +163,7 @@ impl Loki {
         let format = env.read(&Self::FORMAT);
         let url = url?;
         Some(Self {
-            url: if url.ends_with("/push") { url } else { format!("{url}/loki/api/v1/push") },
+            url: push_address(&url),
             authorization: authorization?,
             tenant,
             labels: labels.unwrap_or_default(),
@@ -494,6 +494,14 @@ fn tenant(value: &str) -> Result<String, String> {
     } else {
         Err("is not a tenant: expected letters, digits and `!-_.*'()`".to_owned())
     }
+}
+
+/// The address of pushes, with what the user has put behind a `?`.
+fn push_address(url: &str) -> String {
+    let (base, query) = url.find('?').map_or((url, ""), |at| url.split_at(at));
+    let base = base.trim_end_matches('/');
+    let path = if base.ends_with("/push") { "" } else { "/loki/api/v1/push" };
+    format!("{base}{path}{query}")
 }
 
 /// `name:value,name:value`, or `name,value,name,value`.
