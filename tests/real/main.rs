@@ -33,4 +33,5 @@ mod datadog_logs;
 mod datadog_series;
 mod emulators;
 mod ferry;
+mod loki;
 mod servers;

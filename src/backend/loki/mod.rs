@@ -19,7 +19,8 @@
 //! made nanoseconds by counting the entries of a millisecond, so that they keep
 //! their order; different entries of one nanosecond are all kept. A batch that is
 //! delivered again has the same times, lines and metadata: Loki drops the copy,
-//! or refuses it when the stream has gone on for an hour since.
+//! or refuses it when the stream has gone on for an hour since. Only a stream of
+//! more than 1.5 MB a second, which Loki cuts into several, may take a copy.
 //!
 //! Sources: <https://grafana.com/docs/loki/latest/reference/loki-http-api/#ingest-logs>,
 //! <https://grafana.com/docs/loki/latest/configure/#limits_config>, and what Loki 3.7 answers.
