@@ -7,7 +7,7 @@ source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
 readonly TIMES=30
 readonly CPU_BAR_MS=2
-readonly SIZE_BAR_MB=5.5
+readonly SIZE_BAR_MB=6.5
 
 bootstrap=$(bootstrap_binary)
 cargo build --quiet --release --bin logferry

@@ -184,6 +184,11 @@ impl Parcel {
         self.items.iter().map(|&(_, logs, metrics)| Weight { logs, metrics }).sum()
     }
 
+    /// How many items it holds.
+    pub const fn count(&self) -> usize {
+        self.items.len()
+    }
+
     /// The destination with the headers that describe this body.
     fn labelled(&self, destination: Destination, compression: Compression) -> Destination {
         let Destination::Http(mut endpoint) = destination else { return destination };

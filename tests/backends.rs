@@ -15,16 +15,16 @@ use logferry::event::{Batch, Limits, Payload};
 use logferry::forwarder::{Forwarder, Invocation, Sending};
 use logferry::model::{self, Timestamp};
 use logferry::pipeline::{self, Pipeline};
-use logferry::request::{Destination, Endpoint, Frame, Request, Response};
+use logferry::request::{Destination, Endpoint, Frame, Request, Response, Verdict};
 use tokio::time::Instant;
 
-/// Keeps what is sent, as text.
+/// Keeps what is sent.
 #[derive(Default)]
-struct Recorder(std::cell::RefCell<Vec<String>>);
+struct Recorder(std::cell::RefCell<Vec<Request>>);
 
 impl Transport for Recorder {
     async fn send(&self, request: &Request) -> Result<Response, TransportError> {
-        self.0.borrow_mut().push(shown(request));
+        self.0.borrow_mut().push(request.clone());
         Ok(accepted(request))
     }
 }
@@ -244,7 +244,8 @@ fn settings(pairs: &[(&str, &str)]) -> Vec<Backend> {
     backends
 }
 
-async fn requests(event: &Path, pairs: &[(&str, &str)]) -> String {
+/// Requests of a fixture, and the summary.
+async fn requests(event: &Path, pairs: &[(&str, &str)]) -> (Vec<Request>, String) {
     let text = std::fs::read_to_string(event).unwrap();
     let forwarder_itself = model::Forwarder {
         function_arn: Some("arn:aws:lambda:eu-west-1:123456789012:function:logferry".into()),
@@ -275,10 +276,7 @@ async fn requests(event: &Path, pairs: &[(&str, &str)]) -> String {
         forwarder.forward(batch, &invocation, &mut ()).await
     };
     assert_eq!(outcome.notes, [], "{}", event.display());
-    let mut all = forwarder.transport.0.take();
-    all.sort();
-    let summary = serde_json::to_string(&outcome.ledger).unwrap();
-    format!("{}\n{summary}\n", all.join("\n"))
+    (forwarder.transport.0.take(), serde_json::to_string(&outcome.ledger).unwrap())
 }
 
 #[tokio::test]
@@ -295,7 +293,10 @@ async fn requests_are_what_they_were() {
             if !only.is_empty() && !only.contains(&stem) {
                 continue;
             }
-            let found = requests(event, pairs).await;
+            let (requests, summary) = requests(event, pairs).await;
+            let mut all: Vec<_> = requests.iter().map(shown).collect();
+            all.sort();
+            let found = format!("{}\n{summary}\n", all.join("\n"));
             let path = root.join("requests").join(name).join(format!("{stem}.txt"));
             if update {
                 std::fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -314,4 +315,88 @@ async fn requests_are_what_they_were() {
 #[expect(clippy::disallowed_methods, reason = "whoever runs the test decides")]
 fn update() -> bool {
     std::env::var("UPDATE").is_ok_and(|value| value == "1")
+}
+
+/// The same kind twice: what differs only by its place is encoded once, and each place gets it with its own credentials.
+#[tokio::test]
+async fn the_same_kind_goes_to_several_places() {
+    let event = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/events/node-text.json");
+    let shared = [
+        ("LOGFERRY_BACKENDS", "datadog:eu,datadog:us,loki:eu,loki:us,loki:lab"),
+        ("DD_API_KEY_EU", "key-of-eu"),
+        ("DD_SITE_EU", "datadoghq.eu"),
+        ("DD_API_KEY", "key-of-us"),
+        ("LOKI_URL_EU", "https://loki.eu"),
+        ("LOKI_TENANT_ID_EU", "europe"),
+        ("LOKI_URL", "https://loki.us"),
+        ("LOKI_URL_LAB", "https://loki.lab"),
+        ("LOKI_EXTRA_LABELS_LAB", "env:lab"),
+    ];
+    let (requests, summary) = requests(&event, &shared).await;
+    let bodies = |host: &str| {
+        let to_host = requests.iter().filter(|request| shown(request).contains(host));
+        let mut bodies: Vec<_> = to_host.map(|request| (request.route, request.body.clone())).collect();
+        bodies.sort();
+        bodies
+    };
+    assert_eq!((bodies("datadoghq.eu").len(), bodies("loki.eu").len()), (3, 1));
+    assert_eq!((bodies("datadoghq.eu"), bodies("loki.eu")), (bodies("datadoghq.com"), bodies("loki.us")));
+    assert_ne!(bodies("loki.lab"), bodies("loki.us"));
+    let headers = |host: &str| {
+        let request = requests.iter().find(|request| shown(request).contains(host)).unwrap();
+        let Destination::Http(endpoint) = &request.destination else { panic!("not HTTP") };
+        endpoint.headers.clone()
+    };
+    assert_ne!(headers("datadoghq.eu"), headers("datadoghq.com"));
+    assert!(headers("loki.eu").iter().any(|(_, value)| value.to_string() == "europe"));
+    let summary: serde_json::Value = serde_json::from_str(&summary).unwrap();
+    for name in ["datadog:eu", "datadog:us"] {
+        assert_eq!(summary["backends"][name]["sent"], 75, "{summary}");
+    }
+}
+
+/// What a status means to each backend, as the README shows it; what an answer says beside it may change that.
+#[tokio::test]
+async fn readme_says_what_answers_mean() {
+    const STATUSES: [u16; 19] =
+        [200, 202, 204, 260, 400, 401, 403, 404, 408, 409, 413, 415, 422, 429, 500, 501, 502, 503, 504];
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let event = root.join("fixtures/events/node-text.json");
+    let mut columns = Vec::new();
+    for kind in Backend::KINDS.iter().filter(|kind| **kind != "stdout") {
+        let (_, pairs, _) = CASES.iter().find(|(name, ..)| name == kind).unwrap();
+        let (requests, _) = requests(&event, pairs).await;
+        columns.push((kind, requests.into_iter().max_by_key(|request| request.items.len()).unwrap()));
+    }
+    let names: Vec<_> = columns.iter().map(|(kind, _)| format!(" {kind} |")).collect();
+    let mut table = format!("\n| status |{}\n|---|{}\n", names.concat(), "---|".repeat(columns.len()));
+    for status in STATUSES {
+        write!(table, "| {status} |").unwrap();
+        for (_, request) in &columns {
+            let response = Response { status, ..if status == 200 { accepted(request) } else { Response::default() } };
+            let said = match (request.judge)(request, &response) {
+                Verdict::Accepted => "taken",
+                Verdict::Busy => "later",
+                Verdict::Malformed => "one by one",
+                Verdict::Partly { retry, refused, .. } if retry.is_empty() && refused == request.weight() => "refused",
+                Verdict::Partly { .. } => "partly",
+                Verdict::Refused => "refused",
+                Verdict::TooLarge => "cut",
+                Verdict::Unauthorized => "credentials",
+                Verdict::Unsupported => "said otherwise",
+            };
+            write!(table, " {said} |").unwrap();
+        }
+        table.push('\n');
+    }
+    let path = root.join("README.md");
+    let readme = std::fs::read_to_string(&path).unwrap();
+    let (begin, end) = ("<!-- begin: verdicts -->\n", "\n<!-- end: verdicts -->");
+    let (head, rest) = readme.split_once(begin).unwrap();
+    let (found, tail) = rest.split_once(end).unwrap();
+    if update() {
+        std::fs::write(&path, format!("{head}{begin}{table}{end}{tail}")).unwrap();
+    } else {
+        assert_eq!(found, table, "`UPDATE=1 cargo test --test backends` writes it");
+    }
 }

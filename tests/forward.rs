@@ -387,6 +387,35 @@ async fn only_what_was_not_taken_of_a_request_stays() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn pieces_that_stand_for_nothing_are_sent_once_too() {
+    let folder = folder("no-weight");
+    let histogram = "MONITORING|1795165334|7|histogram|shop.basket|#shop:berlin";
+    let mut forwarder = unreachable_into(&folder, &[("LOGFERRY_DATADOG_METRICS", "aggregates")]);
+    // Average, count and so on, of which one stands for the metric: those without it are a request of their own.
+    forwarder.transport.turn(|request, _| Answer::status(if request.items.len() > 3 { 413 } else { 403 }));
+    forward(&mut forwarder, &packed(batch([histogram]))).await;
+    let weights: Vec<_> = parcels(&folder).iter().map(|(_, parcel)| parcel.weight().metrics).collect();
+    assert_eq!(sorted(weights), [0, 1]);
+    // Some item of both is refused, and the rest of them taken.
+    forwarder.transport.turn(|request, _| match request.items.len() {
+        3 => Answer::status(400),
+        1 => Answer::status(404),
+        _ => Answer::status(202),
+    });
+    redrive(&mut forwarder, &json!(true)).await;
+    let mut taken = forwarder.transport.taken();
+    forwarder.transport.turn(|_, _| Answer::status(202));
+    for wish in [json!(true), json!({ "set_aside": true })] {
+        redrive(&mut forwarder, &wish).await;
+    }
+    taken.extend(forwarder.transport.taken());
+    assert_eq!((taken.len(), files(&folder).len()), (6, 0));
+    taken.sort();
+    taken.dedup();
+    assert_eq!(taken.len(), 6);
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_is_refused_again_and_again_is_set_aside_with_the_reason() {
     let folder = folder("poison");
     let mut forwarder = unreachable_into(&folder, &[("LOGFERRY_REDRIVE_TRIES", "3")]);

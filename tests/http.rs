@@ -139,6 +139,16 @@ async fn an_answer_whose_body_breaks_off_has_its_status() {
 }
 
 #[tokio::test]
+async fn an_answer_whose_body_drips_has_its_status_soon() {
+    let intake = Intake::answering(|_, _| Answer::drip("HTTP/1.1 202 Accepted\r\nContent-Length: 100000\r\n\r\n"));
+    let http = direct();
+    let answer = tokio::time::timeout(Duration::from_secs(8), send(&http, &intake.url(), b"x")).await;
+    // Whoever waited for all of it would send it again, although it was taken.
+    assert_eq!(answer.unwrap().unwrap().status, 202);
+    assert_eq!(intake.requests().len(), 1);
+}
+
+#[tokio::test]
 async fn what_follows_an_answer_is_not_taken_for_the_next() {
     let intake = Intake::answering(|_, before| match before {
         0 => Answer::raw("HTTP/1.1 500 Oops\r\nContent-Length: 2\r\n\r\n{}HTTP/1.1 202 Accepted\r\n\r\n"),

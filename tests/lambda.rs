@@ -11,7 +11,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use common::intake::Intake;
 use common::lambda::{API_KEY, Bootstrap, Invocation, OWN_LOG_GROUP, bootstrap};
@@ -284,6 +284,7 @@ fn trouble_has_a_name_and_passes() {
         trouble(echo, "refused", r#"status 400: {"bad key":"***"}"#, false),
         trouble(Answer::raw("HTTP/1.1 202 Acc"), "unreachable", "the connection broke: ", true),
         trouble(Answer::raw("\x15\x03\x01 what?\r\n\r\n"), "unreachable", "the connection broke: ", true),
+        trouble(Answer::drip("HTTP/1.1 202 Accepted\r\nX-Slow: "), "unreachable", "no response within ", true),
     ];
     // All wait at the same time.
     thread::scope(|scope| {
@@ -345,6 +346,60 @@ fn a_refused_connection_has_a_name_and_passes() {
     let intake = Intake::at(address, |_, _| Answer::status(202));
     assert_good(&lambda.invoke(&packed(fixture("node-text"))));
     assert!(!logs(&intake).is_empty());
+}
+
+#[test]
+fn with_a_store_an_intake_that_hangs_fails_nothing() {
+    const COUNT: usize = 2500;
+    let folder = format!("{}/lambda-hangs", env!("CARGO_TARGET_TMPDIR"));
+    let _ = std::fs::remove_dir_all(&folder);
+    let hangs = Intake::answering(|_, _| Answer::hang());
+    let lambda = bootstrap().datadog(&hangs).set("LOGFERRY_RESERVE", RESERVE).set("LOGFERRY_STORE", &folder).start();
+    let now = now().to_string();
+    let invocation =
+        lambda.invoke_within(&packed(batch((0..COUNT).map(|_| "opened")).replace("179516533", &now[..9])), LEFT);
+    assert_eq!(invocation.result.as_deref(), Ok("null"));
+    assert!(invocation.note().contains("2500 logs not delivered to") && invocation.note().contains(" but stored "));
+    assert_eq!(invocation.count("/backends/datadog/stored"), COUNT as u64);
+    assert!(invocation.took < LEFT, "{:?}", invocation.took);
+
+    let intake = Intake::accepting();
+    let lambda = bootstrap().datadog(&intake).set("LOGFERRY_STORE", &folder).start();
+    assert_good(&lambda.invoke(r#"{"redrive":true}"#));
+    assert_eq!(sorted_ids(&logs(&intake)), (1..=COUNT).collect::<Vec<_>>());
+    assert_good(&lambda.invoke(r#"{"redrive":true}"#));
+    assert_eq!(logs(&intake).len(), COUNT);
+}
+
+#[test]
+fn an_address_that_leads_nowhere_has_a_name() {
+    let plain = Intake::accepting();
+    let no_tls = plain.url().replace("http://", "https://");
+    thread::scope(|scope| {
+        for address in ["http://name.invalid", &no_tls] {
+            scope.spawn(move || {
+                let lambda = bootstrap().datadog_at(address, address).set("LOGFERRY_RESERVE", RESERVE).start();
+                let invocation = lambda.invoke_within(&packed(batch(["a"])), LEFT);
+                let note = invocation.note();
+                // Some resolvers say nothing for long.
+                let said = [": cannot connect: ", ": no response within "].map(|said| format!("(unreachable){said}"));
+                assert!(said.iter().any(|said| note.contains(said)), "{note}");
+                assert_eq!(invocation.result.as_ref().unwrap_err().error_type, "Undelivered");
+                assert!(invocation.took < LEFT, "{:?}", invocation.took);
+            });
+        }
+    });
+    assert_eq!(plain.requests().len(), 0);
+}
+
+#[test]
+fn is_gone_at_once_when_it_is_told_to_end_and_takes_nothing_with_it() {
+    let intake = Intake::accepting();
+    let lambda = bootstrap().datadog(&intake).start();
+    assert_good(&lambda.invoke(&packed(batch(["a", "b"]))));
+    // What was answered was sent: between invocations there is nothing to save.
+    let exit = lambda.terminate();
+    assert_eq!((exit.status.code(), logs(&intake).len()), (None, 2), "{}", exit.all);
 }
 
 #[test]
@@ -669,6 +724,12 @@ fn assert_good(invocation: &Invocation) {
 /// All logs that an intake was sent, in the order of their requests.
 fn logs(intake: &Intake) -> Vec<Value> {
     intake.requests_to(LOGS).iter().map(Received::json).flat_map(|body| items(&body)).collect()
+}
+
+/// Seconds since 1970: what is too old isn't sent again.
+#[expect(clippy::disallowed_methods, reason = "the process has the real clock")]
+fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs()
 }
 
 fn items(array: &Value) -> Vec<Value> {

@@ -11,10 +11,16 @@ use super::{EVENTS, nanos, now, requests};
 const TIME: Duration = Duration::from_secs(4);
 
 /// Names, and settings with which each is measured.
-const BACKENDS: [(&str, &[(&str, &str)]); 4] = [
+const BACKENDS: [(&str, &[(&str, &str)]); 10] = [
     ("datadog", &[("DD_API_KEY", "0123456789abcdef")]),
+    ("elasticsearch", &[("ELASTICSEARCH_URL", "http://127.0.0.1:1")]),
+    ("guance", &[("ENV_DATAWAY", "http://127.0.0.1:1")]),
+    ("loki", &[("LOKI_URL", "http://127.0.0.1:1")]),
+    ("newrelic", &[("NEW_RELIC_LICENSE_KEY", "0123456789abcdef0123456789abcdef0123NRAL")]),
+    ("otlp", &[("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:1")]),
     ("prometheus", &[("LOGFERRY_PROMETHEUS_URL", "http://127.0.0.1:1")]),
     ("remote_write", &[("PROMETHEUS_REMOTE_WRITE_URL", "http://127.0.0.1:1")]),
+    ("splunk", &[("SPLUNK_HEC_URL", "http://127.0.0.1:1"), ("SPLUNK_HEC_TOKEN", "0123456789abcdef")]),
     ("stdout", &[]),
 ];
 

@@ -59,12 +59,15 @@ impl Ferry {
 
     /// Sends to backends that settings describe.
     pub(crate) fn to(backends: &str, settings: &[(&str, &str)]) -> Self {
-        let lookup = |name: &str| settings.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned());
+        let own = [("LOGFERRY_BACKENDS", backends)];
+        let lookup = |name: &str| {
+            let mut all = own.iter().chain(settings);
+            all.find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned())
+        };
         let mut env = Env::new(&lookup);
-        let settings = Settings::from_env(&mut env, Some(backends)).unwrap();
-        let backends = if backends.contains(',') { split(backends, &lookup) } else { settings.backends };
+        let settings = Settings::from_env(&mut env, None).unwrap();
         assert_eq!(env.into_mistakes(), []);
-        Self { pipeline: Pipeline::new(settings.pipeline), backends, forwarder: forwarder() }
+        Self { pipeline: Pipeline::new(settings.pipeline), backends: settings.backends, forwarder: forwarder() }
     }
 
     /// From the event to requests; each goes to `take` when it is finished.
@@ -100,12 +103,6 @@ impl Ferry {
         }
         made
     }
-}
-
-/// Each of several backends.
-fn split(backends: &str, lookup: &dyn Fn(&str) -> Option<String>) -> Vec<Backend> {
-    let mut env = Env::new(lookup);
-    backends.split(',').map(|name| Backend::named(name, &mut env).unwrap()).collect()
 }
 
 /// What the invocation says of the forwarder.

@@ -95,6 +95,15 @@ pub(super) fn tag(key: &str, value: &str, out: &mut Vec<u8>) {
     }
 }
 
+/// The same for a key and a value that are legal, which need no look.
+pub(super) fn plain_tag(key: &str, value: &str, out: &mut Vec<u8>) {
+    if !value.is_empty() {
+        for part in [",", key, "=", value] {
+            out.extend_from_slice(part.as_bytes());
+        }
+    }
+}
+
 /// A key for a field of somebody else's name; `time` is no key.
 pub(super) fn key(name: &str) -> String {
     match word(name, MAX_KEY) {
@@ -107,7 +116,11 @@ pub(super) fn key(name: &str) -> String {
 /// Writes a field behind a blank or a comma. `key` is a constant or from [`key`].
 pub(super) fn field(separator: u8, key: &str, value: Field<'_>, out: &mut Vec<u8>) {
     out.push(separator);
-    escape(key, b",= ", out);
+    if memchr::memchr3(b',', b'=', b' ', key.as_bytes()).is_some() {
+        escape(key, b",= ", out);
+    } else {
+        out.extend_from_slice(key.as_bytes());
+    }
     out.push(b'=');
     match value {
         Field::Float(value) => number(value, out),
@@ -119,7 +132,7 @@ pub(super) fn field(separator: u8, key: &str, value: Field<'_>, out: &mut Vec<u8
         }
         Field::Text(value) => {
             out.push(b'"');
-            escape(value, b"\"\\", out);
+            quoted(value, out);
             out.push(b'"');
         }
     }
@@ -145,6 +158,19 @@ fn write_tag(key: &str, value: &str, out: &mut Vec<u8>) {
     escape(key, b",= ", out);
     out.push(b'=');
     escape(value, b",= ", out);
+}
+
+/// The inside of text in quotes.
+fn quoted(text: &str, out: &mut Vec<u8>) {
+    let mut rest = text.as_bytes();
+    while let Some(at) = memchr::memchr2(b'"', b'\\', rest) {
+        let (plain, from) = rest.split_at(at);
+        out.extend_from_slice(plain);
+        out.push(b'\\');
+        out.extend(from.first());
+        rest = from.get(1..).unwrap_or_default();
+    }
+    out.extend_from_slice(rest);
 }
 
 fn escape(text: &str, special: &[u8], out: &mut Vec<u8>) {

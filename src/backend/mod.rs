@@ -50,14 +50,14 @@ pub struct Backend {
 #[derive(Clone, Debug)]
 enum Kind {
     Datadog(Box<Datadog>),
-    Prometheus(Box<Prometheus>),
-    RemoteWrite(Box<RemoteWrite>),
     Elasticsearch(Box<Elasticsearch>),
-    Loki(Box<Loki>),
-    Splunk(Box<Splunk>),
     Guance(Box<Guance>),
+    Loki(Box<Loki>),
     NewRelic(Box<NewRelic>),
     Otlp(Box<Otlp>),
+    Prometheus(Box<Prometheus>),
+    RemoteWrite(Box<RemoteWrite>),
+    Splunk(Box<Splunk>),
     Stdout(Stdout),
 }
 
@@ -71,14 +71,14 @@ pub struct Encoder<'b> {
 
 enum KindEncoder<'b> {
     Datadog(Box<datadog::Encoder<'b>>),
-    Prometheus(Box<prometheus::Encoder<'b, prometheus::Text>>),
-    RemoteWrite(Box<prometheus::Encoder<'b, prometheus::Series>>),
     Elasticsearch(Box<elasticsearch::Encoder<'b>>),
-    Loki(Box<loki::Encoder<'b>>),
-    Splunk(Box<splunk::Encoder<'b>>),
     Guance(Box<guance::Encoder>),
+    Loki(Box<loki::Encoder<'b>>),
     NewRelic(Box<newrelic::Encoder<'b>>),
     Otlp(Box<otlp::Encoder<'b>>),
+    Prometheus(Box<prometheus::Encoder<'b, prometheus::Text>>),
+    RemoteWrite(Box<prometheus::Encoder<'b, prometheus::Series>>),
+    Splunk(Box<splunk::Encoder<'b>>),
     Stdout(Box<stdout::Encoder>),
 }
 
@@ -87,14 +87,14 @@ macro_rules! each {
     ($kind:expr, $encoder:ident => $what:expr) => {
         match $kind {
             KindEncoder::Datadog($encoder) => $what,
-            KindEncoder::Prometheus($encoder) => $what,
-            KindEncoder::RemoteWrite($encoder) => $what,
             KindEncoder::Elasticsearch($encoder) => $what,
-            KindEncoder::Loki($encoder) => $what,
-            KindEncoder::Splunk($encoder) => $what,
             KindEncoder::Guance($encoder) => $what,
+            KindEncoder::Loki($encoder) => $what,
             KindEncoder::NewRelic($encoder) => $what,
             KindEncoder::Otlp($encoder) => $what,
+            KindEncoder::Prometheus($encoder) => $what,
+            KindEncoder::RemoteWrite($encoder) => $what,
+            KindEncoder::Splunk($encoder) => $what,
             KindEncoder::Stdout($encoder) => $what,
         }
     };
@@ -184,14 +184,14 @@ impl Backend {
         vec![
             ("", vec![Self::BACKENDS.row()]),
             ("datadog", Datadog::ROWS.to_vec()),
-            ("prometheus", Prometheus::ROWS.to_vec()),
-            ("remote_write", RemoteWrite::ROWS.to_vec()),
             ("elasticsearch", Elasticsearch::ROWS.to_vec()),
-            ("loki", Loki::ROWS.to_vec()),
-            ("splunk", Splunk::ROWS.to_vec()),
             ("guance", Guance::ROWS.to_vec()),
+            ("loki", Loki::ROWS.to_vec()),
             ("newrelic", NewRelic::ROWS.to_vec()),
             ("otlp", Otlp::rows()),
+            ("prometheus", Prometheus::ROWS.to_vec()),
+            ("remote_write", RemoteWrite::ROWS.to_vec()),
+            ("splunk", Splunk::ROWS.to_vec()),
             ("stdout", vec![Stdout::SEND.row()]),
         ]
     }
@@ -218,21 +218,15 @@ impl Backend {
                 let (kind, sends) = (Datadog::from_env(env), env.read(&Datadog::SEND));
                 Some((Kind::Datadog(Box::new(kind?)), sends?))
             }
-            "prometheus" => Some((Kind::Prometheus(Box::new(Prometheus::from_env(env)?)), Signals::METRICS)),
-            "remote_write" => Some((Kind::RemoteWrite(Box::new(RemoteWrite::from_env(env)?)), Signals::METRICS)),
             "elasticsearch" => {
                 let (kind, sends) = (Elasticsearch::from_env(env), env.read(&Elasticsearch::SEND));
                 Some((Kind::Elasticsearch(Box::new(kind?)), sends?))
-            }
-            "loki" => Some((Kind::Loki(Box::new(Loki::from_env(env)?)), Loki::SENDS)),
-            "splunk" => {
-                let (kind, sends) = (Splunk::from_env(env), env.read(&Splunk::SEND));
-                Some((Kind::Splunk(Box::new(kind?)), sends?))
             }
             "guance" => {
                 let (kind, sends) = (Guance::from_env(env), env.read(&Guance::SEND));
                 Some((Kind::Guance(Box::new(kind?)), sends?))
             }
+            "loki" => Some((Kind::Loki(Box::new(Loki::from_env(env)?)), Loki::SENDS)),
             "newrelic" => {
                 let (kind, sends) = (NewRelic::from_env(env), env.read(&NewRelic::SEND));
                 Some((Kind::NewRelic(Box::new(kind?)), sends?))
@@ -241,6 +235,12 @@ impl Backend {
                 let sends = env.read(&Otlp::SEND);
                 let otlp = Otlp::from_env(env, sends);
                 Some((Kind::Otlp(Box::new(otlp?)), sends?))
+            }
+            "prometheus" => Some((Kind::Prometheus(Box::new(Prometheus::from_env(env)?)), Signals::METRICS)),
+            "remote_write" => Some((Kind::RemoteWrite(Box::new(RemoteWrite::from_env(env)?)), Signals::METRICS)),
+            "splunk" => {
+                let (kind, sends) = (Splunk::from_env(env), env.read(&Splunk::SEND));
+                Some((Kind::Splunk(Box::new(kind?)), sends?))
             }
             "stdout" => Some((Kind::Stdout(Stdout), env.read(&Stdout::SEND)?)),
             _ => {
@@ -269,24 +269,50 @@ impl Backend {
     ///
     /// When what was stored is damaged, or for an intake that this backend doesn't have.
     pub fn revive(&self, parcel: &Parcel, forwarder: &Forwarder) -> Result<Request, ParcelError> {
-        let (route, region) = (&parcel.route, forwarder.region.as_ref());
-        let template = match &self.kind {
-            Kind::Datadog(datadog) => datadog.template_of(route),
-            Kind::Elasticsearch(elasticsearch) => elasticsearch.template_of(route),
-            Kind::Loki(loki) => loki.template_of(route),
-            Kind::Splunk(splunk) => splunk.template_of(route),
-            Kind::Prometheus(prometheus) => prometheus.template_of(route),
-            Kind::RemoteWrite(remote_write) => remote_write.template_of(route, region),
-            Kind::Guance(guance) => guance.template_of(route),
-            Kind::NewRelic(newrelic) => newrelic.template_of(route),
-            Kind::Otlp(otlp) => otlp.template_of(route),
-            Kind::Stdout(_) => None,
-        };
+        let template = self.template_of(&parcel.route, forwarder);
         let request = parcel.unpack(template.ok_or(ParcelError::Damaged)?.request(Vec::new(), Vec::new()))?;
         match &self.kind {
             Kind::RemoteWrite(_) => RemoteWrite::revived(request).ok_or(ParcelError::Damaged),
             _ => Ok(request),
         }
+    }
+
+    /// What requests of a route are like.
+    fn template_of(&self, route: &str, forwarder: &Forwarder) -> Option<body::Template> {
+        let region = forwarder.region.as_ref();
+        match &self.kind {
+            Kind::Datadog(datadog) => datadog.template_of(route),
+            Kind::Elasticsearch(elasticsearch) => elasticsearch.template_of(route),
+            Kind::Guance(guance) => guance.template_of(route),
+            Kind::Loki(loki) => loki.template_of(route),
+            Kind::NewRelic(newrelic) => newrelic.template_of(route),
+            Kind::Otlp(otlp) => otlp.template_of(route),
+            Kind::Prometheus(prometheus) => prometheus.template_of(route),
+            Kind::RemoteWrite(remote_write) => remote_write.template_of(route, region),
+            Kind::Splunk(splunk) => splunk.template_of(route),
+            Kind::Stdout(_) => None,
+        }
+    }
+
+    /// Whether both are sent the same bytes, if to different places: then one encodes for both.
+    /// Those with a state of their own never are.
+    pub fn encodes_like(&self, other: &Self) -> bool {
+        self.sends == other.sends
+            && match (&self.kind, &other.kind) {
+                (Kind::Datadog(one), Kind::Datadog(other)) => one.encodes_like(other),
+                (Kind::Elasticsearch(one), Kind::Elasticsearch(other)) => one.encodes_like(other),
+                (Kind::Guance(one), Kind::Guance(other)) => one.encodes_like(other),
+                (Kind::Loki(one), Kind::Loki(other)) => one.encodes_like(other),
+                (Kind::NewRelic(one), Kind::NewRelic(other)) => one.encodes_like(other),
+                (Kind::Splunk(one), Kind::Splunk(other)) => one.encodes_like(other),
+                _ => false,
+            }
+    }
+
+    /// The same request for where this backend's requests go, from one that encodes like it.
+    pub fn readdressed(&self, request: &Request, forwarder: &Forwarder) -> Option<Request> {
+        let template = self.template_of(request.route, forwarder)?;
+        Some(Request { destination: template.destination, ..request.clone() })
     }
 
     /// How old what a request holds may be: an intake takes older data and loses it.
@@ -308,14 +334,14 @@ impl Backend {
     pub fn encoder<'b>(&'b mut self, context: &Context<'b>) -> Encoder<'b> {
         let kind = match &mut self.kind {
             Kind::Datadog(datadog) => KindEncoder::Datadog(Box::new(datadog.encoder(context))),
-            Kind::Prometheus(prometheus) => KindEncoder::Prometheus(Box::new(prometheus.encoder(context))),
-            Kind::RemoteWrite(remote_write) => KindEncoder::RemoteWrite(Box::new(remote_write.encoder(context))),
             Kind::Elasticsearch(kind) => KindEncoder::Elasticsearch(Box::new(kind.encoder())),
-            Kind::Loki(loki) => KindEncoder::Loki(Box::new(loki.encoder())),
-            Kind::Splunk(splunk) => KindEncoder::Splunk(Box::new(splunk.encoder())),
             Kind::Guance(guance) => KindEncoder::Guance(Box::new(guance.encoder(context))),
+            Kind::Loki(loki) => KindEncoder::Loki(Box::new(loki.encoder())),
             Kind::NewRelic(newrelic) => KindEncoder::NewRelic(Box::new(newrelic.encoder(context))),
             Kind::Otlp(otlp) => KindEncoder::Otlp(Box::new(otlp.encoder(context))),
+            Kind::Prometheus(prometheus) => KindEncoder::Prometheus(Box::new(prometheus.encoder(context))),
+            Kind::RemoteWrite(remote_write) => KindEncoder::RemoteWrite(Box::new(remote_write.encoder(context))),
+            Kind::Splunk(splunk) => KindEncoder::Splunk(Box::new(splunk.encoder())),
             Kind::Stdout(stdout) => KindEncoder::Stdout(Box::new(stdout.encoder())),
         };
         Encoder { sends: self.sends, kept_back: Weight::default(), kind }

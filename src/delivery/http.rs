@@ -6,6 +6,7 @@ use reqwest::header::{DATE, RETRY_AFTER};
 use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ClientConfig, RootCertStore};
+use tokio::time::{Instant, timeout_at};
 
 use super::{Transport, TransportError};
 use crate::aws::Signer;
@@ -17,6 +18,9 @@ const MAX_RESPONSE: usize = 256 * 1024;
 
 /// Beginning of the names of headers that a verdict may depend on: Prometheus' receivers say what they have written.
 const TELLING: &str = "x-prometheus-remote-write-";
+
+/// So long is it read.
+const READING: Duration = Duration::from_secs(5);
 
 /// How long an idle connection is kept: intakes close theirs after a minute or more.
 const IDLE: Duration = Duration::from_secs(50);
@@ -179,9 +183,10 @@ impl Http {
             body: Vec::new(),
             telling: telling(&answer),
         };
-        // The status says what became of the request, even when the body breaks off.
+        // The status says what became of the request, even when the body breaks off or takes too long.
+        let end = Instant::now() + READING;
         while response.body.len() < MAX_RESPONSE
-            && let Ok(Some(piece)) = answer.chunk().await
+            && let Ok(Ok(Some(piece))) = timeout_at(end, answer.chunk()).await
         {
             response.body.extend_from_slice(&piece);
         }

@@ -108,7 +108,8 @@ pub struct Invocation<'a> {
 
 /// Sends one item to several places.
 struct FanOut<'b, 'o, S> {
-    encoders: Vec<Encoder<'b>>,
+    /// Each with the place of its lane; one may encode for several lanes.
+    encoders: Vec<(usize, Encoder<'b>)>,
     observer: &'o mut S,
 }
 
@@ -161,9 +162,10 @@ impl<T: Transport> Forwarder<T> {
             return outcome;
         }
         let context = Context { forwarder: invocation.forwarder, now: invocation.now };
-        let lanes = self.backends.iter().enumerate().map(|(index, backend)| Lane::of(backend, terms.of(index)));
-        let lanes = lanes.collect();
-        let encoders = self.backends.iter_mut().map(|backend| backend.encoder(&context)).collect();
+        let lanes = self.lanes(terms, invocation.forwarder);
+        let leading = |place: usize| lanes.get(place).is_some_and(|lane| lane.leader == place);
+        let backends = self.backends.iter_mut().enumerate().filter(|(place, _)| leading(*place));
+        let encoders = backends.map(|(place, backend)| (place, backend.encoder(&context))).collect();
         let mut out = FanOut { encoders, observer };
         let mut run = self.pipeline.run(&envelope, invocation.forwarder);
         let log_group = envelope.log_group;
@@ -187,6 +189,24 @@ impl<T: Transport> Forwarder<T> {
     /// An empty ledger for these backends.
     pub fn ledger(&self) -> Ledger {
         Ledger::new(self.backends.iter().map(Backend::name))
+    }
+
+    /// A lane for each backend; one whose requests are the same as an earlier one's follows that.
+    fn lanes(&self, terms: &Terms<'_>, forwarder: &model::Forwarder) -> Vec<Lane> {
+        let lane = |(place, backend): (usize, &Backend)| {
+            let leader = self.backends.iter().position(|other| other.encodes_like(backend));
+            let leader = leader.filter(|leader| *leader < place);
+            Lane {
+                name: backend.name().to_owned(),
+                remote: backend.is_remote(),
+                leader: leader.unwrap_or(place),
+                own: leader.map(|_| (backend.clone(), forwarder.clone())),
+                patience: terms.of(place),
+                waiting: VecDeque::new(),
+                flying: 0,
+            }
+        };
+        self.backends.iter().enumerate().map(lane).collect()
     }
 
     fn outcome(&self) -> Outcome {
@@ -294,8 +314,8 @@ impl<T: Transport> Ferry<'_, T> {
                         false
                     }
                 };
-                for (lane, encoder) in lanes.iter_mut().zip(&mut out.encoders) {
-                    lane.take(encoder.take_ready(), run.oldest());
+                for (place, encoder) in &mut out.encoders {
+                    hand_out(&mut lanes, *place, encoder.take_ready(), run.oldest());
                 }
                 if !more && end(run, out, &mut lanes, outcome).other_forwarders > 0 {
                     outcome.notes.push(Note::OtherForwarder { log_group: log_group.clone() });
@@ -353,17 +373,29 @@ struct Lane {
     name: String,
     /// Whether what is sent goes over a network.
     remote: bool,
+    /// Place of the lane whose requests these are, too; its own if there is none before it.
+    leader: usize,
+    /// What makes another lane's requests its own.
+    own: Option<(Backend, model::Forwarder)>,
     patience: Patience,
     waiting: VecDeque<Request>,
     flying: usize,
 }
 
-impl Lane {
-    fn of(backend: &Backend, patience: Patience) -> Self {
-        let (name, remote) = (backend.name().to_owned(), backend.is_remote());
-        Self { name, remote, patience, waiting: VecDeque::new(), flying: 0 }
+/// Gives requests to the lane that they were encoded for, and to those that follow it.
+fn hand_out(lanes: &mut [Lane], leader: usize, requests: Vec<Request>, oldest: Timestamp) {
+    for lane in lanes.iter_mut().filter(|lane| lane.leader == leader) {
+        if let Some((backend, forwarder)) = &lane.own {
+            let own = requests.iter().filter_map(|request| backend.readdressed(request, forwarder)).collect();
+            lane.take(own, oldest);
+        }
     }
+    if let Some(lane) = lanes.get_mut(leader) {
+        lane.take(requests, oldest);
+    }
+}
 
+impl Lane {
     fn take(&mut self, requests: Vec<Request>, oldest: Timestamp) {
         self.waiting.extend(requests.into_iter().map(|request| Request { oldest, ..request }));
     }
@@ -379,22 +411,24 @@ fn end<S: Sink>(run: &mut Run<'_>, out: &mut FanOut<'_, '_, S>, lanes: &mut [Lan
     ledger.made += Weight { logs: counts.logs, metrics: counts.metrics };
     ledger.metric_names_over_bound += counts.metric_names_over_bound;
     ledger.tags_over_bound += counts.tags_over_bound;
-    for ((encoder, lane), account) in std::mem::take(&mut out.encoders).into_iter().zip(lanes).zip(&mut ledger.backends)
-    {
+    for (place, encoder) in std::mem::take(&mut out.encoders) {
         let Encoded { requests, oversize, filtered } = encoder.finish();
-        lane.take(requests, run.oldest());
-        account.filtered += filtered;
-        account.filtered.logs += counts.filtered;
-        if oversize.total() > 0 {
-            account.drop(Reason::Oversize, oversize);
-            outcome.notes.push(Note::Undelivered {
-                backend: lane.name.clone(),
-                address: String::new(),
-                fate: Fate::Dropped,
-                reason: Reason::Oversize,
-                weight: oversize,
-                last: "larger than a request can be".to_owned(),
-            });
+        hand_out(lanes, place, requests, run.oldest());
+        let of_lanes = lanes.iter().zip(&mut ledger.backends).filter(|(lane, _)| lane.leader == place);
+        for (lane, account) in of_lanes {
+            account.filtered += filtered;
+            account.filtered.logs += counts.filtered;
+            if oversize.total() > 0 {
+                account.drop(Reason::Oversize, oversize);
+                outcome.notes.push(Note::Undelivered {
+                    backend: lane.name.clone(),
+                    address: String::new(),
+                    fate: Fate::Dropped,
+                    reason: Reason::Oversize,
+                    weight: oversize,
+                    last: "larger than a request can be".to_owned(),
+                });
+            }
         }
     }
     counts
@@ -448,7 +482,7 @@ fn fill<S: Sink>(batch: &mut Batch<'_>, run: &mut Run<'_>, out: &mut FanOut<'_, 
                 None => return Ok(false),
             }
         }
-        if out.encoders.is_empty() || out.encoders.iter().any(Encoder::has_ready) {
+        if out.encoders.is_empty() || out.encoders.iter().any(|(_, encoder)| encoder.has_ready()) {
             return Ok(true);
         }
     }
@@ -457,18 +491,18 @@ fn fill<S: Sink>(batch: &mut Batch<'_>, run: &mut Run<'_>, out: &mut FanOut<'_, 
 impl<S: Sink> Sink for FanOut<'_, '_, S> {
     fn log(&mut self, origin: &Origin, log: &Log<'_>) {
         self.observer.log(origin, log);
-        for encoder in &mut self.encoders {
+        for (_, encoder) in &mut self.encoders {
             encoder.log(origin, log);
         }
     }
 
     fn wants_json_fields(&self) -> bool {
-        self.observer.wants_json_fields() || self.encoders.iter().any(Encoder::wants_json_fields)
+        self.observer.wants_json_fields() || self.encoders.iter().any(|(_, encoder)| encoder.wants_json_fields())
     }
 
     fn metrics(&mut self, origin: &Origin, metrics: &[Metric<'_>]) {
         self.observer.metrics(origin, metrics);
-        for encoder in &mut self.encoders {
+        for (_, encoder) in &mut self.encoders {
             encoder.metrics(origin, metrics);
         }
     }

@@ -14,7 +14,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::{Forwarder, Invocation, NO_TIME, Note, Outcome, brief, last_moment, patience};
 use crate::backend::Backend;
-use crate::delivery::{Delivered, Transport, deliver};
+use crate::delivery::{Delivered, Dropped, Transport, deliver};
 use crate::event::Redrive;
 use crate::parcel::{Parcel, ParcelError};
 use crate::request::Weight;
@@ -292,7 +292,9 @@ impl<T: Transport> Forwarder<T> {
         let patience = brief(patience(self.sending, invocation));
         let delivered = deliver(&self.transport, request, patience, seed).await;
         redriven.sent += delivered.sent;
-        let whole = delivered.dropped.first().filter(|first| first.weight == weight).cloned();
+        // Items may stand for nothing: their weight alone doesn't say that these are all.
+        let is_whole = |first: &&Dropped| first.weight == weight && first.request.items.len() == parcel.count();
+        let whole = delivered.dropped.first().filter(is_whole).cloned();
         match whole {
             Some(dropped) if dropped.reason.may_pass() => {
                 redriven.left += weight;

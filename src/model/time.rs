@@ -26,14 +26,40 @@ impl Timestamp {
     }
 }
 
+impl Timestamp {
+    /// Appends RFC 3339 in UTC: `2026-11-20T09:00:00.123Z`.
+    pub fn write_rfc_3339(self, out: &mut Vec<u8>) {
+        let millis = self.0.rem_euclid(86_400_000);
+        let (year, month, day) = civil(self.0.div_euclid(86_400_000));
+        digits(year, 4, out);
+        for (mark, value) in [(b'-', month), (b'-', day), (b'T', millis / 3_600_000)] {
+            out.push(mark);
+            digits(value, 2, out);
+        }
+        for value in [millis / 60_000 % 60, millis / 1000 % 60] {
+            out.push(b':');
+            digits(value, 2, out);
+        }
+        out.push(b'.');
+        digits(millis % 1000, 3, out);
+        out.push(b'Z');
+    }
+}
+
+/// Appends a number with at least so many digits.
+fn digits(value: i64, least: usize, out: &mut Vec<u8>) {
+    let mut buffer = itoa::Buffer::new();
+    let text = buffer.format(value);
+    out.extend(std::iter::repeat_n(b'0', least.saturating_sub(text.len())));
+    out.extend_from_slice(text.as_bytes());
+}
+
 /// Writes RFC 3339 in UTC: `2026-11-20T09:00:00.123Z`.
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let millis = self.0.rem_euclid(86_400_000);
-        let (year, month, day) = civil(self.0.div_euclid(86_400_000));
-        let (hour, minute) = (millis / 3_600_000, millis / 60_000 % 60);
-        let (second, milli) = (millis / 1000 % 60, millis % 1000);
-        write!(f, "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{milli:03}Z")
+        let mut text = Vec::with_capacity(24);
+        self.write_rfc_3339(&mut text);
+        f.write_str(&String::from_utf8_lossy(&text))
     }
 }
 

@@ -151,6 +151,13 @@ impl Lambda {
         invocation
     }
 
+    /// Sends SIGTERM, and waits.
+    pub(crate) fn terminate(self) -> Exit {
+        let id = self.process.child.id().to_string();
+        assert!(Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
+        self.wait()
+    }
+
     /// Waits until the process has ended by itself.
     pub(crate) fn wait(mut self) -> Exit {
         let stdout = self.process.stdout.through(|_| false);

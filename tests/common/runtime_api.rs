@@ -73,18 +73,30 @@ impl RuntimeApi {
     /// Invokes the function with so much time until its deadline; returns what it answers.
     pub(crate) fn invoke(&self, payload: &str, left: Duration) -> Ended {
         let started = monotonic();
-        let mut state = self.exchange.state.lock().unwrap();
-        state.handed += 1;
-        let id = format!("8edab1f8-7d35-4a8a-8a3c-{:012}", state.handed);
-        let deadline = (since_epoch() + left).as_millis();
-        state.waiting.push_back(Invocation { id: id.clone(), deadline, payload: payload.to_owned() });
-        self.exchange.changed.notify_all();
+        let id = self.hand(payload, left);
+        let state = self.exchange.state.lock().unwrap();
         let (mut state, _) =
             self.exchange.changed.wait_timeout_while(state, SOON, |state| !state.ended.contains_key(&id)).unwrap();
         let result = state.ended.remove(&id);
         drop(state);
         let result = result.unwrap_or_else(|| panic!("the invocation {id} wasn't answered"));
         Ended { result, took: monotonic() - started }
+    }
+
+    /// Has an invocation ready, and waits for nothing; returns its id.
+    pub(crate) fn hand(&self, payload: &str, left: Duration) -> String {
+        let mut state = self.exchange.state.lock().unwrap();
+        state.handed += 1;
+        let id = format!("8edab1f8-7d35-4a8a-8a3c-{:012}", state.handed);
+        let deadline = (since_epoch() + left).as_millis();
+        state.waiting.push_back(Invocation { id: id.clone(), deadline, payload: payload.to_owned() });
+        self.exchange.changed.notify_all();
+        id
+    }
+
+    /// Whether an invocation was answered.
+    pub(crate) fn has_ended(&self, id: &str) -> bool {
+        self.exchange.state.lock().unwrap().ended.contains_key(id)
     }
 
     /// How often the function has asked for an invocation.

@@ -2,7 +2,9 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::Path;
+use std::rc::Rc;
 use std::time::Duration;
 
 use logferry::backend::decompress;
@@ -13,10 +15,15 @@ use serde_json::Value;
 /// Answers to a request, and to how many of the same intake were before it.
 type Answers = dyn Fn(&Request, usize) -> Answer;
 
+/// Address, body, and the items in it.
+type Read = (String, Vec<u8>, Rc<[Item]>);
+
 /// Stands in for the network.
 pub(crate) struct Script {
     answers: RefCell<Box<Answers>>,
     sent: RefCell<Vec<Sent>>,
+    /// Requests that were read back, as many are sent more than once.
+    read: RefCell<Vec<Read>>,
 }
 
 /// What becomes of a request.
@@ -37,7 +44,7 @@ pub(crate) struct Sent {
     pub(crate) url: String,
     /// Secrets as they are.
     pub(crate) headers: BTreeMap<String, String>,
-    pub(crate) items: Vec<Item>,
+    pub(crate) items: Rc<[Item]>,
     /// Which of its items were acknowledged.
     pub(crate) taken: Vec<usize>,
 }
@@ -45,16 +52,18 @@ pub(crate) struct Sent {
 /// An item of a body, and all that tells it from another one.
 #[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub(crate) struct Item {
+    /// So that comparing is fast.
+    hash: u64,
     /// Where it goes, and what stands around it.
-    pub(crate) place: String,
-    pub(crate) bytes: Vec<u8>,
+    pub(crate) place: Rc<str>,
+    pub(crate) bytes: Rc<[u8]>,
     pub(crate) logs: u64,
     pub(crate) metrics: u64,
 }
 
 impl Script {
     pub(crate) fn new(answers: impl Fn(&Request, usize) -> Answer + 'static) -> Self {
-        Self { answers: RefCell::new(Box::new(answers)), sent: RefCell::default() }
+        Self { answers: RefCell::new(Box::new(answers)), sent: RefCell::default(), read: RefCell::default() }
     }
 
     /// Takes everything.
@@ -66,6 +75,7 @@ impl Script {
     pub(crate) fn turn(&self, answers: impl Fn(&Request, usize) -> Answer + 'static) {
         *self.answers.borrow_mut() = Box::new(answers);
         self.sent.borrow_mut().clear();
+        self.read.borrow_mut().clear();
     }
 
     /// Everything that was sent, in its order.
@@ -78,6 +88,16 @@ impl Script {
         self.taken().iter().filter_map(Item::message).collect()
     }
 
+    fn items(&self, request: &Request, to: &str) -> Rc<[Item]> {
+        let mut read = self.read.borrow_mut();
+        if let Some((.., items)) = read.iter().find(|(url, body, _)| url == to && *body == request.body) {
+            return Rc::clone(items);
+        }
+        let items: Rc<[Item]> = items(request, to).into();
+        read.push((to.to_owned(), request.body.clone(), Rc::clone(&items)));
+        items
+    }
+
     /// Items that were acknowledged.
     pub(crate) fn taken(&self) -> Vec<Item> {
         self.sent.borrow().iter().flat_map(Sent::taken).collect()
@@ -86,7 +106,7 @@ impl Script {
 
 impl Transport for Script {
     async fn send(&self, request: &Request) -> Result<Response, TransportError> {
-        let sent = Sent::of(request);
+        let sent = Sent::of(request, |to| self.items(request, to));
         let before = self.sent.borrow().iter().filter(|other| other.url == sent.url).count();
         let (place, count) = (self.sent.borrow().len(), sent.items.len());
         self.sent.borrow_mut().push(sent);
@@ -125,7 +145,7 @@ impl Answer {
 }
 
 impl Sent {
-    fn of(request: &Request) -> Self {
+    fn of(request: &Request, items: impl FnOnce(&str) -> Rc<[Item]>) -> Self {
         let (url, headers) = match &request.destination {
             Destination::Stdout => ("stdout".to_owned(), BTreeMap::new()),
             Destination::Http(endpoint) => {
@@ -137,7 +157,7 @@ impl Sent {
                 (endpoint.url.clone(), headers.collect())
             }
         };
-        let items = items(request, &url);
+        let items = items(&url);
         Self { url, headers, items, taken: Vec::new() }
     }
 
@@ -165,12 +185,13 @@ pub(crate) fn items(request: &Request, to: &str) -> Vec<Item> {
     let from = request.frame.open(inside).len();
     assert_eq!(plain.len(), inside + request.frame.overhead(inside), "items and frame make up the body");
     // Around items of protobuf stands their length, too, which differs from body to body.
-    let place = format!("{to} {:?}", request.frame);
-    let item = |(range, item): (std::ops::Range<usize>, &logferry::request::Item)| Item {
-        place: place.clone(),
-        bytes: plain[from + range.start..from + range.end].to_vec(),
-        logs: item.weight.logs,
-        metrics: item.weight.metrics,
+    let place: Rc<str> = format!("{to} {:?}", request.frame).into();
+    let item = |(range, item): (std::ops::Range<usize>, &logferry::request::Item)| {
+        let bytes = &plain[from + range.start..from + range.end];
+        let Weight { logs, metrics } = item.weight;
+        let mut hasher = DefaultHasher::new();
+        (&place, bytes).hash(&mut hasher);
+        Item { hash: hasher.finish(), place: Rc::clone(&place), bytes: bytes.into(), logs, metrics }
     };
     request.places().zip(&request.items).map(item).collect()
 }

@@ -6,9 +6,13 @@ use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 use flate2::read::{GzDecoder, ZlibDecoder};
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
+
+/// Between two bytes of an answer that drips.
+const DRIP: Duration = Duration::from_millis(100);
 
 /// Listens on a port of its own until it is dropped.
 pub(crate) struct Server {
@@ -50,6 +54,8 @@ pub(crate) struct Answer {
 enum Then {
     /// Ends.
     Close,
+    /// Goes on with a byte now and then, for as long as somebody reads.
+    Drip,
     /// Goes on writing for as long as somebody reads.
     Flood,
     /// Stays, and says nothing more.
@@ -168,6 +174,11 @@ impl Answer {
         Self { bytes: head.into_bytes(), then: Then::Flood }
     }
 
+    /// So much at once, and then a byte now and then: of a body that never ends, or of a head.
+    pub(crate) fn drip(bytes: &str) -> Self {
+        Self { bytes: bytes.into(), then: Then::Drip }
+    }
+
     /// The same, and the connection ends without a word.
     pub(crate) fn and_close(self) -> Self {
         Self { then: Then::Close, ..self }
@@ -213,6 +224,11 @@ fn serve(mut stream: impl Read + Write, shared: &Shared) -> io::Result<()> {
         stream.flush()?;
         match then {
             Then::Close => break,
+            Then::Drip => loop {
+                stream.write_all(b"x")?;
+                stream.flush()?;
+                thread::sleep(DRIP);
+            },
             Then::Flood => loop {
                 write!(stream, "1000\r\n{}\r\n", "x".repeat(0x1000))?;
             },

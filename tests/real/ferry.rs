@@ -68,6 +68,11 @@ impl Events {
 
     /// What Lambda is invoked with.
     pub(crate) fn event(&self) -> String {
+        self.event_of(Self::log_stream())
+    }
+
+    /// The same of another log stream.
+    pub(crate) fn event_of(&self, log_stream: &str) -> String {
         let events = self
             .messages
             .iter()
@@ -77,7 +82,7 @@ impl Events {
             "messageType": "DATA_MESSAGE",
             "owner": "123456789012",
             "logGroup": self.log_group(),
-            "logStream": Self::log_stream(),
+            "logStream": log_stream,
             "subscriptionFilters": ["logferry"],
             "logEvents": events.collect::<Vec<_>>(),
         });

@@ -224,8 +224,11 @@ fn safe(name: &str) -> Cow<'_, str> {
 }
 
 fn action(elasticsearch: &Elasticsearch, kind: &str, dataset: &str, id: &str, out: &mut Vec<u8>) {
-    out.extend_from_slice(b"{\"create\":{\"_index\":");
-    text(&format!("{kind}-{dataset}-{}", elasticsearch.namespace), out);
+    // Datasets and namespaces hold nothing that JSON escapes.
+    out.extend_from_slice(b"{\"create\":{\"_index\":\"");
+    for part in [kind, "-", dataset, "-", &elasticsearch.namespace, "\""] {
+        out.extend_from_slice(part.as_bytes());
+    }
     if !id.is_empty() && id.len() <= MAX_ID && elasticsearch.takes_ids() {
         out.extend_from_slice(b",\"_id\":");
         text(id, out);
@@ -234,14 +237,20 @@ fn action(elasticsearch: &Elasticsearch, kind: &str, dataset: &str, id: &str, ou
 }
 
 fn head(time: crate::model::Timestamp, out: &mut Vec<u8>) {
-    out.extend_from_slice(b"{\"@timestamp\":");
-    text(&time.to_string(), out);
+    out.extend_from_slice(b"{\"@timestamp\":\"");
+    time.write_rfc_3339(out);
+    out.push(b'"');
 }
 
 fn event(id: &str, dataset: &str, out: &mut Vec<u8>) {
-    let id = Some(("id", id)).filter(|(_, id)| !id.is_empty());
     out.extend_from_slice(b",\"event\":{");
-    members(id.into_iter().chain([("dataset", dataset)]), out);
+    if !id.is_empty() {
+        out.extend_from_slice(b"\"id\":");
+        text(id, out);
+        out.push(b',');
+    }
+    out.extend_from_slice(b"\"dataset\":");
+    text(dataset, out);
     out.push(b'}');
 }
 
@@ -292,11 +301,11 @@ fn decimal(value: f64, out: &mut Vec<u8>) {
     out.extend_from_slice(zmij::Buffer::new().format(value).as_bytes());
 }
 
-/// FNV-1a of 64 bits.
-///
-/// Source: <https://datatracker.ietf.org/doc/html/rfc9923>
+/// Tells documents of one event apart: eight bytes at a time, in the manner of FNV-1a.
 fn hash(bytes: &[u8]) -> u64 {
-    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
+    let (words, rest) = bytes.as_chunks();
+    let words = words.iter().map(|word| u64::from_le_bytes(*word)).chain(rest.iter().map(|byte| u64::from(*byte)));
+    words.fold(0xcbf2_9ce4_8422_2325, |hash: u64, word| (hash.rotate_left(29) ^ word).wrapping_mul(0x0100_0000_01b3))
 }
 
 #[cfg(test)]
@@ -323,8 +332,9 @@ mod tests {
     }
 
     #[test]
-    fn hash_is_fnv_1a() {
-        assert_eq!(hash(b""), 0xcbf2_9ce4_8422_2325);
-        assert_eq!(hash(b"foobar"), 0x8594_4171_f739_67e8);
+    fn hash_tells_documents_apart() {
+        let documents = ["", "a", "b", "ab", "ba", "{\"value\":1.0,\"x\":2}", "{\"value\":2.0,\"x\":1}"];
+        let hashes: std::collections::BTreeSet<_> = documents.iter().map(|text| hash(text.as_bytes())).collect();
+        assert_eq!(hashes.len(), documents.len());
     }
 }

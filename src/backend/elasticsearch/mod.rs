@@ -50,7 +50,7 @@ const LIMITS: Limits = Limits { bytes: 5_000_000, compressed: usize::MAX, items:
 const PATH: &str = "/_bulk?filter_path=took,errors,items.*.status,items.*.error.type,items.*.error.reason";
 
 /// Ships to Elasticsearch or OpenSearch.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Elasticsearch {
     url: String,
     authorization: Option<Header>,
@@ -194,6 +194,17 @@ impl Elasticsearch {
     /// Begins a batch.
     pub fn encoder(&self) -> Encoder<'_> {
         Encoder { documents: Documents::new(self), body: Body::new(self.template()), oversize: Weight::default() }
+    }
+
+    /// Whether both are sent the same bytes, if to different places.
+    pub(super) fn encodes_like(&self, other: &Self) -> bool {
+        let here = Self {
+            url: other.url.clone(),
+            authorization: other.authorization.clone(),
+            signing: if self.takes_ids() == other.takes_ids() { other.signing.clone() } else { self.signing.clone() },
+            ..self.clone()
+        };
+        here == *other
     }
 
     /// What requests of a route are like.

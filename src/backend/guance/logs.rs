@@ -1,5 +1,5 @@
 use super::super::body::{Body, Oversize};
-use super::super::line_protocol::{Field, Tags, field, tag, time, width};
+use super::super::line_protocol::{Field, Tags, field, plain_tag, time, width};
 use super::super::write::shortened;
 use super::{OWN_TAGS, Vocabulary};
 use crate::model::{Level, Log, Origin};
@@ -65,8 +65,8 @@ impl Logs {
         let message = shortened(&text, MAX_MESSAGE, width);
         body.push(Weight::LOG, |out| {
             out.extend_from_slice(head);
-            tag("aws_log_from", log_from(log.message.escaped(), *is_function), out);
-            tag("status", log.level.map_or("", status), out);
+            plain_tag("aws_log_from", log_from(log.message.escaped(), *is_function), out);
+            plain_tag("status", log.level.map_or("", status), out);
             field(b' ', "message", Field::Text(&message), out);
             let mut some_field = |key, value: &str| {
                 if !value.is_empty() {

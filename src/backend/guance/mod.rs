@@ -59,7 +59,7 @@ const OWN_TAGS: [&str; 9] = [
 const TOKENS: [(&str, usize); 3] = [("token", 32), ("tkn", 32), ("tokn", 24)];
 
 /// Ships to Guance.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Guance {
     dataway: Dataway,
     vocabulary: Vocabulary,
@@ -168,6 +168,12 @@ impl Guance {
             metrics: metrics::Metrics::new(body(Route::Metrics), self.vocabulary),
             oversize: Weight::default(),
         }
+    }
+
+    /// Whether both are sent the same bytes, if to different places.
+    pub(super) fn encodes_like(&self, other: &Self) -> bool {
+        let here = Self { dataway: other.dataway.clone(), ..self.clone() };
+        here == *other
     }
 
     /// What requests of a route are like.

@@ -59,7 +59,7 @@ const MAX_VALUE: usize = 1024;
 const MAX_HEAD: usize = 32;
 
 /// Ships to Loki.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Loki {
     url: String,
     authorization: Option<Header>,
@@ -184,6 +184,17 @@ impl Loki {
             oversize: Weight::default(),
             filtered: Weight::default(),
         }
+    }
+
+    /// Whether both are sent the same bytes, if to different places.
+    pub(super) fn encodes_like(&self, other: &Self) -> bool {
+        let here = Self {
+            url: other.url.clone(),
+            authorization: other.authorization.clone(),
+            tenant: other.tenant.clone(),
+            ..self.clone()
+        };
+        here == *other
     }
 
     /// What requests of a route are like.

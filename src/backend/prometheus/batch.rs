@@ -42,6 +42,8 @@ pub(super) struct Part {
     pub(super) fingerprint: u64,
     /// The log stream, and which part of the batch it is.
     instance: String,
+    /// Where in their second the values are that have whole seconds.
+    millisecond: i64,
     values: usize,
 }
 
@@ -68,7 +70,7 @@ impl<'b> Batch<'b> {
     }
 
     pub(super) fn push(&mut self, origin: &Origin, metric: &Metric<'_>) {
-        self.open(origin);
+        self.open(origin, metric.event_id);
         let value = metric.value.number();
         (metric.event_id, metric.time, metric.name, value.to_bits()).hash(&mut self.fingerprint);
         let (own, beside) = self.find(origin, metric);
@@ -106,28 +108,27 @@ impl<'b> Batch<'b> {
         part
     }
 
-    /// Takes down where the values come from.
-    fn open(&mut self, origin: &Origin) {
+    /// Takes down where the values come from, and the first event that has one.
+    fn open(&mut self, origin: &Origin, event_id: &str) {
         if self.held.instance.is_empty() {
             let stream = (&origin.log_group, &origin.log_stream);
             stream.hash(&mut self.fingerprint);
             let name = names::hash(&format!("{}\n{}", stream.0, stream.1)) >> 16;
             let part = if self.parts > 0 { format!("-{}", self.parts) } else { String::new() };
             self.held.instance = format!("{name:012x}{part}");
+            self.held.millisecond = i64::try_from(names::hash(event_id) % 1000).unwrap_or_default();
         }
     }
 
-    /// When a sample is said to be. Custom metrics often have whole seconds: there a hash of the
-    /// event's id says which millisecond, so that what two batches have of one second is added up.
+    /// When a sample is said to be. Custom metrics often have whole seconds: a hash of the batch's first
+    /// id says which millisecond, so that what two batches have of one second is added up. One for each event
+    /// would be the other batch's again and again.
     fn time(&self, metric: &Metric<'_>) -> i64 {
         let time = metric.time.millis();
         let adds = matches!(metric.value, Value::Count(_) | Value::Histogram(_));
         let custom = matches!(metric.name, Name::Custom(_));
-        if self.options.temporality == Temporality::Delta && custom && adds && time % 1000 == 0 {
-            time + i64::try_from(names::hash(metric.event_id) % 1000).unwrap_or_default()
-        } else {
-            time
-        }
+        let spread = self.options.temporality == Temporality::Delta && custom && adds && time % 1000 == 0;
+        if spread { time + self.held.millisecond } else { time }
     }
 
     fn find(&mut self, origin: &Origin, metric: &Metric<'_>) -> Places {

@@ -30,13 +30,16 @@
 //! copy of the forwarder from another, so that none overwrites what another
 //! counts, and `sum by (function_name) (rate(aws_lambda_invocations_total[5m]))` is right.
 //! Series have the time of the batch, and each of them a later one than before.
-//! Lambda's counts begin at 0 when a function is first seen. A batch that this
+//! A total that is new is sent twice: 0, a millisecond before, and what it has come to,
+//! as receivers can't see a rise in a single sample. Lambda's counts begin so when a
+//! function is first seen, all of them. A batch that this
 //! process has seen is not counted again, but its series are sent again: so a
 //! failed attempt is made good by the next. A batch whose first attempt another
 //! copy has counted is counted by both, if the other ever sends again.
-//! Receivers that guess what was before a series' first sample count exactly
-//! (`VictoriaMetrics`); Prometheus itself takes the first sample as where it began
-//! and so counts less, by some 15 % where copies live for minutes.
+//! `VictoriaMetrics` counts exactly so (unless it drops samples that are close to each other, by
+//! `-dedup.minScrapeInterval`). Prometheus itself extrapolates from the samples of a range: where copies
+//! live for minutes `increase` is some 20 % too high. Without the 0 it was some 15 % too low, and a count
+//! that a copy sends once would never be seen.
 //! Of more than 10,000 series the ones not touched for the longest are given up;
 //! one that returns begins at 0 under another `instance`.
 //!
@@ -50,9 +53,9 @@
 //! histogram_quantile(0.99, sum by (le, function_name) (sum_over_time(aws_lambda_duration_seconds_bucket_delta[5m])))
 //! ```
 //!
-//! Times are those of the events. Custom metrics that have whole seconds are spread over their second by a
-//! hash of the event's id, so that a second that is split over two deliveries is not
-//! one sample twice. A replay writes the same samples again: Prometheus and its kin
+//! Times are those of the events. Custom metrics that have whole seconds are at one millisecond of
+//! their second, by a hash of the batch's first event that measures anything: so a second that is split over
+//! two deliveries is two samples, but for one in a thousand. A replay writes the same samples again: Prometheus and its kin
 //! keep one (and refuse those that are older than the newest of their series unless
 //! `out_of_order_time_window` is set), `VictoriaMetrics` adds them up unless it runs with
 //! `-dedup.minScrapeInterval=1ms`. vmagent turns deltas into counters:

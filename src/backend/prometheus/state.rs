@@ -36,7 +36,7 @@ struct Total {
     distribution: Distribution,
     /// Time of a gauge's value.
     at: i64,
-    /// Time that it was last sent with.
+    /// Time that it was last sent with; 0 if it never was.
     stamp: i64,
     /// The batch that touched it last.
     used: u64,
@@ -89,17 +89,24 @@ impl State {
         touched.sort_unstable_by(|a, b| a.0.cmp(b.0));
         for (id, total) in touched {
             let weight = Weight::metrics(total.waiting.take().unwrap_or_default());
+            let began = total.stamp == 0;
             // A later time than before, also when two batches come at one.
             total.stamp = self.now.max(total.stamp.saturating_add(1));
+            // What a total has come to at once isn't seen to rise unless it was 0 before.
+            let zero = (began && id.nature != Nature::Gauge).then_some(total.stamp - 1);
             let instance = match total.epoch {
                 0 => self.instance.clone(),
                 epoch => format!("{}-{epoch}", self.instance),
             };
-            let values = match id.nature {
-                Nature::Counter | Nature::Gauge => Values::Numbers(&[(total.stamp, total.number)]),
-                Nature::Histogram(_) => Values::Distributions(&[(total.stamp, total.distribution.clone())]),
-            };
-            out.series(id, &instance, &values, weight);
+            if let Nature::Histogram(_) = id.nature {
+                let zero = zero.map(|time| (time, Distribution::default()));
+                let samples: Vec<_> = zero.into_iter().chain([(total.stamp, total.distribution.clone())]).collect();
+                out.series(id, &instance, &Values::Distributions(&samples), weight);
+            } else {
+                let zero = zero.map(|time| (time, 0.0));
+                let samples: Vec<_> = zero.into_iter().chain([(total.stamp, total.number)]).collect();
+                out.series(id, &instance, &Values::Numbers(&samples), weight);
+            }
         }
     }
 

@@ -268,12 +268,10 @@ fn float(value: f64, out: &mut Vec<u8>) {
     }
 }
 
-/// Taken is what is answered by 200 or 204. `VictoriaMetrics` says with a 400 that a request is too large.
+/// Receivers answer 200 or 204, and gateways before them 202. `VictoriaMetrics` says with a 400 that a request is too large.
 fn judge(request: &Request, response: &Response) -> Verdict {
     let says = |text: &[u8]| memchr::memmem::find(&response.body, text).is_some();
     match response.status {
-        200 | 204 => Verdict::Accepted,
-        201..=299 => Verdict::Refused,
         400 if says(b"too big") => Verdict::TooLarge,
         _ => Verdict::of(request, response),
     }
@@ -413,7 +411,7 @@ mod tests {
         for (status, body, expected) in [
             (200, "", Verdict::Accepted),
             (204, "", Verdict::Accepted),
-            (202, "", Verdict::Refused),
+            (202, "", Verdict::Accepted),
             (400, "too big data size; it mustn't exceed 33554432 bytes", Verdict::TooLarge),
             (400, "pushed metrics must not have timestamps", Verdict::Refused),
             (401, "", Verdict::Unauthorized),

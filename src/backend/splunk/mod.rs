@@ -47,7 +47,7 @@ const MAX_NAME: usize = 255;
 const MAX_VALUE: usize = 1024;
 
 /// Ships to Splunk.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Splunk {
     url: String,
     token: Secret,
@@ -147,6 +147,12 @@ impl Splunk {
     pub fn encoder(&self) -> Encoder<'_> {
         let body = || Body::new(self.template());
         Encoder { splunk: self, events: body(), metrics: body(), rendered: None, oversize: Weight::default() }
+    }
+
+    /// Whether both are sent the same bytes, if to different places.
+    pub(super) fn encodes_like(&self, other: &Self) -> bool {
+        let here = Self { url: other.url.clone(), token: other.token.clone(), ..self.clone() };
+        here == *other
     }
 
     /// What requests of a route are like.
