@@ -32,6 +32,9 @@ pub(crate) struct Ferried {
     pub(crate) notes: Vec<String>,
 }
 
+/// An invocation that lines may be about.
+pub(crate) const REQUEST: &str = "1ab9290b-5e02-46d5-9200-24a514aa506d";
+
 /// A way to have an event sent to a backend: backend, settings, event.
 pub(crate) type Way = fn(&str, &[(&str, &str)], &str) -> Ferried;
 
@@ -156,6 +159,13 @@ pub(crate) fn lambda(backend: &str, settings: &[(&str, &str)], event: &str) -> F
 #[expect(clippy::disallowed_methods, reason = "servers have the real time")]
 fn clock() -> SystemTime {
     SystemTime::now()
+}
+
+/// A time in ns since 1970 as text, without zeros at its end.
+pub(crate) fn rfc3339(nanos: i64) -> String {
+    let millis = Timestamp::from_millis(nanos.div_euclid(1_000_000)).to_string();
+    let text = format!("{}{:06}", millis.trim_end_matches('Z'), nanos.rem_euclid(1_000_000));
+    format!("{}Z", text.trim_end_matches('0').trim_end_matches('.'))
 }
 
 /// Milliseconds since 1970.

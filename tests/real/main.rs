@@ -34,6 +34,7 @@ mod datadog_logs;
 mod datadog_series;
 mod emulators;
 mod ferry;
+mod loki;
 mod prometheus;
 mod servers;
 mod stores;

@@ -19,7 +19,8 @@
 //! made nanoseconds by counting the entries of a millisecond, so that they keep
 //! their order; different entries of one nanosecond are all kept. A batch that is
 //! delivered again has the same times, lines and metadata: Loki drops the copy,
-//! or refuses it when the stream has gone on for an hour since.
+//! or refuses it when the stream has gone on for an hour since. Only a stream of
+//! more than 1.5 MB a second, which Loki cuts into several, may take a copy.
 //!
 //! Sources: <https://grafana.com/docs/loki/latest/reference/loki-http-api/#ingest-logs>,
 //! <https://grafana.com/docs/loki/latest/configure/#limits_config>, and what Loki 3.7 answers.
@@ -163,7 +164,7 @@ impl Loki {
         let format = env.read(&Self::FORMAT);
         let url = url?;
         Some(Self {
-            url: if url.ends_with("/push") { url } else { format!("{url}/loki/api/v1/push") },
+            url: push_address(&url),
             authorization: authorization?,
             tenant,
             labels: labels.unwrap_or_default(),
@@ -505,6 +506,14 @@ fn tenant(value: &str) -> Result<String, String> {
     } else {
         Err("is not a tenant: expected letters, digits and `!-_.*'()`".to_owned())
     }
+}
+
+/// The address of pushes, with what the user has put behind a `?`.
+fn push_address(url: &str) -> String {
+    let (base, query) = url.find('?').map_or((url, ""), |at| url.split_at(at));
+    let base = base.trim_end_matches('/');
+    let path = if base.ends_with("/push") { "" } else { "/loki/api/v1/push" };
+    format!("{base}{path}{query}")
 }
 
 /// `name:value,name:value`, or `name,value,name,value`.

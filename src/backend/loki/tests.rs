@@ -213,6 +213,8 @@ fn settings_are_read_as_users_write_them() {
     for (url, expected) in [
         ("http://loki:3100/", "http://loki:3100/loki/api/v1/push"),
         ("https://logs.example.com/loki/api/v1/push", "https://logs.example.com/loki/api/v1/push"),
+        ("http://vl/insert/loki/api/v1/push?a=1", "http://vl/insert/loki/api/v1/push?a=1"),
+        ("http://vl/insert/?a=1&b=2", "http://vl/insert/loki/api/v1/push?a=1&b=2"),
     ] {
         for name in ["LOKI_URL", "WRITE_ADDRESS"] {
             assert_eq!(read(&[(name, url)]).0.unwrap().url, expected);
