@@ -35,6 +35,8 @@ pub(super) struct Logs {
     pub(super) body: Body,
     vocabulary: Vocabulary,
     rendered: Option<Rendered>,
+    /// Text of the log at hand.
+    text: String,
     /// Time of the last log in ms, and how many logs of that time came before it.
     last: (i64, i64),
 }
@@ -44,38 +46,37 @@ struct Rendered {
     generation: u32,
     /// Measurement and tags.
     head: Vec<u8>,
+    /// The stream as a field.
+    stream: Vec<u8>,
     is_function: bool,
 }
 
 impl Logs {
     pub(super) fn new(body: Body, vocabulary: Vocabulary) -> Self {
-        Self { body, vocabulary, rendered: None, last: (i64::MIN, 0) }
+        Self { body, vocabulary, rendered: None, text: String::new(), last: (i64::MIN, 0) }
     }
 
     pub(super) fn push(&mut self, origin: &Origin, log: &Log<'_>) -> Result<(), Oversize> {
-        let Self { body, vocabulary, rendered, last } = self;
+        let Self { body, vocabulary, rendered, text, last } = self;
         if rendered.as_ref().is_none_or(|rendered| rendered.generation != origin.generation) {
             *rendered = None;
         }
-        let Rendered { head, is_function, .. } = rendered.get_or_insert_with(|| Rendered::new(origin, *vocabulary));
+        let Rendered { head, stream, is_function, .. } =
+            rendered.get_or_insert_with(|| Rendered::new(origin, *vocabulary));
         let millis = log.time.millis();
         // The nanoseconds of a millisecond are enough: more logs than that no batch has.
         *last = if last.0 == millis { (millis, (last.1 + 1).min(999_999)) } else { (millis, 0) };
-        let text = log.message.unescape();
-        let message = shortened(&text, MAX_MESSAGE, width);
+        text.clear();
+        log.message.unescape_into(text);
+        let message = shortened(text, MAX_MESSAGE, width);
         body.push(Weight::LOG, |out| {
             out.extend_from_slice(head);
             plain_tag("aws_log_from", log_from(log.message.escaped(), *is_function), out);
             plain_tag("status", log.level.map_or("", status), out);
             field(b' ', "message", Field::Text(&message), out);
-            let mut some_field = |key, value: &str| {
-                if !value.is_empty() {
-                    field(b',', key, Field::Text(&shortened(value, MAX_FIELD, width)), out);
-                }
-            };
-            some_field("event_id", log.id);
-            some_field("log_stream", &origin.log_stream);
-            some_field("request_id", log.request_id.unwrap_or_default());
+            some_field("event_id", log.id, out);
+            out.extend_from_slice(stream);
+            some_field("request_id", log.request_id.unwrap_or_default(), out);
             time(millis, last.1, out);
         })
     }
@@ -94,7 +95,16 @@ impl Rendered {
         tags.add("service", origin.function.as_ref().map_or("", |function| &function.name));
         let mut head = vocabulary.logging().as_bytes().to_vec();
         tags.write(&mut head);
-        Self { generation: origin.generation, head, is_function: origin.function.is_some() }
+        let mut stream = Vec::new();
+        some_field("log_stream", &origin.log_stream, &mut stream);
+        Self { stream, generation: origin.generation, head, is_function: origin.function.is_some() }
+    }
+}
+
+/// A field of text, unless it is empty.
+fn some_field(key: &str, value: &str, out: &mut Vec<u8>) {
+    if !value.is_empty() {
+        field(b',', key, Field::Text(&shortened(value, MAX_FIELD, width)), out);
     }
 }
 
