@@ -11,6 +11,9 @@ use crate::servers::{eventually, get, server};
 /// All fields of a document, their names joined by dots.
 type Document = BTreeMap<String, String>;
 
+/// A document of metrics: place of the line, ms after the start, fields.
+type Measured = (usize, i64, &'static [(&'static str, &'static str)]);
+
 /// What `VictoriaLogs` says of a document without a message.
 const NO_MESSAGE: &str =
     "missing _msg field; see https://docs.victoriametrics.com/victorialogs/keyconcepts/#message-field";
@@ -22,8 +25,8 @@ const EMF_AFTER: i64 = 777;
 const LOGS: [(usize, Option<&str>, bool); 6] =
     [(0, None, false), (1, None, true), (2, Some("warn"), true), (5, None, true), (6, None, true), (7, None, true)];
 
-/// The documents of metrics: place of the line, ms after the start, fields.
-const METRICS: [(usize, i64, &[(&str, &str)]); 7] = [
+/// All documents of metrics.
+const METRICS: [Measured; 7] = [
     (3, 0, &[("metrics.orders_placed", "3.0"), ("labels.payment", "card"), ("labels.shop", "berlin")]),
     (4, 0, &[("metrics.basket_eur", "-0.007"), ("labels.shop", "köln \"süd\"")]),
     (
