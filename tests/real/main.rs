@@ -32,6 +32,7 @@ mod common;
 
 mod datadog_logs;
 mod datadog_series;
+mod elasticsearch;
 mod emulators;
 mod ferry;
 mod loki;

@@ -217,12 +217,8 @@ impl Elasticsearch {
         let mut headers =
             vec![("Content-Type".into(), public("application/x-ndjson")), ("Content-Encoding".into(), public("gzip"))];
         headers.extend(self.authorization.clone().map(|header| ("Authorization".into(), header)));
-        let endpoint = Endpoint {
-            url: format!("{}{PATH}", self.url),
-            headers,
-            signing: self.signing.clone(),
-            ..Endpoint::default()
-        };
+        let endpoint =
+            Endpoint { url: address(&self.url), headers, signing: self.signing.clone(), ..Endpoint::default() };
         Template {
             destination: Destination::Http(endpoint),
             compression: Compression::Gzip(6),
@@ -297,6 +293,14 @@ impl Sink for Encoder<'_> {
                 *oversize += weight;
             }
         }
+    }
+}
+
+/// The address of bulks, with what the user has put behind a `?`.
+fn address(url: &str) -> String {
+    match url.split_once('?') {
+        None => format!("{url}{PATH}"),
+        Some((base, query)) => format!("{}{PATH}&{query}", base.trim_end_matches('/')),
     }
 }
 
