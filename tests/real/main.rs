@@ -35,6 +35,7 @@ mod datadog_series;
 mod elasticsearch;
 mod emulators;
 mod ferry;
+mod guance;
 mod loki;
 mod prometheus;
 mod servers;
