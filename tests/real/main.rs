@@ -37,6 +37,7 @@ mod emulators;
 mod ferry;
 mod guance;
 mod loki;
+mod otlp;
 mod prometheus;
 mod servers;
 mod stores;

@@ -1,0 +1,182 @@
+//! Logs.
+
+use reqwest::Method;
+use serde_json::Value;
+
+use super::{ATTRIBUTES, Texts, resource};
+use crate::ferry::{self, Events, REQUEST, WAYS, rfc3339};
+use crate::servers::{eventually, get, request, server};
+
+const HOUR: i64 = 3_600_000;
+
+/// What Loki makes labels of.
+const LABELS: [&str; 3] = ["cloud.region", "deployment.environment", "service.name"];
+
+/// Messages, with level and its number.
+fn messages() -> Vec<(String, Option<(&'static str, u8)>)> {
+    let line = |level: &str| format!("2026-11-20T09:02:14.734Z\t{REQUEST}\t{level}\tGrüße aus Köln: 日本語 🦀\n");
+    vec![
+        (
+            "INIT_START Runtime Version: nodejs:22.v61\tRuntime Version ARN: arn:aws:lambda:eu-west-1::runtime:39\n"
+                .into(),
+            None,
+        ),
+        (format!("START RequestId: {REQUEST} Version: $LATEST\n"), None),
+        (line("TRACE"), Some(("TRACE", 1))),
+        (line("DEBUG"), Some(("DEBUG", 5))),
+        (line("INFO"), Some(("INFO", 9))),
+        (line("WARN"), Some(("WARN", 13))),
+        (line("ERROR"), Some(("ERROR", 17))),
+        (line("FATAL"), Some(("FATAL", 21))),
+        ("two\nlines, \"quoted\" \\ and controls \u{0}\u{1}\u{1f}\u{7f}".into(), None),
+        (format!("{{\"level\":\"warn\",\"requestId\":\"{REQUEST}\",\"n\":[1,{{\"a\":null}}]}}"), Some(("WARN", 13))),
+        ("again".into(), None),
+        ("again".into(), None),
+        ("x\n".repeat(10_000), None),
+        (format!("END RequestId: {REQUEST}\n"), None),
+    ]
+}
+
+/// Two in each millisecond, none of which ends with a 0.
+fn events(function: &str) -> Events {
+    messages()
+        .iter()
+        .zip(0..)
+        .fold(Events::of(function), |events, ((message, _), place)| events.at(place / 2 * 10 + 1, message))
+}
+
+/// Time in ns, message and attributes of each, where a level is put by `level`.
+fn expected(events: &Events, level: fn(Option<(&str, u8)>, &mut Texts)) -> Vec<(i64, String, Texts)> {
+    let logs = messages().into_iter().enumerate().map(|(place, (message, severity))| {
+        let mut attributes = resource(events);
+        attributes.insert("log.record.uid".into(), events.id(place));
+        if place > 0 {
+            attributes.insert("faas.invocation_id".into(), REQUEST.into());
+        }
+        level(severity, &mut attributes);
+        (events.messages[place].0 * 1_000_000, message, attributes)
+    });
+    logs.collect()
+}
+
+fn text(value: &Value) -> String {
+    value.as_str().unwrap().to_owned()
+}
+
+#[test]
+#[ignore = "needs real servers: bash tests/real/run"]
+fn victorialogs_stores_logs_with_all_attributes() {
+    let Some(victorialogs) = server("VICTORIALOGS") else { return };
+    let url = format!("{victorialogs}/insert/opentelemetry/v1/logs");
+    for compression in ["gzip", "none"] {
+        let own = [
+            ("LOGFERRY_OTLP_SEND", "logs"),
+            ("OTEL_EXPORTER_OTLP_LOGS_ENDPOINT", &*url),
+            ("OTEL_EXPORTER_OTLP_COMPRESSION", compression),
+        ];
+        let settings = [&own[..], &ATTRIBUTES].concat();
+        for (name, way) in WAYS {
+            let events = events(&format!("otlp-{compression}-{name}"));
+            way("otlp", &settings, &events.event()).assert_good();
+            let expected = expected(&events, |severity, attributes| {
+                let name = severity.map_or("Unspecified", |(name, _)| name);
+                attributes.insert("severity".into(), name.into());
+            });
+            let stored = eventually(&format!("logs of {}", events.function), || {
+                let stored = in_victorialogs(&victorialogs, &events.function);
+                (stored.len() >= expected.len()).then_some(stored)
+            });
+            let expected = expected.into_iter().map(|(nanos, message, mut fields)| {
+                fields.extend([("_time".into(), rfc3339(nanos)), ("_msg".into(), message)]);
+                fields
+            });
+            assert_eq!(stored, expected.collect::<Vec<_>>());
+        }
+    }
+}
+
+/// All fields of all logs of a function, in the order of their ids.
+fn in_victorialogs(victorialogs: &str, function: &str) -> Vec<Texts> {
+    get(victorialogs, "/internal/force_flush", &[]);
+    let query = format!("{{faas.name=\"{function}\"}} | sort by (log.record.uid)");
+    let logs = get(victorialogs, "/select/logsql/query", &[("query", &query)]).lines();
+    let logs = logs.into_iter().map(|log| {
+        let mut fields: Texts = serde_json::from_value(log).unwrap();
+        // Its words for the stream that a log is of.
+        fields.retain(|name, _| !name.starts_with("_stream"));
+        fields
+    });
+    logs.collect()
+}
+
+#[test]
+#[ignore = "needs real servers: bash tests/real/run"]
+fn loki_stores_logs_with_all_attributes_and_once() {
+    let Some(loki) = server("LOKI") else { return };
+    let url = format!("{loki}/otlp");
+    for protocol in ["http/protobuf", "http/json"] {
+        let own = [
+            ("LOGFERRY_OTLP_SEND", "logs"),
+            ("OTEL_EXPORTER_OTLP_ENDPOINT", &*url),
+            ("OTEL_EXPORTER_OTLP_PROTOCOL", protocol),
+        ];
+        let settings = [&own[..], &ATTRIBUTES].concat();
+        for (name, way) in WAYS {
+            let events = events(&format!("otlp-{}-{name}", protocol.replace('/', "-")));
+            way("otlp", &settings, &events.event()).assert_good();
+            let expected: Vec<_> = expected(&events, |severity, attributes| {
+                attributes.extend(severity.into_iter().flat_map(|(name, number)| {
+                    [("severity_text".into(), name.into()), ("severity_number".into(), number.to_string())]
+                }));
+            });
+            let expected: Vec<_> = expected.into_iter().map(as_loki_says).collect();
+            let stored = eventually(&format!("logs of {}", events.function), || {
+                let stored = in_loki(&loki, &events.function);
+                (stored.len() >= expected.len()).then_some(stored)
+            });
+            assert_eq!(stored, expected);
+            // Delivered again, to the same process or to another.
+            way("otlp", &settings, &events.event()).assert_good();
+            ferry::replay("otlp", &settings, &events.event()).assert_good();
+            assert_eq!(in_loki(&loki, &events.function), expected);
+        }
+    }
+}
+
+/// Dots become underscores, and it tells scope and time of observation, too.
+fn as_loki_says((nanos, message, attributes): (i64, String, Texts)) -> (i64, String, Texts, Texts) {
+    let (labels, mut metadata): (Texts, Texts) =
+        attributes.into_iter().partition(|(name, _)| LABELS.contains(&name.as_str()));
+    let own = [
+        ("observed_timestamp", nanos.to_string()),
+        ("scope_name", env!("CARGO_PKG_NAME").to_owned()),
+        ("scope_version", env!("CARGO_PKG_VERSION").to_owned()),
+    ];
+    metadata.extend(own.map(|(name, value)| (name.to_owned(), value)));
+    let legal = |texts: Texts| texts.into_iter().map(|(name, value)| (name.replace('.', "_"), value)).collect();
+    (nanos, message, legal(labels), legal(metadata))
+}
+
+/// Time in ns, line, labels and metadata of all logs of a function, in the order of their ids.
+fn in_loki(loki: &str, function: &str) -> Vec<(i64, String, Texts, Texts)> {
+    let (start, end) = (ferry::now() - HOUR, ferry::now() + HOUR);
+    let url = format!(
+        "{loki}/loki/api/v1/query_range?query=%7Bservice_name%3D%22{function}%22%7D&start={start}000000&end={end}000000&limit=5000"
+    );
+    // Otherwise metadata would stand among the labels.
+    let answer = request(Method::GET, &url, &[("X-Loki-Response-Encoding-Flags", "categorize-labels")], Vec::new());
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    let answer: Value = serde_json::from_slice(&answer.body).unwrap();
+    let mut logs = Vec::new();
+    for stream in answer["data"]["result"].as_array().unwrap() {
+        let labels: Texts = serde_json::from_value(stream["stream"].clone()).unwrap();
+        for entry in stream["values"].as_array().unwrap() {
+            let mut metadata: Texts = serde_json::from_value(entry[2]["structuredMetadata"].clone()).unwrap();
+            // A word of Loki's own.
+            metadata.remove("detected_level");
+            logs.push((text(&entry[0]).parse().unwrap(), text(&entry[1]), labels.clone(), metadata));
+        }
+    }
+    logs.sort_by_key(|(_, _, _, metadata)| metadata["log_record_uid"].clone());
+    logs
+}
