@@ -35,7 +35,7 @@ const KINDS: [Kind; 12] = [
 pub(crate) struct Batch {
     pub(crate) name: &'static str,
     /// Messages as JSON escapes them, of different requests.
-    escaped: Vec<Vec<u8>>,
+    escaped: Vec<String>,
     pipeline: Pipeline,
     envelope: Envelope,
 }
@@ -53,7 +53,7 @@ impl Batch {
             lines.invoked();
             let mut message = Vec::new();
             write_escaped(&line(&mut lines), &mut message);
-            escaped.push(message);
+            escaped.push(String::from_utf8(message).unwrap());
         }
         let envelope = Envelope {
             owner: ACCOUNT.to_owned(),
@@ -66,7 +66,7 @@ impl Batch {
 
     /// Mean length of a message.
     pub(crate) fn bytes(&self) -> usize {
-        self.escaped.iter().map(Vec::len).sum::<usize>() / BATCH
+        self.escaped.iter().map(String::len).sum::<usize>() / BATCH
     }
 
     /// Takes the batch `times` times.
@@ -77,7 +77,7 @@ impl Batch {
             for message in &self.escaped {
                 let message = JsonStr::from_escaped(black_box(message));
                 let time = Timestamp::from_millis(1_795_165_200_000);
-                run.push(LogEvent { id: "1", time, message, extracted_fields: None }, &mut ());
+                run.push(LogEvent { id: "1", time, message, json: "", extracted_fields: None }, &mut ());
             }
         }
         black_box(run.finish(&mut ()));

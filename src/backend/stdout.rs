@@ -86,7 +86,7 @@ impl Sink for Encoder {
                 raw_field(out, "id", log.id.as_bytes());
             }
             time(out, log.time.millis());
-            raw_field(out, "message", log.message.escaped());
+            raw_field(out, "message", log.message.escaped().as_bytes());
             if let Some(level) = log.level {
                 field(out, "level", level.as_str());
             }

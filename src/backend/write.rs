@@ -23,7 +23,7 @@ pub(super) fn number(value: f64, out: &mut Vec<u8>) {
 
 /// A message, still escaped, of at most `bytes` as text and `escaped` as it stands in JSON: a longer one
 /// is cut behind a character, and says how long it was.
-pub(super) fn bounded(message: JsonStr<'_>, bytes: usize, escaped: usize) -> Cow<'_, [u8]> {
+pub(super) fn bounded(message: JsonStr<'_>, bytes: usize, escaped: usize) -> Cow<'_, str> {
     let whole = message.escaped();
     // Escaped it is at least as long.
     if whole.len() <= bytes.min(escaped) {
@@ -34,8 +34,7 @@ pub(super) fn bounded(message: JsonStr<'_>, bytes: usize, escaped: usize) -> Cow
         return Cow::Borrowed(whole);
     }
     let mut cut = Vec::new();
-    write_escaped(&start(&text, bytes, escaped), &mut cut);
-    Cow::Owned(cut)
+    Cow::Owned(JsonStr::escape(&start(&text, bytes, escaped), &mut cut).escaped().to_owned())
 }
 
 /// As much of a text as fits, and how long it was.
@@ -134,6 +133,6 @@ mod tests {
         }
         let mut buffer = Vec::new();
         let short = JsonStr::escape("a\n", &mut buffer);
-        assert_eq!(bounded(short, 2, 3), Cow::Borrowed(b"a\\n"));
+        assert_eq!(bounded(short, 2, 3), Cow::Borrowed("a\\n"));
     }
 }

@@ -9,16 +9,17 @@ use crate::json::scan;
 /// Size of the window, in bytes, as long as each value fits.
 const WINDOW: usize = 256 * 1024;
 
-/// The document, of which a part is in memory: valid UTF-8, from the position on.
+/// The document, of which a part is in memory, from the position on.
 pub(super) struct Document<'a> {
     source: Source<'a>,
-    window: Vec<u8>,
-    /// Position of the reader in the window.
-    at: usize,
-    /// End of what is known to be UTF-8.
-    valid: usize,
+    /// What is in memory, and zeros behind it.
+    window: String,
     /// End of what was read.
     filled: usize,
+    /// The first bytes of a character that goes on in the next piece.
+    begun: Vec<u8>,
+    /// Position of the reader in the window.
+    at: usize,
     ended: bool,
     max_value: usize,
     replaced: u64,
@@ -28,10 +29,10 @@ impl<'a> Document<'a> {
     pub(super) fn new(payload: Payload<'a>, max_total: u64, max_value: usize) -> Self {
         Self {
             source: Source::new(payload, max_total),
-            window: Vec::new(),
-            at: 0,
-            valid: 0,
+            window: String::new(),
             filled: 0,
+            begun: Vec::new(),
+            at: 0,
             ended: false,
             max_value,
             replaced: 0,
@@ -39,17 +40,17 @@ impl<'a> Document<'a> {
     }
 
     /// What is in memory, from the position on.
-    pub(super) fn rest(&self) -> &[u8] {
-        self.window.get(self.at..self.valid).unwrap_or_default()
+    pub(super) fn rest(&self) -> &str {
+        self.window.get(self.at..self.filled).unwrap_or_default()
     }
 
-    /// Bytes of the window.
-    pub(super) fn slice(&self, range: Range<usize>) -> &[u8] {
+    /// A part of the window.
+    pub(super) fn slice(&self, range: Range<usize>) -> &str {
         self.window.get(range).unwrap_or_default()
     }
 
     /// Goes on by `len` bytes; returns where they are in the window.
-    pub(super) fn advance(&mut self, len: usize) -> Range<usize> {
+    pub(super) const fn advance(&mut self, len: usize) -> Range<usize> {
         let from = self.at;
         self.at += len;
         from..self.at
@@ -68,21 +69,29 @@ impl<'a> Document<'a> {
     /// Goes back to the start.
     pub(super) fn rewind(&mut self) {
         self.source.rewind();
-        (self.at, self.valid, self.filled, self.ended, self.replaced) = (0, 0, 0, false, 0);
+        self.begun.clear();
+        (self.at, self.filled, self.ended, self.replaced) = (0, 0, false, 0);
     }
 
     /// The next byte that isn't white space.
     pub(super) fn peek(&mut self) -> Result<Option<u8>, DecodeError> {
         loop {
-            let space = self.rest().iter().take_while(|b| b.is_ascii_whitespace()).count();
+            let space = self.rest().bytes().take_while(u8::is_ascii_whitespace).count();
             self.at += space;
-            if let Some(&byte) = self.rest().first() {
+            if let Some(&byte) = self.rest().as_bytes().first() {
                 return Ok(Some(byte));
             }
             if !self.more()? {
                 return Ok(None);
             }
         }
+    }
+
+    /// Goes on to the last of these bytes, if they are what comes next.
+    pub(super) fn skip(&mut self, bytes: [u8; 2]) -> bool {
+        let next = self.rest().as_bytes().starts_with(&bytes);
+        self.at += usize::from(next);
+        next
     }
 
     /// Takes the byte that `peek` has shown.
@@ -101,7 +110,7 @@ impl<'a> Document<'a> {
     pub(super) fn value(&mut self) -> Result<Range<usize>, DecodeError> {
         self.peek()?;
         loop {
-            if let Some(len) = scan::value(self.rest()) {
+            if let Some(len) = scan::value(self.rest().as_bytes()) {
                 return if len == 0 { Err(self.error()) } else { Ok(self.advance(len)) };
             }
             if !self.more()? {
@@ -112,83 +121,90 @@ impl<'a> Document<'a> {
 
     /// A document that isn't what it should be, here.
     pub(super) fn error(&self) -> DecodeError {
-        let unread = (self.filled - self.at) as u64;
+        let unread = (self.filled - self.at + self.begun.len()) as u64;
         DecodeError::Json { at: self.source.produced() - unread.min(self.source.produced()) }
     }
 
-    /// Reads more into the window; `false` at the end of the document.
+    /// Reads more into the window, as much as there is room for; `false` at the end of the document.
     pub(super) fn more(&mut self) -> Result<bool, DecodeError> {
         if self.ended {
             return Ok(false);
         }
-        self.make_room()?;
-        let room = self.window.get_mut(self.filled..).unwrap_or_default();
-        let read = self.source.read(room)?;
-        self.filled += read;
-        self.ended = read == 0;
-        self.validate();
-        Ok(read > 0 || self.valid > self.at)
+        let mut bytes = std::mem::take(&mut self.window).into_bytes();
+        bytes.copy_within(self.at..self.filled, 0);
+        let known = self.filled - self.at;
+        (self.at, self.filled) = (0, known);
+        let filled = known + self.begun.len();
+        let size = WINDOW.max(self.max_value.min(filled * 2));
+        if filled >= size {
+            return Err(DecodeError::EventTooLarge { limit: self.max_value });
+        }
+        if bytes.len() < size {
+            bytes.resize(size, 0);
+        }
+        if let Some(room) = bytes.get_mut(known..filled) {
+            room.copy_from_slice(&self.begun);
+        }
+        let read = self.fill(bytes.get_mut(filled..).unwrap_or_default());
+        let filled = filled + read.as_ref().copied().unwrap_or_default();
+        let cut = if self.ended { 0 } else { begun(bytes.get(..filled).unwrap_or_default()) };
+        self.begun.clear();
+        self.begun.extend_from_slice(bytes.get(filled - cut..filled).unwrap_or_default());
+        bytes.get_mut(filled - cut..).unwrap_or_default().fill(0);
+        self.take(bytes, filled - cut);
+        read?;
+        Ok(self.filled > known)
     }
 
-    fn make_room(&mut self) -> Result<(), DecodeError> {
-        if self.at > 0 {
-            self.window.copy_within(self.at..self.filled, 0);
-            self.valid -= self.at;
-            self.filled -= self.at;
-            self.at = 0;
-        }
-        if self.window.is_empty() {
-            self.window.resize(WINDOW, 0);
-        } else if self.filled == self.window.len() {
-            if self.filled >= self.max_value {
-                return Err(DecodeError::EventTooLarge { limit: self.max_value });
+    /// Reads until there is no room or nothing left. What comes before damage is good.
+    fn fill(&mut self, mut room: &mut [u8]) -> Result<usize, DecodeError> {
+        let mut filled = 0;
+        while !room.is_empty() {
+            match self.source.read(room) {
+                Ok(0) => {
+                    self.ended = true;
+                    break;
+                }
+                Ok(read) => {
+                    filled += read;
+                    room = room.get_mut(read..).unwrap_or_default();
+                }
+                // It comes again with the next call.
+                Err(_) if filled > 0 => break,
+                Err(error) => return Err(error),
             }
-            self.window.resize(self.window.len() * 2, 0);
         }
-        Ok(())
+        Ok(filled)
     }
 
-    /// Extends the valid part over what was read; what isn't UTF-8 is replaced.
-    fn validate(&mut self) {
-        let fresh = self.window.get(self.valid..self.filled).unwrap_or_default();
-        let Err(error) = std::str::from_utf8(fresh) else {
-            self.valid = self.filled;
-            return;
-        };
-        if error.error_len().is_none() && !self.ended {
-            // A character that goes on in the next piece.
-            self.valid += error.valid_up_to();
-            return;
+    /// Takes bytes, of which so many were read, as the window; what isn't UTF-8 is replaced.
+    fn take(&mut self, bytes: Vec<u8>, filled: usize) {
+        match String::from_utf8(bytes) {
+            Ok(text) => (self.window, self.filled) = (text, filled),
+            Err(error) => self.replace(error.as_bytes().get(..filled).unwrap_or_default()),
         }
-        self.replace();
     }
 
     #[cold]
-    fn replace(&mut self) {
-        let fresh = self.window.get(self.valid..self.filled).unwrap_or_default();
-        let mut mended = Vec::with_capacity(fresh.len() + 64);
-        let mut cut = 0;
-        let mut chunks = fresh.utf8_chunks().peekable();
-        while let Some(chunk) = chunks.next() {
-            mended.extend_from_slice(chunk.valid().as_bytes());
-            let bad = chunk.invalid();
-            let goes_on = chunks.peek().is_none() && !self.ended && is_start_of_char(bad);
-            if goes_on {
-                cut = bad.len();
-                mended.extend_from_slice(bad);
-            } else if !bad.is_empty() {
+    fn replace(&mut self, bytes: &[u8]) {
+        let mut mended = String::with_capacity(bytes.len() + 64);
+        for chunk in bytes.utf8_chunks() {
+            mended.push_str(chunk.valid());
+            if !chunk.invalid().is_empty() {
                 self.replaced += 1;
-                mended.extend_from_slice("\u{fffd}".as_bytes());
+                mended.push(char::REPLACEMENT_CHARACTER);
             }
         }
-        self.window.truncate(self.valid);
-        self.window.extend_from_slice(&mended);
-        self.filled = self.window.len();
-        self.valid = self.filled - cut;
-        if self.window.len() < WINDOW {
-            self.window.resize(WINDOW, 0);
-        }
+        self.filled = mended.len();
+        self.window = mended;
     }
+}
+
+/// How many bytes at the end are a character that goes on behind it.
+fn begun(bytes: &[u8]) -> usize {
+    let goes_on =
+        |len: &usize| bytes.len().checked_sub(*len).is_some_and(|at| bytes.get(at..).is_some_and(is_start_of_char));
+    (1..=3).find(goes_on).unwrap_or(0)
 }
 
 /// Whether more bytes could make a character of these.

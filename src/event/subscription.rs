@@ -1,11 +1,9 @@
 use std::ops::Range;
 
-use memchr::memchr;
-
 use super::document::Document;
 use super::inflate::Payload;
 use super::{DecodeError, Limits};
-use crate::json::{JsonStr, mend, scan, write_escaped};
+use crate::json::{JsonStr, digits, mend, scan};
 use crate::model::Timestamp;
 
 /// One delivery of a CloudWatch Logs subscription: a part of one log stream.
@@ -25,7 +23,7 @@ pub struct Batch<'a> {
     place: Place,
     last_time: Timestamp,
     /// A message that had to be mended.
-    mended: Vec<u8>,
+    mended: String,
     replaced: u64,
 }
 
@@ -61,6 +59,9 @@ pub struct LogEvent<'a> {
     pub time: Timestamp,
     /// What was written.
     pub message: JsonStr<'a>,
+    /// The event as it came, from its first byte to the end of its message, where its keys are
+    /// `id`, `timestamp`, `message` and nothing had to be mended; empty otherwise.
+    pub json: &'a str,
     /// `extractedFields`, a JSON object, where the subscription adds it.
     pub extracted_fields: Option<&'a str>,
 }
@@ -82,6 +83,8 @@ struct Parts {
     message: Message,
     extracted_fields: Option<Range<usize>>,
     len: usize,
+    /// Whether its keys are `id`, `timestamp` and `message`, without a blank between them.
+    usual: bool,
 }
 
 enum Message {
@@ -101,7 +104,7 @@ impl<'a> Batch<'a> {
             envelope: Envelope::default(),
             place: Place::Start,
             last_time: Timestamp::default(),
-            mended: Vec::new(),
+            mended: String::new(),
             replaced: 0,
         }
     }
@@ -131,7 +134,9 @@ impl<'a> Batch<'a> {
     /// Fails where the payload can't be decoded further; what came before it is good.
     #[expect(clippy::should_implement_trait, reason = "an event borrows from the window, which no iterator may lend")]
     pub fn next(&mut self) -> Result<Option<LogEvent<'_>>, DecodeError> {
-        self.envelope()?;
+        if self.place == Place::Start {
+            self.envelope()?;
+        }
         if self.place == Place::End {
             return Ok(None);
         }
@@ -143,15 +148,17 @@ impl<'a> Batch<'a> {
         let at = self.document.advance(parts.len).start;
         self.last_time = parts.time.map_or(self.last_time, Timestamp::from_millis);
         self.mend(at, &parts.message);
-        let text = |range: Range<usize>| {
-            let bytes = self.document.slice(range.start + at..range.end + at);
-            std::str::from_utf8(bytes).unwrap_or_default()
-        };
-        let message = match parts.message {
-            Message::Good(range) => self.document.slice(range.start + at..range.end + at),
+        let text = |range: Range<usize>| self.document.slice(range.start + at..range.end + at);
+        let message = match &parts.message {
+            Message::Good(range) => text(range.clone()),
             Message::Irregular(_) | Message::Other(_) => &self.mended,
         };
+        let json = match parts.message {
+            Message::Good(_) if parts.usual => text(0..parts.len - 2),
+            _ => "",
+        };
         Ok(Some(LogEvent {
+            json,
             id: text(parts.id),
             time: self.last_time,
             message: JsonStr::from_escaped(message),
@@ -177,21 +184,22 @@ impl<'a> Batch<'a> {
                 self.replaced += mend(inside, &mut self.mended);
             }
             Message::Other(range) => {
+                let mut buffer = Vec::new();
                 let json = self.document.slice(range.start + at..range.end + at);
-                self.mended.clear();
-                write_escaped(&String::from_utf8_lossy(json), &mut self.mended);
+                JsonStr::escape(json, &mut buffer).escaped().clone_into(&mut self.mended);
             }
         }
     }
 
     /// Finds the next log event, from the position on, without going past it.
     fn next_parts(&mut self) -> Result<Option<Parts>, DecodeError> {
-        if self.document.peek()? == Some(b',') {
+        // Mostly one event follows the other with a comma and nothing else between them.
+        if !self.document.skip(*b",{") && self.document.peek()? == Some(b',') {
             self.document.advance(1);
             self.document.peek()?;
         }
         loop {
-            let rest = self.document.rest();
+            let rest = self.document.rest().as_bytes();
             match rest.first() {
                 Some(b'{') => {}
                 Some(b']') => {
@@ -294,7 +302,7 @@ impl<'a> Batch<'a> {
     fn string(&mut self) -> Result<String, DecodeError> {
         let range = self.document.value()?;
         let json = self.document.slice(range);
-        let inside = json.strip_prefix(b"\"").and_then(|rest| rest.strip_suffix(b"\""));
+        let inside = json.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
         Ok(JsonStr::from_escaped(inside.unwrap_or(json)).unescape().into_owned())
     }
 }
@@ -311,16 +319,15 @@ enum When {
 
 /// A log event with the keys and the order that CloudWatch Logs writes.
 fn usual_parts(bytes: &[u8]) -> Option<Parts> {
-    /// CloudWatch's ids have 56 digits. A shorter rest is left to [`any_parts`].
-    const MAX_ID: usize = 64;
     const ID: &[u8] = b"{\"id\":\"";
     const TIME: &[u8] = b"\",\"timestamp\":";
     const MESSAGE: &[u8] = b",\"message\":\"";
     let rest = bytes.strip_prefix(ID)?;
-    let id_len = memchr(b'"', rest.get(..MAX_ID)?)?;
-    let digits_only = rest.get(..id_len)?.iter().fold(true, |all, b| all & b.is_ascii_digit());
-    let rest = if digits_only { rest.get(id_len..)?.strip_prefix(TIME)? } else { return None };
-    let (time, time_len) = digits(rest)?;
+    // CloudWatch's ids have 56 digits.
+    let id_len = digits::count(rest.first_chunk()?);
+    let rest = rest.get(id_len..)?.strip_prefix(TIME)?;
+    // A number of JSON doesn't begin with a zero.
+    let (time, time_len) = digits::number(rest).filter(|_| rest.first() != Some(&b'0'))?;
     let rest = rest.get(time_len..)?.strip_prefix(MESSAGE)?;
     let found = scan::string(rest)?;
     if rest.get(found.len + 1)? != &b'}' {
@@ -334,25 +341,16 @@ fn usual_parts(bytes: &[u8]) -> Option<Parts> {
         len: message.end + 2,
         message: if found.irregular { Message::Irregular(message) } else { Message::Good(message) },
         extracted_fields: None,
+        usual: true,
     })
-}
-
-/// A number of one to eighteen digits at the front, and how many they are.
-fn digits(bytes: &[u8]) -> Option<(i64, usize)> {
-    let mut value = 0_i64;
-    let mut len = 0;
-    for byte in bytes.iter().take(19).take_while(|b| b.is_ascii_digit()) {
-        value = value * 10 + i64::from(byte - b'0');
-        len += 1;
-    }
-    (1..=18).contains(&len).then_some((value, len))
 }
 
 /// A log event with any keys in any order. Returns `None` when its end isn't there.
 fn any_parts(bytes: &[u8]) -> Option<Parts> {
     let len = scan::value(bytes)?;
     let object = bytes.get(..len)?;
-    let mut parts = Parts { id: 0..0, time: None, message: Message::Other(0..0), extracted_fields: None, len };
+    let mut parts =
+        Parts { id: 0..0, time: None, message: Message::Other(0..0), extracted_fields: None, len, usual: false };
     for (key, value) in scan::members(object) {
         let json = object.get(value.clone()).unwrap_or_default();
         let quoted = json.first() == Some(&b'"');

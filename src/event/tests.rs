@@ -192,6 +192,26 @@ fn characters_may_straddle_pieces() {
     assert_eq!(found[0].2, format!("x{message}"));
 }
 
+#[test]
+fn an_event_is_given_as_it_came_where_that_is_good_json() {
+    let id = "3".repeat(56);
+    let usual = format!(r#"{{"id":"{id}","timestamp":1700000000123,"message":"a\nb""#);
+    let others = [
+        format!(r#"{{"id":"{id}","timestamp":0123,"message":"a number of JSON doesn't begin with a zero""#),
+        format!(r#"{{"id":"{id}", "timestamp":1,"message":"a blank""#),
+        format!(r#"{{"timestamp":1,"id":"{id}","message":"another order""#),
+        format!(r#"{{"id":"{id}","timestamp":1,"message":"mended \ud83d""#),
+    ];
+    let rest = "x".repeat(100);
+    let all: Vec<_> = [&usual].into_iter().chain(&others).map(|event| format!("{event}}}")).collect();
+    let json = format!(r#"{{"logEvents":[{},{{"id":"1","message":"{rest}"}}]}}"#, all.join(","));
+    let mut batch = Batch::new(Payload::Bytes(json.as_bytes()), Limits::DEFAULT);
+    assert_eq!(format!("{}\"", batch.next().unwrap().unwrap().json), usual);
+    for other in others {
+        assert_eq!(batch.next().unwrap().unwrap().json, "", "{other}");
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 

@@ -4,18 +4,19 @@ use super::string::{code_unit, escape_byte};
 
 const REPLACEMENT: &[u8] = "\u{fffd}".as_bytes();
 
-/// Writes the inside of a string to `out` so that it is good JSON: bare control
+/// Writes the inside of a string to `mended` so that it is good JSON: bare control
 /// characters escaped; lone surrogates and escapes that JSON doesn't have
 /// replaced by U+FFFD. Returns how many were replaced.
-pub(crate) fn mend(inside: &[u8], out: &mut Vec<u8>) -> u64 {
+pub(crate) fn mend(inside: &str, mended: &mut String) -> u64 {
+    let mut out = std::mem::take(mended).into_bytes();
     out.clear();
     let mut replaced = 0;
-    let mut rest = inside;
+    let mut rest = inside.as_bytes();
     while let Some(&byte) = rest.first() {
         let taken = match byte {
             b'\\' => escape_len(rest),
             0..0x20 => {
-                escape_byte(byte, out);
+                escape_byte(byte, &mut out);
                 rest = rest.get(1..).unwrap_or_default();
                 continue;
             }
@@ -31,6 +32,8 @@ pub(crate) fn mend(inside: &[u8], out: &mut Vec<u8>) -> u64 {
         out.extend_from_slice(text);
         rest = rest.get(len..).unwrap_or_default();
     }
+    // Cut at ASCII characters only, it is as good as it was.
+    *mended = String::from_utf8(out).unwrap_or_default();
     replaced
 }
 
@@ -69,9 +72,9 @@ mod tests {
             (r"\q", "\u{fffd}q", 1),
             ("a\u{1}\n", r"a\u0001\n", 0),
         ] {
-            let mut out = Vec::new();
-            assert_eq!(mend(inside.as_bytes(), &mut out), replaced, "{inside}");
-            assert_eq!(String::from_utf8(out).unwrap(), expected, "{inside}");
+            let mut mended = String::new();
+            assert_eq!(mend(inside, &mut mended), replaced, "{inside}");
+            assert_eq!(mended, expected, "{inside}");
         }
     }
 }

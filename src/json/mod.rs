@@ -1,5 +1,6 @@
 //! JSON text, read and copied without building a tree of it.
 
+pub(crate) mod digits;
 mod mend;
 pub(crate) mod scan;
 mod string;

@@ -48,10 +48,14 @@ impl State {
     /// Looks at one block; returns where the string ends, if it does.
     #[inline]
     fn block(&mut self, block: &[u8; BLOCK]) -> Option<usize> {
-        let lanes = lanes(block);
-        let is = |byte: u8| mask(lanes.map(|lane| lane.simd_eq(u8x16::splat(byte))));
-        let control = lanes.map(|lane| lane.min(u8x16::splat(0x1f)).simd_eq(lane));
-        let (quotes, backslashes, control) = (is(b'"'), is(b'\\'), mask(control));
+        let lanes = Lanes::new(block);
+        let (quotes, backslashes, control) = (lanes.equal(b'"'), lanes.equal(b'\\'), lanes.at_most(0x1f));
+        // Most blocks are words and nothing else.
+        if self.carry == 0 && !(quotes | backslashes | control).any() {
+            return None;
+        }
+        let is = |byte: u8| lanes.equal(byte).bits();
+        let (quotes, backslashes, control) = (quotes.bits(), backslashes.bits(), control.bits());
         if backslashes | self.carry == 0 {
             self.irregular |= control & before(quotes) != 0;
             return first(quotes);
@@ -59,28 +63,61 @@ impl State {
         let escaped = escaped(backslashes, &mut self.carry);
         let end = quotes & !escaped;
         let inside = before(end);
-        let unusual = escaped & !(quotes | backslashes | is(b'n') | is(b't')) & inside;
+        let mut unusual = escaped & !(quotes | backslashes) & inside;
+        if unusual != 0 {
+            unusual &= !(is(b'n') | is(b't'));
+        }
         self.irregular |= control & inside != 0 || has_irregular_escape(unusual, block);
         first(end)
     }
 }
 
-/// The block as vectors.
-#[inline]
-fn lanes(block: &[u8; BLOCK]) -> [u8x16; 4] {
-    let (quarters, _) = block.as_chunks::<16>();
-    let mut lanes = [u8x16::ZERO; 4];
-    for (lane, quarter) in lanes.iter_mut().zip(quarters) {
-        *lane = u8x16::new(*quarter);
+/// A block as vectors, or what was found in it: all bits of a byte, or none.
+#[derive(Clone, Copy)]
+struct Lanes(u8x16, u8x16, u8x16, u8x16);
+
+impl Lanes {
+    #[inline]
+    fn new(block: &[u8; BLOCK]) -> Self {
+        let (quarters, _) = block.as_chunks::<16>();
+        let lane = |index: usize| quarters.get(index).map_or(u8x16::ZERO, |quarter| u8x16::new(*quarter));
+        Self(lane(0), lane(1), lane(2), lane(3))
     }
-    lanes
+
+    /// Which bytes are this one.
+    #[inline]
+    fn equal(self, byte: u8) -> Self {
+        let byte = u8x16::splat(byte);
+        Self(self.0.simd_eq(byte), self.1.simd_eq(byte), self.2.simd_eq(byte), self.3.simd_eq(byte))
+    }
+
+    /// Which bytes aren't above this one.
+    #[inline]
+    fn at_most(self, byte: u8) -> Self {
+        let is = |lane: u8x16| lane.min(u8x16::splat(byte)).simd_eq(lane);
+        Self(is(self.0), is(self.1), is(self.2), is(self.3))
+    }
+
+    #[inline]
+    fn any(self) -> bool {
+        (self.0 | self.1 | self.2 | self.3).any()
+    }
+
+    /// A bit for each byte.
+    #[inline]
+    fn bits(self) -> u64 {
+        let bits = |lane: u8x16| u64::from(lane.to_bitmask());
+        bits(self.0) | bits(self.1) << 16 | bits(self.2) << 32 | bits(self.3) << 48
+    }
 }
 
-/// A bit for each byte that is set.
-#[inline]
-fn mask(lanes: [u8x16; 4]) -> u64 {
-    let [a, b, c, d] = lanes.map(|lane| u64::from(lane.to_bitmask()));
-    a | b << 16 | c << 32 | d << 48
+impl std::ops::BitOr for Lanes {
+    type Output = Self;
+
+    #[inline]
+    fn bitor(self, other: Self) -> Self {
+        Self(self.0 | other.0, self.1 | other.1, self.2 | other.2, self.3 | other.3)
+    }
 }
 
 /// The bits below the lowest set one: all of them when there is none.

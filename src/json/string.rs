@@ -10,11 +10,11 @@ use memchr::memchr;
 /// quote, only the escapes of RFC 8259, and no lone surrogate: the event layer
 /// sees to that.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub struct JsonStr<'a>(&'a [u8]);
+pub struct JsonStr<'a>(&'a str);
 
 impl<'a> JsonStr<'a> {
     /// Takes the inside of a string that a scanner has checked.
-    pub const fn from_escaped(escaped: &'a [u8]) -> Self {
+    pub const fn from_escaped(escaped: &'a str) -> Self {
         Self(escaped)
     }
 
@@ -22,18 +22,18 @@ impl<'a> JsonStr<'a> {
     pub fn escape(text: &str, buffer: &'a mut Vec<u8>) -> Self {
         buffer.clear();
         write_escaped(text, buffer);
-        Self(buffer)
+        Self(std::str::from_utf8(buffer).unwrap_or_default())
     }
 
-    /// The bytes as they stand in JSON.
-    pub const fn escaped(self) -> &'a [u8] {
+    /// As it stands in JSON.
+    pub const fn escaped(self) -> &'a str {
         self.0
     }
 
     /// The text that the string stands for.
     pub fn unescape(self) -> Cow<'a, str> {
-        if memchr(b'\\', self.0).is_none() {
-            return String::from_utf8_lossy(self.0);
+        if memchr(b'\\', self.0.as_bytes()).is_none() {
+            return Cow::Borrowed(self.0);
         }
         let mut text = String::with_capacity(self.0.len());
         self.unescape_into(&mut text);
@@ -42,56 +42,43 @@ impl<'a> JsonStr<'a> {
 
     /// Appends the text that the string stands for.
     pub fn unescape_into(self, text: &mut String) {
-        let mut bytes = std::mem::take(text).into_bytes();
         let mut rest = self.0;
-        while let Some(at) = memchr(b'\\', rest) {
-            let (plain, escape) = rest.split_at(at);
-            bytes.extend_from_slice(plain);
-            rest = unescape_one(escape, &mut bytes);
+        while let Some((plain, escape)) = memchr(b'\\', rest.as_bytes()).and_then(|at| rest.split_at_checked(at)) {
+            text.push_str(plain);
+            rest = unescape_one(escape, text);
         }
-        bytes.extend_from_slice(rest);
-        *text = String::from_utf8(bytes).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned());
+        text.push_str(rest);
     }
 }
 
-/// Appends a character.
-fn push(c: char, text: &mut Vec<u8>) {
-    text.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes());
+/// Takes one escape off the front of `rest`; what can't be an escape becomes U+FFFD.
+fn unescape_one<'a>(rest: &'a str, text: &mut String) -> &'a str {
+    let (c, len) = match rest.as_bytes().get(1) {
+        Some(b'n') => ('\n', 2),
+        Some(b't') => ('\t', 2),
+        Some(b'r') => ('\r', 2),
+        Some(b'b') => ('\u{8}', 2),
+        Some(b'f') => ('\u{c}', 2),
+        Some(&b @ (b'"' | b'\\' | b'/')) => (char::from(b), 2),
+        Some(b'u') => unescape_unicode(rest.as_bytes()),
+        Some(next) => (char::REPLACEMENT_CHARACTER, if next.is_ascii() { 2 } else { 1 }),
+        None => (char::REPLACEMENT_CHARACTER, 1),
+    };
+    text.push(c);
+    rest.get(len..).unwrap_or_default()
 }
 
-/// Takes one escape off the front of `bytes`; what can't be an escape becomes U+FFFD.
-fn unescape_one<'a>(bytes: &'a [u8], text: &mut Vec<u8>) -> &'a [u8] {
-    let simple = match bytes.get(1) {
-        Some(b'n') => '\n',
-        Some(b't') => '\t',
-        Some(b'r') => '\r',
-        Some(b'b') => '\u{8}',
-        Some(b'f') => '\u{c}',
-        Some(&b @ (b'"' | b'\\' | b'/')) => char::from(b),
-        Some(b'u') => return unescape_unicode(bytes, text),
-        _ => char::REPLACEMENT_CHARACTER,
-    };
-    push(simple, text);
-    bytes.get(2..).unwrap_or_default()
-}
-
-fn unescape_unicode<'a>(bytes: &'a [u8], text: &mut Vec<u8>) -> &'a [u8] {
-    let Some(first) = code_unit(bytes) else {
-        push(char::REPLACEMENT_CHARACTER, text);
-        return bytes.get(2..).unwrap_or_default();
-    };
-    let rest = bytes.get(6..).unwrap_or_default();
+/// The character of a `\uXXXX`, perhaps of two, and how long that is.
+fn unescape_unicode(bytes: &[u8]) -> (char, usize) {
+    let Some(first) = code_unit(bytes) else { return (char::REPLACEMENT_CHARACTER, 2) };
     if let Some(c) = char::from_u32(u32::from(first)) {
-        push(c, text);
-        return rest;
+        return (c, 6);
     }
-    let pair = code_unit(rest).map(|second| char::decode_utf16([first, second]).next());
-    if let Some(Some(Ok(c))) = pair {
-        push(c, text);
-        return rest.get(6..).unwrap_or_default();
+    let second = bytes.get(6..).and_then(code_unit);
+    match second.map(|second| char::decode_utf16([first, second]).next()) {
+        Some(Some(Ok(c))) => (c, 12),
+        _ => (char::REPLACEMENT_CHARACTER, 6),
     }
-    push(char::REPLACEMENT_CHARACTER, text);
-    rest
 }
 
 /// The code unit of a `\uXXXX` at the front of `bytes`.
@@ -162,7 +149,7 @@ mod tests {
             (r"\q", "\u{fffd}"),
             (r"\", "\u{fffd}"),
         ] {
-            assert_eq!(JsonStr::from_escaped(escaped.as_bytes()).unescape(), expected, "{escaped}");
+            assert_eq!(JsonStr::from_escaped(escaped).unescape(), expected, "{escaped}");
         }
     }
 
@@ -172,7 +159,7 @@ mod tests {
             let mut buffer = Vec::new();
             let escaped = JsonStr::escape(&text, &mut buffer);
             let quoted = serde_json::to_string(&text).unwrap();
-            prop_assert_eq!(std::str::from_utf8(escaped.escaped()).unwrap(), &quoted[1..quoted.len() - 1]);
+            prop_assert_eq!(escaped.escaped(), &quoted[1..quoted.len() - 1]);
             prop_assert_eq!(escaped.unescape(), text);
         }
     }

@@ -10,6 +10,9 @@ pub struct Log<'a> {
     pub time: Timestamp,
     /// What was written, to the byte.
     pub message: JsonStr<'a>,
+    /// The event as CloudWatch Logs has written it, from its first byte to the end of its message:
+    /// `{"id":"…","timestamp":…,"message":"…`. Empty where it was written in another way.
+    pub json: &'a str,
     /// Severity, where the line says so.
     pub level: Option<Level>,
     /// Invocation that wrote it.

@@ -1,7 +1,5 @@
 //! Small pieces that several kinds of line are made of.
 
-use memchr::memchr;
-
 use crate::model::Level;
 
 /// What a runtime writes before a line that goes through its logger.
@@ -27,41 +25,42 @@ pub struct Prefix<'a> {
 impl<'a> Prefix<'a> {
     /// Reads the prefix of a line.
     pub fn parse(line: &'a str) -> Option<Self> {
-        Self::find(line.as_bytes(), b"\t")
+        Self::find(line, "\t")
     }
 
     /// Reads the prefix of a line that is still escaped as the inside of a JSON string.
-    pub fn parse_escaped(line: &'a [u8]) -> Option<Self> {
-        Self::find(line, b"\\t")
+    pub fn parse_escaped(line: &'a str) -> Option<Self> {
+        Self::find(line, "\\t")
     }
 
-    fn find(line: &'a [u8], tab: &[u8]) -> Option<Self> {
-        match line.first()? {
+    fn find(line: &'a str, tab: &str) -> Option<Self> {
+        match line.as_bytes().first()? {
             b'0'..=b'9' => Self::time_first(line, tab),
             b'[' => Self::level_first(line, tab),
             _ => None,
         }
     }
 
-    fn time_first(line: &'a [u8], tab: &[u8]) -> Option<Self> {
+    fn time_first(line: &'a str, tab: &str) -> Option<Self> {
         let (timestamp, rest) = timestamp(line)?;
-        let (id, rest) = until(rest.strip_prefix(tab)?, tab, 64)?;
+        let rest = rest.strip_prefix(tab)?;
+        let (id, rest) = uuid(rest, tab).or_else(|| until(rest, tab, 64))?;
         let (level, rest) = until(rest, tab, 11)?;
         Self::new(timestamp, id, level, line.len() - rest.len())
     }
 
-    fn level_first(line: &'a [u8], tab: &[u8]) -> Option<Self> {
-        let (level, rest) = until(line.get(1..)?, b"]", 11)?;
+    fn level_first(line: &'a str, tab: &str) -> Option<Self> {
+        let (level, rest) = until(line.get(1..)?, "]", 11)?;
         let (timestamp, rest) = timestamp(rest.strip_prefix(tab)?)?;
-        let (id, rest) = until(rest.strip_prefix(tab)?, tab, 64)?;
+        let rest = rest.strip_prefix(tab)?;
+        let (id, rest) = uuid(rest, tab).or_else(|| until(rest, tab, 64))?;
         Self::new(timestamp, id, level, line.len() - rest.len())
     }
 
-    fn new(timestamp: &'a str, id: &'a [u8], level: &'a [u8], len: usize) -> Option<Self> {
-        let level = std::str::from_utf8(level).ok()?;
+    fn new(timestamp: &'a str, id: &'a str, level: &'a str, len: usize) -> Option<Self> {
         Level::parse(level)?;
         let request_id = match id {
-            b"" | b"undefined" => None,
+            "" | "undefined" => None,
             id => Some(request_id(id)?),
         };
         Some(Self { timestamp, request_id, level, len })
@@ -69,26 +68,49 @@ impl<'a> Prefix<'a> {
 }
 
 /// What is before `end`, at most `max` bytes, and what is behind it.
-fn until<'a>(bytes: &'a [u8], end: &[u8], max: usize) -> Option<(&'a [u8], &'a [u8])> {
-    let len = memchr(*end.first()?, bytes.get(..max + 1).unwrap_or(bytes))?;
-    Some((bytes.get(..len)?, bytes.get(len..)?.strip_prefix(end)?))
+fn until<'a>(text: &'a str, end: &str, max: usize) -> Option<(&'a str, &'a str)> {
+    let first = *end.as_bytes().first()?;
+    let len = text.bytes().take(max + 1).position(|byte| byte == first)?;
+    let (before, rest) = text.split_at_checked(len)?;
+    Some((before, rest.strip_prefix(end)?))
+}
+
+/// What is before `end`, if it is as long as a UUID.
+fn uuid<'a>(text: &'a str, end: &str) -> Option<(&'a str, &'a str)> {
+    let (id, rest) = text.split_at_checked(36)?;
+    let rest = rest.strip_prefix(end)?;
+    // A shorter one and something behind it, perhaps.
+    (!id.as_bytes().contains(end.as_bytes().first()?)).then_some((id, rest))
 }
 
 /// Takes `2023-11-14T22:13:20.123Z` off the front.
-fn timestamp(bytes: &[u8]) -> Option<(&str, &[u8])> {
+fn timestamp(text: &str) -> Option<(&str, &str)> {
     const FORM: &[u8; 24] = b"0000-00-00T00:00:00.000Z";
-    let (stamp, rest) = bytes.split_first_chunk::<24>()?;
-    let separators = |at: usize| stamp.get(at) == FORM.get(at);
-    let digits = stamp.iter().map(|b| u32::from(b.is_ascii_digit())).sum::<u32>();
-    let fits = digits == 17 && [4, 7, 10, 13, 16, 19, 23].into_iter().all(separators);
-    if fits { Some((std::str::from_utf8(stamp).ok()?, rest)) } else { None }
+    let (stamp, rest) = text.split_at_checked(FORM.len())?;
+    let bytes = stamp.as_bytes().first_chunk::<24>()?;
+    let fits = bytes
+        .iter()
+        .zip(FORM)
+        .fold(true, |fits, (byte, form)| fits & if *form == b'0' { byte.is_ascii_digit() } else { byte == form });
+    fits.then_some((stamp, rest))
 }
 
 /// A request id: a UUID, or another short word (Web Functions use base32).
-pub(super) fn request_id(bytes: &[u8]) -> Option<&str> {
-    let legal = bytes.iter().fold(true, |legal, b| legal & (b.is_ascii_alphanumeric() || *b == b'-'));
-    let fits = legal && (1..=64).contains(&bytes.len());
-    if fits { std::str::from_utf8(bytes).ok() } else { None }
+pub(super) fn request_id(text: &str) -> Option<&str> {
+    let legal = text.bytes().fold(true, |legal, b| legal & (b.is_ascii_alphanumeric() || b == b'-'));
+    (legal && (1..=64).contains(&text.len())).then_some(text)
+}
+
+/// Takes a request id off the front of a line, up to the next blank, TAB or newline.
+pub(super) fn request_word(text: &str) -> Option<(&str, &str)> {
+    if let Some((id, rest)) = text.split_at_checked(36)
+        && rest.as_bytes().first().is_none_or(u8::is_ascii_whitespace)
+        && let Some(id) = request_id(id)
+    {
+        return Some((id, rest));
+    }
+    let (id, rest) = word(text);
+    Some((request_id(id)?, rest))
 }
 
 /// Takes a word off the front: what precedes the next blank, TAB or newline.
@@ -102,6 +124,30 @@ pub(super) fn word(text: &str) -> (&str, &str) {
 /// Not `f64::from_str`, which takes signs, exponents and `inf`. No duration in
 /// ms and no memory in MB is as large as 10¹⁵.
 pub(super) fn number(text: &str) -> Option<f64> {
+    short_number(text.as_bytes()).or_else(|| long_number(text))
+}
+
+/// A number of at most fifteen digits: both they and the power of ten that divides
+/// them are exact in an `f64`, so the quotient is the nearest one there is.
+fn short_number(text: &[u8]) -> Option<f64> {
+    const POWERS: [f64; 16] = [1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15];
+    let (mut digits, mut point) = (0_u64, None);
+    for (place, byte) in text.iter().enumerate() {
+        match byte {
+            b'0'..=b'9' => digits = digits.wrapping_mul(10) + u64::from(byte - b'0'),
+            b'.' if point.is_none() => point = Some(place),
+            _ => return None,
+        }
+    }
+    let decimals = point.map_or(0, |point| text.len() - point - 1);
+    let whole = point.unwrap_or(text.len());
+    let complete = whole > 0 && (point.is_none() || decimals > 0) && whole + decimals <= 15;
+    #[expect(clippy::cast_precision_loss, reason = "below 10¹⁵")]
+    let value = digits as f64 / POWERS.get(decimals)?;
+    complete.then_some(value)
+}
+
+fn long_number(text: &str) -> Option<f64> {
     let (whole, fraction) = text.split_once('.').unwrap_or((text, "0"));
     let digits = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
     let value: f64 = if digits(whole) && digits(fraction) { text.parse().ok()? } else { return None };
@@ -139,7 +185,7 @@ mod tests {
             assert_eq!(shape, expected, "{line}");
             assert!(found.is_none_or(|prefix| prefix.timestamp == stamp));
             let escaped = line.replace('\t', "\\t");
-            let len = Prefix::parse_escaped(escaped.as_bytes()).map(|prefix| &escaped[prefix.len..]);
+            let len = Prefix::parse_escaped(&escaped).map(|prefix| &escaped[prefix.len..]);
             assert_eq!(len, expected.map(|(_, _, rest)| rest.replace('\t', "\\t")).as_deref(), "{escaped}");
         }
     }
@@ -162,5 +208,16 @@ mod tests {
             assert_eq!(number(text), expected, "{text}");
         }
         assert_eq!(number(&"9".repeat(400)), None);
+        for text in [
+            "0.1",
+            "46.84",
+            "1233.963",
+            "999999999999999",
+            "0.00000000000001",
+            "12345678901234.5",
+            "1.0000000000000000001",
+        ] {
+            assert_eq!(number(text), text.parse().ok(), "{text}");
+        }
     }
 }

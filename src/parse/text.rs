@@ -11,7 +11,7 @@ use std::borrow::Cow;
 
 use memchr::{memchr, memchr3};
 
-use super::fields::{error_type, number, request_id, word};
+use super::fields::{error_type, number, request_id, request_word, word};
 use super::platform::{Fault, InitReport, InitStart, Report, RestoreReport, Start, Status, Timeout, Xray};
 
 /// A line about something that subscribes: an extension, or its subscription.
@@ -29,20 +29,16 @@ pub struct Registration<'a> {
 
 /// `START RequestId: 8edab1f8-… Version: $LATEST`
 pub(super) fn start(line: &str) -> Option<Start<'_>> {
-    let (id, rest) = word(line.strip_prefix("START RequestId: ")?);
+    let (id, rest) = request_word(line.strip_prefix("START RequestId: ")?)?;
     let rest = rest.trim_start().strip_prefix("Version: ")?;
     let (version, rest) = word(rest);
     let whole = !version.is_empty() && rest.trim_start().is_empty();
-    whole.then_some(Start {
-        request_id: Some(request_id(id.as_bytes())?.into()),
-        version: Some(version.into()),
-        function_arn: None,
-    })
+    whole.then_some(Start { request_id: Some(id.into()), version: Some(version.into()), function_arn: None })
 }
 
 /// `END RequestId: 8edab1f8-…`: its request id.
 pub(super) fn end(line: &str) -> Option<&str> {
-    request_id(line.strip_prefix("END RequestId: ")?.trim_end().as_bytes())
+    request_id(line.strip_prefix("END RequestId: ")?.trim_end())
 }
 
 /// Reads a `REPORT` line.
@@ -70,8 +66,8 @@ pub(super) fn report(line: &str) -> Option<Report<'_>> {
         "Status: ",
         "Error Type: ",
     ];
-    let (id, rest) = word(line.strip_prefix("REPORT RequestId: ")?);
-    let mut report = Report { request_id: Some(request_id(id.as_bytes())?.into()), ..Report::default() };
+    let (id, rest) = request_word(line.strip_prefix("REPORT RequestId: ")?)?;
+    let mut report = Report { request_id: Some(id.into()), ..Report::default() };
     let (fields, next_line) = rest.split_once('\n').unwrap_or((rest, ""));
     let mut any = false;
     let leftover = each_field(fields, &LABELS, |label, value| {
@@ -195,7 +191,7 @@ pub(super) fn timeout(line: &str) -> Option<Timeout<'_>> {
         let (stamp, rest) = line.split_once(' ')?;
         let (id, rest) = rest.split_once(' ')?;
         let stamped = stamp.len() >= 20 && stamp.as_bytes().get(10) == Some(&b'T') && stamp.ends_with('Z');
-        let id = if stamped { request_id(id.as_bytes())? } else { return None };
+        let id = if stamped { request_id(id)? } else { return None };
         (Some(id), rest.strip_prefix(TEXT)?)
     };
     Some(Timeout { request_id: id, seconds: number(rest.strip_suffix(" seconds")?)? })
@@ -219,7 +215,7 @@ pub(super) fn fault(line: &str) -> Option<Fault<'_>> {
         return Some(Fault { request_id: None, reason: UNKNOWN, error_type: kind });
     }
     let (id, rest) = head.strip_prefix("RequestId: ")?.split_once(' ')?;
-    let id = Some(request_id(id.as_bytes())?);
+    let id = Some(request_id(id)?);
     if rest == PROCESS && tail.is_empty() {
         return Some(Fault { request_id: id, reason: PROCESS, error_type: None });
     }
@@ -260,6 +256,15 @@ fn fill<T>(slot: &mut Option<T>, value: Option<T>) -> bool {
     read
 }
 
+/// The label at the front, and what is behind it.
+fn labelled<'a>(text: &'a str, labels: &[&'static str]) -> Option<(&'static str, &'a str)> {
+    let first = text.as_bytes().first();
+    labels
+        .iter()
+        .filter(|label| label.as_bytes().first() == first)
+        .find_map(|label| Some((*label, text.strip_prefix(label)?)))
+}
+
 /// Finds fields by their labels, of which a longer one stands before one that
 /// it ends in. What is between TABs is skipped when it begins with no label.
 /// Returns whether a piece was the start of a label: text that was cut off.
@@ -274,7 +279,7 @@ fn each_field<'a>(text: &'a str, labels: &[&'static str], mut found: impl FnMut(
         let mut rest = piece.trim_start();
         let mut first = tabbed;
         while !rest.is_empty() {
-            if let Some((label, value)) = labels.iter().find_map(|label| Some((*label, rest.strip_prefix(label)?))) {
+            if let Some((label, value)) = labelled(rest, labels) {
                 let (word, after) = word(value);
                 found(label, Value { word, rest: after });
                 rest = after.trim_start();

@@ -125,7 +125,9 @@ impl Attempts {
     /// Ends the attempt: everything its `REPORT` measures.
     pub(super) fn report<S: Sink>(&mut self, report: &Report<'_>, prices: &Prices, at: &mut At<'_, S>) {
         let request_id = report.request_id.as_deref();
-        let attempt = request_id.and_then(|id| self.by_request.remove(id)).unwrap_or_default();
+        // To look for it takes a hash.
+        let known = request_id.filter(|_| !self.by_request.is_empty());
+        let attempt = known.and_then(|id| self.by_request.remove(id)).unwrap_or_default();
         let mut number = itoa::Buffer::new();
         let tags = [
             Tag { key: "memory_size_mb", value: report.memory_size_mb.map_or("", |mb| number.format(whole(mb))) },

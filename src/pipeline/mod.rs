@@ -9,14 +9,14 @@ mod custom;
 mod filter;
 mod hint;
 mod measure;
+mod needles;
 mod origin;
 mod run;
-
-use memchr::{memchr, memmem};
 
 pub use cost::{Architecture, Prices};
 pub use filter::Filter;
 pub use hint::Hints;
+use needles::Needles;
 pub use run::Run;
 
 use crate::event::{Envelope, LogEvent};
@@ -114,25 +114,10 @@ pub struct Pipeline {
     needles: Needles,
 }
 
-/// What a JSON line contains, still escaped, if it is more than a log.
-#[derive(Debug)]
-struct Needles {
-    platform: memmem::Finder<'static>,
-    emf: memmem::Finder<'static>,
-    monitoring: memmem::Finder<'static>,
-    datadog: memmem::Finder<'static>,
-}
-
 impl Pipeline {
     /// Takes the settings.
     pub fn new(settings: Settings) -> Self {
-        let needles = Needles {
-            platform: memmem::Finder::new(b"platform."),
-            emf: memmem::Finder::new(b"_aws\\"),
-            monitoring: memmem::Finder::new(b"MONITORING|"),
-            datadog: memmem::Finder::new(b"\"m\\"),
-        };
-        Self { settings, needles }
+        Self { settings, needles: Needles::new() }
     }
 
     /// Begins a batch.
@@ -141,18 +126,9 @@ impl Pipeline {
     }
 }
 
-impl Needles {
-    /// Whether a JSON line, still escaped, may be more than a log.
-    fn any(&self, json: &[u8]) -> bool {
-        [&self.platform, &self.emf, &self.datadog].into_iter().any(|needle| needle.find(json).is_some())
-            // Few lines hold its bar at all.
-            || (memchr(b'|', json).is_some() && self.monitoring.find(json).is_some())
-    }
-}
-
 /// Reads a line that is given as text: for tests and tools.
 pub fn push_text(run: &mut Run<'_>, id: &str, time: Timestamp, text: &str, out: &mut impl Sink) {
     let mut buffer = Vec::new();
     let message = JsonStr::escape(text, &mut buffer);
-    run.push(LogEvent { id, time, message, extracted_fields: None }, out);
+    run.push(LogEvent { id, time, message, json: "", extracted_fields: None }, out);
 }

@@ -1,15 +1,16 @@
-use memchr::memmem;
+use memchr::{memchr, memmem};
 
 use super::custom::{Custom, From};
 use super::measure::{At, Attempts};
 use super::origin::Origins;
 use super::{Counts, Lines, Pipeline};
 use crate::event::{Envelope, LogEvent};
+use crate::json::JsonStr;
 use crate::model::{Forwarder, Level, Log, Sink, Timestamp};
 use crate::parse::{Application, Failure, Line, Platform, Prefix, Report};
 
 /// How the summary of an invocation of ours begins, as it stands in JSON.
-const OUR_SUMMARY: &[u8] = br#"{\"kind\":\"summary\",\"received\":"#;
+const OUR_SUMMARY: &str = r#"{\"kind\":\"summary\",\"received\":"#;
 
 /// One batch on its way through the pipeline.
 #[derive(Debug)]
@@ -128,13 +129,15 @@ impl Run<'_> {
 
     fn decide<'a>(&mut self, event: &LogEvent<'a>, text: &'a mut String, out: &mut impl Sink) -> Fate<'a> {
         let escaped = event.message.escaped();
-        match escaped.first() {
+        match escaped.as_bytes().first() {
             Some(b'{') => self.json(event, text, out),
-            Some(b'M') if escaped.starts_with(b"MONITORING|") => self.text(event, text, out),
+            Some(b'M') if escaped.starts_with("MONITORING|") => self.text(event, text, out),
             Some(b'0'..=b'9' | b'[') => match Prefix::parse_escaped(escaped) {
                 Some(prefix) if self.starts_metric(escaped, prefix.len) => self.text(event, text, out),
                 Some(prefix) => Fate::Log(About::of(prefix)),
-                None if memmem::find(escaped, b"Task timed out after ").is_some() => self.text(event, text, out),
+                None if memmem::find(escaped.as_bytes(), b"Task timed out after ").is_some() => {
+                    self.text(event, text, out)
+                }
                 None => Fate::Log(About::default()),
             },
             Some(b'S' | b'E' | b'R' | b'I' | b'T' | b'L' | b'U') if may_be_platform(escaped) => {
@@ -145,18 +148,15 @@ impl Run<'_> {
     }
 
     /// Whether a metric begins behind what the runtime put before the line.
-    fn starts_metric(&self, escaped: &[u8], at: usize) -> bool {
-        let needles = &self.pipeline.needles;
+    fn starts_metric(&self, escaped: &str, at: usize) -> bool {
         escaped.get(at..).is_some_and(|rest| {
-            rest.starts_with(needles.monitoring.needle())
-                || (rest.first() == Some(&b'{') && needles.emf.find(rest).is_some())
+            rest.starts_with("MONITORING|") || (rest.starts_with('{') && self.pipeline.needles.holds_emf(rest))
         })
     }
 
     /// A line that may be one of Lambda's own or a metric, as text.
     fn text<'a>(&mut self, event: &LogEvent<'a>, text: &'a mut String, out: &mut impl Sink) -> Fate<'a> {
-        event.message.unescape_into(text);
-        let text: &'a str = text;
+        let text = plain(event.message, text);
         let line = Line::platform_text(text).or_else(|| Line::metric_text(text, Some(event.time)));
         match line.map(Line::into_platform) {
             Some(Ok(platform)) => self.platform(platform, Spelling::Text, event, out),
@@ -171,7 +171,7 @@ impl Run<'_> {
         if escaped.starts_with(OUR_SUMMARY) {
             self.counts.other_forwarders += 1;
         }
-        let special = self.pipeline.needles.any(escaped);
+        let special = self.pipeline.needles.any(escaped.as_bytes());
         if !special && !out.wants_json_fields() {
             return Fate::Log(About::default());
         }
@@ -386,6 +386,7 @@ impl Run<'_> {
             id: event.id,
             time: event.time,
             message: event.message,
+            json: event.json,
             level: about.level,
             request_id: about.request_id.or(running),
             prefix: about.prefix,
@@ -433,21 +434,34 @@ fn at<'a, S: Sink>(origins: &'a Origins, event: &LogEvent<'a>, out: &'a mut S, c
 }
 
 /// Whether a line, still escaped, begins as one of Lambda's own.
-fn may_be_platform(escaped: &[u8]) -> bool {
-    const STARTS: [&[u8]; 13] = [
-        b"START RequestId: ",
-        b"END RequestId: ",
-        b"REPORT RequestId: ",
-        b"RequestId: ",
-        b"INIT_START ",
-        b"INIT_REPORT ",
-        b"RESTORE_START ",
-        b"RESTORE_REPORT ",
-        b"EXTENSION\\t",
-        b"TELEMETRY\\t",
-        b"LOGS\\t",
-        b"IMAGE\\t",
-        b"Task timed out after ",
+fn may_be_platform(escaped: &str) -> bool {
+    const STARTS: [&str; 14] = [
+        "START RequestId: ",
+        "END RequestId: ",
+        "REPORT RequestId: ",
+        "RequestId: ",
+        "INIT_START ",
+        "INIT_REPORT ",
+        "RESTORE_START ",
+        "RESTORE_REPORT ",
+        "EXTENSION\\t",
+        "TELEMETRY\\t",
+        "LOGS\\t",
+        "IMAGE\\t",
+        "Task timed out after ",
+        "Unknown application error occurred",
     ];
-    STARTS.iter().any(|start| escaped.starts_with(start)) || escaped.starts_with(b"Unknown application error occurred")
+    STARTS.iter().any(|start| escaped.starts_with(start))
+}
+
+/// The text of a message without the newline at its end: mostly nothing else in
+/// it is escaped, and then it need not be copied.
+fn plain<'a>(message: JsonStr<'a>, buffer: &'a mut String) -> &'a str {
+    let escaped = message.escaped();
+    let line = escaped.strip_suffix("\\n").unwrap_or(escaped);
+    if memchr(b'\\', line.as_bytes()).is_none() {
+        return line;
+    }
+    message.unescape_into(buffer);
+    buffer
 }

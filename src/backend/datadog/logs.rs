@@ -41,9 +41,11 @@ struct Rendered {
     generation: u32,
     /// The oldest time that the intake takes, in ms.
     oldest: i64,
-    /// From behind the message to the request id.
+    /// From behind the message, or the status, to the request id.
     aws: Vec<u8>,
     is_lambda: bool,
+    /// The request id of the log before, and how it is written.
+    request_id: (String, Vec<u8>),
     /// From behind the request id to the service.
     source: Vec<u8>,
     service: String,
@@ -56,7 +58,7 @@ struct Rendered {
 /// What a message says of its tags.
 struct OwnTags {
     /// The message without them, escaped.
-    message: Vec<u8>,
+    message: String,
     tags: String,
 }
 
@@ -89,16 +91,18 @@ impl<'b> Logs<'b> {
         if self.rendered.as_ref().is_none_or(|rendered| rendered.generation != origin.generation) {
             self.rendered = Some(self.render(origin));
         }
-        let Some(rendered) = &self.rendered else { return Err(Oversize) };
+        let Some(rendered) = &mut self.rendered else { return Err(Oversize) };
+        rendered.request(log.request_id);
+        let rendered = &*rendered;
         let message = log.message.escaped();
-        let own = if message.first() == Some(&b'{') && self.ddtags.find(message).is_some() {
+        let own = if message.starts_with('{') && self.ddtags.find(message.as_bytes()).is_some() {
             own_tags(log.message)
         } else {
             None
         };
         let (message, tail) = match &own {
             None => (message, None),
-            Some(own) => (own.message.as_slice(), Some(rendered.tail_with(&own.tags))),
+            Some(own) => (own.message.as_str(), Some(rendered.tail_with(&own.tags))),
         };
         let tail = tail.as_deref().unwrap_or(&rendered.tail);
         // One that no body can hold isn't even written: the room for it would stay.
@@ -116,7 +120,7 @@ impl<'b> Logs<'b> {
     fn render(&self, origin: &Origin) -> Rendered {
         let function = origin.function.as_ref();
         let arn = origin.function_arn();
-        let mut aws = b",\"aws\":{\"awslogs\":{\"logGroup\":".to_vec();
+        let mut aws = b"\",\"aws\":{\"awslogs\":{\"logGroup\":".to_vec();
         text(&origin.log_group, &mut aws);
         aws.extend_from_slice(b",\"logStream\":");
         text(&origin.log_stream, &mut aws);
@@ -135,7 +139,8 @@ impl<'b> Logs<'b> {
             text(arn, &mut aws);
         }
         let ddsource = self.source.unwrap_or_else(|| source_of(origin));
-        let mut source = b",\"ddsourcecategory\":\"aws\",\"ddsource\":".to_vec();
+        let mut source = if arn.is_some() { b"}".to_vec() } else { Vec::new() };
+        source.extend_from_slice(b",\"ddsourcecategory\":\"aws\",\"ddsource\":");
         text(ddsource, &mut source);
         let own = self.tags.iter().chain(&origin.tags);
         let named = |wanted: &str| {
@@ -149,6 +154,7 @@ impl<'b> Logs<'b> {
             oldest: self.oldest,
             aws,
             is_lambda: arn.is_some(),
+            request_id: (String::new(), Vec::new()),
             source,
             service: service.to_owned(),
             host,
@@ -183,6 +189,21 @@ impl<'b> Logs<'b> {
 }
 
 impl Rendered {
+    /// Writes the request id, unless it is that of the log before.
+    fn request(&mut self, id: Option<&str>) {
+        let id = if self.is_lambda { id.unwrap_or_default() } else { "" };
+        let (last, written) = &mut self.request_id;
+        if last == id {
+            return;
+        }
+        id.clone_into(last);
+        written.clear();
+        if !id.is_empty() {
+            written.extend_from_slice(b",\"request_id\":");
+            text(id, written);
+        }
+    }
+
     /// The end of a log whose message has tags of its own: its service wins.
     fn tail_with(&self, own: &str) -> Vec<u8> {
         let own_service = own.split(',').find_map(|tag| tag.strip_prefix("service:"));
@@ -203,36 +224,38 @@ impl Rendered {
     }
 }
 
-fn write(log: &Log<'_>, message: &[u8], rendered: &Rendered, tail: &[u8], out: &mut Vec<u8>) {
-    out.push(b'{');
-    if !log.id.is_empty() {
-        out.extend_from_slice(b"\"id\":\"");
-        out.extend_from_slice(log.id.as_bytes());
-        out.extend_from_slice(b"\",");
+fn write(log: &Log<'_>, message: &str, rendered: &Rendered, tail: &[u8], out: &mut Vec<u8>) {
+    head(log, message, rendered, out);
+    if let Some(level) = log.level {
+        out.extend_from_slice(b"\",\"status\":\"");
+        out.extend_from_slice(level.as_str().as_bytes());
     }
-    out.extend_from_slice(b"\"timestamp\":");
+    out.extend_from_slice(&rendered.aws);
+    out.extend_from_slice(&rendered.request_id.1);
+    out.extend_from_slice(tail);
+}
+
+/// Up to the end of the message.
+fn head(log: &Log<'_>, message: &str, rendered: &Rendered, out: &mut Vec<u8>) {
+    // CloudWatch Logs and Datadog use the same names.
+    if !log.json.is_empty() && std::ptr::eq(message, log.message.escaped()) && log.time.millis() >= rendered.oldest {
+        out.extend_from_slice(log.json.as_bytes());
+        return;
+    }
+    if log.id.is_empty() {
+        out.extend_from_slice(b"{\"timestamp\":");
+    } else {
+        out.extend_from_slice(b"{\"id\":\"");
+        out.extend_from_slice(log.id.as_bytes());
+        out.extend_from_slice(b"\",\"timestamp\":");
+    }
     out.extend_from_slice(itoa::Buffer::new().format(log.time.millis().max(rendered.oldest)).as_bytes());
     if log.time.millis() < rendered.oldest {
         out.extend_from_slice(b",\"original_timestamp\":");
         out.extend_from_slice(itoa::Buffer::new().format(log.time.millis()).as_bytes());
     }
     out.extend_from_slice(b",\"message\":\"");
-    out.extend_from_slice(message);
-    out.push(b'"');
-    if let Some(level) = log.level {
-        out.extend_from_slice(b",\"status\":\"");
-        out.extend_from_slice(level.as_str().as_bytes());
-        out.push(b'"');
-    }
-    out.extend_from_slice(&rendered.aws);
-    if rendered.is_lambda {
-        if let Some(id) = log.request_id {
-            out.extend_from_slice(b",\"request_id\":");
-            text(id, out);
-        }
-        out.push(b'}');
-    }
-    out.extend_from_slice(tail);
+    out.extend_from_slice(message.as_bytes());
 }
 
 /// What Datadog calls the service that writes to a log group.
@@ -273,9 +296,8 @@ fn own_tags(message: JsonStr<'_>) -> Option<OwnTags> {
     };
     let mut left = json.to_string();
     left.replace_range(cut, "");
-    let mut escaped = Vec::new();
-    JsonStr::escape(&left, &mut escaped);
-    Some(OwnTags { message: escaped, tags: tags.trim_matches(',').to_owned() })
+    let message = JsonStr::escape(&left, &mut Vec::new()).escaped().to_owned();
+    Some(OwnTags { message, tags: tags.trim_matches(',').to_owned() })
 }
 
 #[cfg(test)]
@@ -313,10 +335,11 @@ mod tests {
             let log = Log {
                 id: "",
                 time: Timestamp::from_millis(now - hours * hour),
-                message: JsonStr::from_escaped(b"x"),
+                message: JsonStr::from_escaped("x"),
                 level: None,
                 request_id: None,
                 prefix: 0,
+                json: "",
             };
             encoder.log(&Origin::default(), &log);
         }

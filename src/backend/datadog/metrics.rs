@@ -16,6 +16,10 @@ const MAX_POINTS: usize = 5_000;
 /// "Service checks: timestamps up to 10 minutes in the past": a minute less.
 const OLDEST_CHECK: i64 = 9 * 60;
 
+/// Sets that are looked through before the hash: the measures of an invocation,
+/// its cost, which has tags of its own, and some of custom metrics.
+const MAX_LAST: usize = 8;
+
 /// Metrics on their way to Datadog: held until the batch ends, as a series says its name and tags once.
 pub(super) struct Metrics {
     mode: super::Metrics,
@@ -27,8 +31,8 @@ pub(super) struct Metrics {
     sets: Vec<Set>,
     /// Place in `sets` of each set of tags.
     by_tags: HashMap<Vec<u8>, usize>,
-    /// The two sets that were used last: an invocation's measures, and its cost, which has tags of its own.
-    last: [usize; 2],
+    /// The sets that were used last, the latest first: to look through them takes less than a hash.
+    last: Vec<usize>,
     held: usize,
     oversize: Weight,
 }
@@ -43,7 +47,7 @@ struct Set {
     host: String,
     stream: String,
     measures: [Vec<Point>; Measure::ALL.len()],
-    custom: BTreeMap<(String, Nature), Vec<Point>>,
+    custom: BTreeMap<String, BTreeMap<Nature, Vec<Point>>>,
 }
 
 /// Second and value.
@@ -77,30 +81,23 @@ impl Metrics {
             checks,
             sets: Vec::new(),
             by_tags: HashMap::new(),
-            last: [0; 2],
+            last: Vec::new(),
             held: 0,
             oversize: Weight::default(),
         }
     }
 
-    pub(super) fn push(&mut self, origin: &Origin, metric: &Metric<'_>) {
-        let nature = self.nature(metric);
-        let second = metric.time.seconds();
-        let Some(set) = self.set(origin, metric.tags) else { return };
-        match metric.name {
-            Name::Measure(measure) => {
-                let value = metric.value.number() / Datadog::words(measure).1;
-                if let Some(points) = set.measures.get_mut(measure.index()) {
-                    points.push((second, value));
-                }
+    /// Takes metrics of one event.
+    pub(super) fn push(&mut self, origin: &Origin, metrics: &[Metric<'_>]) {
+        let mode = self.mode;
+        for metrics in metrics.chunk_by(|one, other| std::ptr::eq(one.tags, other.tags)) {
+            let tags = metrics.first().map_or(&[][..], |metric| metric.tags);
+            let Some(set) = self.set(origin, tags) else { return };
+            for metric in metrics {
+                set.push(mode, metric);
             }
-            Name::Custom(name) => {
-                let name = metric_name(name).unwrap_or(std::borrow::Cow::Borrowed("unnamed"));
-                let key = (name.into_owned(), nature);
-                set.custom.entry(key).or_default().push((second, metric.value.number()));
-            }
+            self.held += metrics.len();
         }
-        self.held += 1;
         if self.held >= MAX_HELD {
             self.flush();
         }
@@ -120,46 +117,38 @@ impl Metrics {
         (requests.collect(), self.oversize)
     }
 
-    fn nature(&self, metric: &Metric<'_>) -> Nature {
-        match (metric.value.kind(), self.mode) {
-            (Kind::Check, _) => Nature::Check,
-            (Kind::Gauge, _) => Nature::Gauge,
-            (Kind::Count | Kind::Histogram, super::Metrics::Distributions) => Nature::Distribution,
-            (Kind::Count, super::Metrics::Aggregates) => Nature::Count,
-            (Kind::Histogram, super::Metrics::Aggregates) => Nature::Histogram,
-        }
-    }
-
+    /// The set of these tags.
     fn set(&mut self, origin: &Origin, tags: &[Tag<'_>]) -> Option<&mut Set> {
-        let [first, second] = self.last;
-        let is = |place: usize| self.sets.get(place).is_some_and(|set| set.is(origin, tags));
-        let place = if is(first) {
-            first
-        } else if is(second) {
-            second
+        let is = |place: &usize| self.sets.get(*place).is_some_and(|set| set.is(origin, tags));
+        let at = if let Some(at) = self.last.iter().position(is) {
+            at
         } else {
             let next = self.sets.len();
             let place = *self.by_tags.entry(key(origin, tags)).or_insert(next);
             if place == next {
                 self.sets.push(Set::new(origin, tags, &self.tags));
             }
-            place
+            self.last.truncate(MAX_LAST - 1);
+            self.last.push(place);
+            self.last.len() - 1
         };
-        if place != first {
-            self.last = [place, first];
-        }
-        self.sets.get_mut(place)
+        self.last.get_mut(..=at)?.rotate_right(1);
+        self.sets.get_mut(*self.last.first()?)
     }
 
     /// Writes what is held.
     fn flush(&mut self) {
         self.by_tags.clear();
-        (self.last, self.held) = ([0; 2], 0);
+        self.last.clear();
+        self.held = 0;
         for set in std::mem::take(&mut self.sets) {
             for (measure, points) in Measure::ALL.into_iter().zip(set.measures) {
                 self.distribution(Datadog::words(measure).0, points, &set.measure_tags);
             }
-            for ((name, nature), points) in set.custom {
+            let custom = set.custom.into_iter().flat_map(|(name, natures)| {
+                natures.into_iter().map(move |(nature, points)| (name.clone(), nature, points))
+            });
+            for (name, nature, points) in custom {
                 let (tags, host) = (&set.custom_tags, &set.stream);
                 match nature {
                     Nature::Check => self.check_runs(&name, &points, tags, &set.host),
@@ -261,6 +250,18 @@ impl Metrics {
     }
 }
 
+impl Nature {
+    fn of(metric: &Metric<'_>, mode: super::Metrics) -> Self {
+        match (metric.value.kind(), mode) {
+            (Kind::Check, _) => Self::Check,
+            (Kind::Gauge, _) => Self::Gauge,
+            (Kind::Count | Kind::Histogram, super::Metrics::Distributions) => Self::Distribution,
+            (Kind::Count, super::Metrics::Aggregates) => Self::Count,
+            (Kind::Histogram, super::Metrics::Aggregates) => Self::Histogram,
+        }
+    }
+}
+
 impl Set {
     fn new(origin: &Origin, tags: &[Tag<'_>], settings: &[(String, String)]) -> Self {
         let function = origin.function.as_ref().map(|function| function.name.as_str());
@@ -283,6 +284,28 @@ impl Set {
             stream: origin.log_stream.clone(),
             measures: Default::default(),
             custom: BTreeMap::new(),
+        }
+    }
+
+    fn push(&mut self, mode: super::Metrics, metric: &Metric<'_>) {
+        let second = metric.time.seconds();
+        match metric.name {
+            Name::Measure(measure) => {
+                let value = metric.value.number() / Datadog::words(measure).1;
+                if let Some(points) = self.measures.get_mut(measure.index()) {
+                    points.push((second, value));
+                }
+            }
+            Name::Custom(name) => {
+                let name = metric_name(name).unwrap_or(std::borrow::Cow::Borrowed("unnamed"));
+                if !self.custom.contains_key(name.as_ref()) {
+                    self.custom.insert(name.to_string(), BTreeMap::new());
+                }
+                if let Some(natures) = self.custom.get_mut(name.as_ref()) {
+                    let points = natures.entry(Nature::of(metric, mode)).or_default();
+                    points.push((second, metric.value.number()));
+                }
+            }
         }
     }
 

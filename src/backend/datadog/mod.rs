@@ -332,9 +332,7 @@ impl Sink for Encoder<'_> {
     }
 
     fn metrics(&mut self, origin: &Origin, metrics: &[Metric<'_>]) {
-        for metric in metrics {
-            self.metrics.push(origin, metric);
-        }
+        self.metrics.push(origin, metrics);
     }
 }
 

@@ -50,7 +50,7 @@ impl<'b> Documents<'b> {
         let rendered = Rendered::of(&mut self.rendered, origin, elasticsearch);
         head(log.time, out);
         out.extend_from_slice(b",\"message\":\"");
-        out.extend_from_slice(&bounded(log.message, MAX_MESSAGE, MAX_MESSAGE));
+        out.extend_from_slice(bounded(log.message, MAX_MESSAGE, MAX_MESSAGE).as_bytes());
         out.push(b'"');
         if let Some(level) = log.level {
             out.extend_from_slice(b",\"log\":{\"level\":");

@@ -49,7 +49,7 @@ proptest! {
             let mut buffer = Vec::new();
             let message = JsonStr::escape(&piece.repeat(*times), &mut buffer);
             let time = Timestamp::from_millis(1_795_165_334_000);
-            let log = Log { id: "4003", time, message, level: Some(Level::Info), request_id: Some("r"), prefix: 0 };
+            let log = Log { id: "4003", time, message, level: Some(Level::Info), request_id: Some("r"), prefix: 0, json: "" };
             encoder.log(&origin(*generation), &log);
         }
         let tags = [Tag { key: "shop.a", value: "berlin" }, Tag { key: "shop.a", value: "" }];

@@ -71,7 +71,7 @@ impl Logs {
         let message = shortened(text, MAX_MESSAGE, width);
         body.push(Weight::LOG, |out| {
             out.extend_from_slice(head);
-            plain_tag("aws_log_from", log_from(log.message.escaped(), *is_function), out);
+            plain_tag("aws_log_from", log_from(log.message.escaped().as_bytes(), *is_function), out);
             plain_tag("status", log.level.map_or("", status), out);
             field(b' ', "message", Field::Text(&message), out);
             some_field("event_id", log.id, out);

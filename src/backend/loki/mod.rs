@@ -356,11 +356,11 @@ impl Format {
     }
 
     /// An entry from behind its time.
-    fn end<'m>(self, line: &[u8], metadata: impl Iterator<Item = (&'m str, &'m str)>, out: &mut Vec<u8>) {
+    fn end<'m>(self, line: &str, metadata: impl Iterator<Item = (&'m str, &'m str)>, out: &mut Vec<u8>) {
         match self {
             Self::Json => {
                 out.extend_from_slice(b"\",\"");
-                out.extend_from_slice(line);
+                out.extend_from_slice(line.as_bytes());
                 out.extend_from_slice(b"\",{");
                 pairs(metadata, out);
                 out.extend_from_slice(b"}]");

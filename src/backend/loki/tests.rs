@@ -75,6 +75,7 @@ proptest! {
                     level: Some(Level::Info),
                     request_id: None,
                     prefix: 0,
+                    json: "",
                 };
                 encoder.log(&origin(*generation), &log);
             }
@@ -119,8 +120,8 @@ fn entries_of_a_millisecond_follow_one_another_and_late_ones_find_their_place() 
     let mut encoder = loki.encoder();
     for (millis, message) in [(5, "a"), (5, "b"), (7, "c"), (5, "d"), (6, "e")] {
         let time = Timestamp::from_millis(millis);
-        let message = JsonStr::from_escaped(message.as_bytes());
-        encoder.log(&origin(1), &Log { id: "1", time, message, level: None, request_id: None, prefix: 0 });
+        let message = JsonStr::from_escaped(message);
+        encoder.log(&origin(1), &Log { id: "1", time, message, level: None, request_id: None, prefix: 0, json: "" });
     }
     let request = encoder.finish().requests.pop().unwrap();
     let found: Vec<_> = entries(&request).into_iter().map(|entry| (entry.1, entry.2)).collect();

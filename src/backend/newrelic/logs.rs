@@ -4,7 +4,7 @@ use super::super::body::{Body, Oversize};
 use super::super::write::shortened;
 use super::Route;
 use super::attributes::{Attributes, MAX_SHARED, member};
-use crate::json::{JsonStr, write_escaped};
+use crate::json::JsonStr;
 use crate::model::{Log, Origin};
 use crate::request::Weight;
 
@@ -35,7 +35,7 @@ impl<'b> Logs<'b> {
             out.extend_from_slice(b"{\"timestamp\":");
             out.extend_from_slice(itoa::Buffer::new().format(log.time.millis()).as_bytes());
             out.extend_from_slice(b",\"message\":\"");
-            out.extend_from_slice(&message);
+            out.extend_from_slice(message.as_bytes());
             out.extend_from_slice(b"\",\"attributes\":{");
             let mut some_member = |key, value: Option<&str>| {
                 if let Some(value) = value.filter(|value| !value.is_empty()) {
@@ -77,7 +77,7 @@ pub(super) fn place(origin: &Origin, attributes: &mut Attributes) {
 }
 
 /// A message as it stands in JSON, cut if it is longer than is kept.
-fn message(message: JsonStr<'_>) -> Cow<'_, [u8]> {
+fn message(message: JsonStr<'_>) -> Cow<'_, str> {
     // Escaped it is at least as long as its text.
     if message.escaped().len() <= MAX_MESSAGE {
         return Cow::Borrowed(message.escaped());
@@ -87,6 +87,5 @@ fn message(message: JsonStr<'_>) -> Cow<'_, [u8]> {
         return Cow::Borrowed(message.escaped());
     }
     let mut cut = Vec::new();
-    write_escaped(&shortened(&text, MAX_MESSAGE, char::len_utf8), &mut cut);
-    Cow::Owned(cut)
+    Cow::Owned(JsonStr::escape(&shortened(&text, MAX_MESSAGE, char::len_utf8), &mut cut).escaped().to_owned())
 }

@@ -122,7 +122,7 @@ fn stream_resource() -> Resource {
     Resource { attributes, ..Resource::default() }
 }
 
-fn log<'a>(id: &'a str, at: i64, message: &'a [u8]) -> Log<'a> {
+fn log<'a>(id: &'a str, at: i64, message: &'a str) -> Log<'a> {
     Log {
         id,
         time: Timestamp::from_millis(NOW + at),
@@ -130,6 +130,7 @@ fn log<'a>(id: &'a str, at: i64, message: &'a [u8]) -> Log<'a> {
         level: None,
         request_id: None,
         prefix: 0,
+        json: "",
     }
 }
 
@@ -166,13 +167,10 @@ const fn ns(at: i64) -> u64 {
 fn a_log_has_every_field() {
     for pairs in [&[][..], &[JSON]] {
         let (requests, oversize) = batch(&mut otlp(pairs), 0, |encoder| {
-            let whole = Log {
-                level: Some(Level::Warn),
-                request_id: Some("8edab1f8"),
-                ..log("3719", -5, br#"a \"b\"\n\u20ac"#)
-            };
+            let whole =
+                Log { level: Some(Level::Warn), request_id: Some("8edab1f8"), ..log("3719", -5, r#"a \"b\"\n\u20ac"#) };
             encoder.log(&origin(1), &whole);
-            encoder.log(&origin(1), &log("", -4, b""));
+            encoder.log(&origin(1), &log("", -4, ""));
         });
         assert_eq!((requests.len(), oversize), (1, Weight::default()));
         let found: ExportLogsServiceRequest = body(&requests[0]);
@@ -208,7 +206,7 @@ fn names_and_attributes_of_the_settings_come_first() {
         ("OTEL_SERVICE_NAME", "shop"),
         ("OTEL_RESOURCE_ATTRIBUTES", "service.name=other,env=a%2Cb,cloud.region=mars,aws.log.group.names=g"),
     ];
-    let (requests, _) = batch(&mut otlp(&settings), 0, |encoder| encoder.log(&origin(1), &log("1", 0, b"x")));
+    let (requests, _) = batch(&mut otlp(&settings), 0, |encoder| encoder.log(&origin(1), &log("1", 0, "x")));
     let found: ExportLogsServiceRequest = body(&requests[0]);
     let attributes = found.resource_logs[0].resource.as_ref().unwrap().attributes.clone();
     let expected = [
@@ -232,7 +230,7 @@ fn a_body_is_of_one_origin() {
         two.function.as_mut().unwrap().initialization_type = Some("on-demand".into());
         other.function = None;
         for origin in [&one, &two, &other] {
-            encoder.log(origin, &log("1", 0, b"x"));
+            encoder.log(origin, &log("1", 0, "x"));
         }
     });
     let names = |request: &Request| {
@@ -249,7 +247,7 @@ fn a_message_that_is_too_large_is_cut() {
     for (pairs, piece) in [(&[][..], "é"), (&[JSON], "é"), (&[JSON], r"\u0001"), (&[], r"\u0001")] {
         let message = piece.repeat((4 << 20) / piece.len());
         let (requests, oversize) = batch(&mut otlp(pairs), 0, |encoder| {
-            encoder.log(&origin(1), &log("1", 0, message.as_bytes()));
+            encoder.log(&origin(1), &log("1", 0, &message));
         });
         assert_eq!((requests.len(), oversize), (1, Weight::default()));
         let found: ExportLogsServiceRequest = body(&requests[0]);
@@ -527,7 +525,7 @@ fn what_a_lost_batch_has_left_is_not_told_by_the_next() {
 // === answers ===
 
 fn request(weights: &[Weight]) -> Request {
-    let (mut requests, _) = batch(&mut otlp(&[]), 0, |encoder| encoder.log(&origin(1), &log("1", 0, b"x")));
+    let (mut requests, _) = batch(&mut otlp(&[]), 0, |encoder| encoder.log(&origin(1), &log("1", 0, "x")));
     let mut request = requests.pop().unwrap();
     request.items = weights.iter().map(|weight| crate::request::Item { end: 0, weight: *weight }).collect();
     request
@@ -557,7 +555,7 @@ fn statuses() {
         let response = Response { status, ..Response::default() };
         let request = request(&[Weight::LOG]);
         let found = [&[][..], &[("LOGFERRY_OTLP_RETRY_MORE", "true")]].map(|pairs| {
-            let mut judged = batch(&mut otlp(pairs), 0, |encoder| encoder.log(&origin(1), &log("1", 0, b"x"))).0;
+            let mut judged = batch(&mut otlp(pairs), 0, |encoder| encoder.log(&origin(1), &log("1", 0, "x"))).0;
             (judged.pop().unwrap().judge)(&request, &response)
         });
         assert_eq!(found, [verdict, patient], "{status}");
@@ -723,7 +721,7 @@ proptest! {
             let mut buffer = Vec::new();
             for (text, place, len) in &logs {
                 let message = JsonStr::escape(&longer(text, *len), &mut buffer);
-                encoder.log(&origins[*place as usize], &Log { message, ..log("id", 0, b"") });
+                encoder.log(&origins[*place as usize], &Log { message, ..log("id", 0, "") });
             }
             for (kind, place, name, value) in &values {
                 let value = [Value::Count(*value), Value::Gauge(*value), Value::Histogram(*value), Value::Check(CheckStatus::Ok)][*kind as usize];

@@ -73,7 +73,7 @@ impl Writer<'_> {
             Format::Json => {
                 self.key(field);
                 self.out.push(b'"');
-                self.out.extend_from_slice(value.escaped());
+                self.out.extend_from_slice(value.escaped().as_bytes());
                 self.out.push(b'"');
             }
             Format::Protobuf => protobuf::bytes(field.0, value.unescape().as_bytes(), self.out),

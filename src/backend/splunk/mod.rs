@@ -230,7 +230,7 @@ impl Sink for Encoder<'_> {
             let message = bounded(log.message, MAX_MESSAGE, MAX_MESSAGE);
             out.push(b'"');
             // A blank event is refused.
-            out.extend_from_slice(if message.is_empty() { b" " } else { &message });
+            out.extend_from_slice(if message.is_empty() { b" " } else { message.as_bytes() });
             out.extend_from_slice(b"\",\"fields\":{");
             let own = [
                 ("event_id", Some(log.id).filter(|id| !id.is_empty())),
