@@ -194,7 +194,7 @@ pub enum Verdict {
         /// Places of those that may be taken later, in ascending order.
         retry: Vec<usize>,
         /// Those that never will be.
-        refused: Weight,
+        refused: Refused,
         /// What the intake says of them.
         why: String,
     },
@@ -206,10 +206,34 @@ pub enum Verdict {
     Unsupported,
 }
 
+/// Items that an intake never takes.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Refused {
+    /// Only so many: the intake doesn't say which.
+    Count(Weight),
+    /// Those at these places, in ascending order.
+    Items(Vec<usize>),
+}
+
 impl Request {
     /// What all its items stand for.
     pub fn weight(&self) -> Weight {
         self.items.iter().map(|item| item.weight).sum()
+    }
+
+    /// What the items at these places stand for.
+    pub fn weight_of(&self, places: &[usize]) -> Weight {
+        places.iter().filter_map(|place| self.items.get(*place)).map(|item| item.weight).sum()
+    }
+
+    /// The same with the items at these places only, which are given in ascending order;
+    /// `None` without any, and from a body that can't be read back.
+    pub fn part(&self, places: &[usize]) -> Option<Self> {
+        match places.len() {
+            0 => None,
+            all if all == self.items.len() => Some(self.clone()),
+            _ => (self.select)(self, places),
+        }
     }
 
     /// How long one attempt may take, where its user says so.

@@ -387,6 +387,46 @@ async fn only_what_was_not_taken_of_a_request_stays() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn single_items_that_are_refused_are_set_aside_and_the_rest_is_sent() {
+    let folder = folder("refused-items");
+    let settings = [
+        ("LOGFERRY_BACKENDS", "elasticsearch"),
+        ("ELASTICSEARCH_URL", "https://es.example.com"),
+        ("LOGFERRY_STORE", folder.to_str().unwrap()),
+    ];
+    let verdicts = |first: u16, third: u16| {
+        let item = |status: u16| match status {
+            201 => json!({ "create": { "status": 201 } }),
+            _ => json!({ "create": { "status": status, "error": { "type": "bad", "reason": "field [n]" } } }),
+        };
+        json!({ "errors": true, "items": [item(first), item(201), item(third), item(201)] }).to_string()
+    };
+    let mut forwarder = forwarder(
+        &settings,
+        Script::new(move |request, _| match request.items.len() {
+            4 => Answer::with(200, verdicts(400, 503).as_bytes()),
+            _ => Answer::with(200, br#"{"errors":false,"items":[{"create":{"status":201}}]}"#),
+        }),
+    );
+    let outcome = forward(&mut forwarder, &packed(batch(["bad", "good", "late", "fine"]))).await;
+    let account = &outcome.ledger.backends[0];
+    assert_eq!((account.sent.logs, account.stored.logs, account.dropped[&Reason::Refused].logs), (3, 0, 1));
+    assert_eq!(outcome.failed(), 0);
+    let (key, parcel) = parcels(&folder).remove(0);
+    assert!(key.starts_with("set-aside/elasticsearch/"), "{key}");
+    assert_eq!((parcels(&folder).len(), parcel.count(), parcel.weight().logs), (1, 1, 1));
+    assert_eq!((parcel.reason.as_str(), parcel.said.as_str()), ("refused", "status 400 bad: field [n]"));
+
+    // Somebody has mended the mapping.
+    let answer = r#"{"errors":false,"items":[{"create":{"status":201}}]}"#;
+    forwarder.transport.turn(|_, _| Answer::with(200, answer.as_bytes()));
+    redrive(&mut forwarder, &json!({ "set_aside": true })).await;
+    let sent = forwarder.transport.taken();
+    assert_eq!((sent.len(), files(&folder).len()), (1, 0));
+    assert!(sent[0].bytes.windows(3).any(|text| text == b"bad"));
+}
+
+#[tokio::test(start_paused = true)]
 async fn pieces_that_stand_for_nothing_are_sent_once_too() {
     let folder = folder("no-weight");
     let histogram = "MONITORING|1795165334|7|histogram|shop.basket|#shop:berlin";

@@ -11,7 +11,7 @@ pub use http::{Http, HttpSettings};
 use tokio::time::{Instant, timeout_at};
 
 use crate::ledger::Reason;
-use crate::request::{Destination, Header, Request, Response, Verdict, Weight};
+use crate::request::{Destination, Header, Refused, Request, Response, Verdict, Weight};
 
 /// So often is a request cut to find what is malformed in it: enough for a few
 /// items of a thousand, and an end when all of them are.
@@ -60,7 +60,7 @@ pub struct Delivered {
 /// Items that were given up.
 #[derive(Clone, Debug)]
 pub struct Dropped {
-    /// The request that holds them, beside others if the intake doesn't say which it refuses.
+    /// The request that holds them: them alone, or beside others if the intake doesn't say which it refuses.
     pub request: Request,
     /// How many.
     pub weight: Weight,
@@ -141,16 +141,19 @@ impl Delivered {
     }
 
     /// Takes down what became of some items; the request with those that are left to be sent again.
-    fn partly(&mut self, request: &Request, retry: &[usize], refused: Weight, why: String) -> Option<Request> {
-        let again = if retry.is_empty() { None } else { (request.select)(request, retry) };
-        let wanted: Weight = retry.iter().filter_map(|place| request.items.get(*place)).map(|item| item.weight).sum();
+    fn partly(&mut self, request: &Request, retry: &[usize], refused: Refused, why: String) -> Option<Request> {
+        let again = request.part(retry);
         let left = request.weight().without(again.as_ref().map(Request::weight).unwrap_or_default());
-        let lost = if again.is_none() { wanted } else { Weight::default() };
-        let refused = [refused, lost].into_iter().sum::<Weight>().at_most(left);
-        self.sent += left.without(refused);
-        if refused.total() > 0 {
-            let dropped = Dropped { request: request.clone(), weight: refused, reason: Reason::Refused, last: why };
-            self.dropped.push(dropped);
+        let lost = if again.is_none() { request.weight_of(retry) } else { Weight::default() };
+        let (part, weight) = match refused {
+            Refused::Count(weight) => (None, weight),
+            Refused::Items(places) => (request.part(&places), request.weight_of(&places)),
+        };
+        let weight = [weight, lost].into_iter().sum::<Weight>().at_most(left);
+        self.sent += left.without(weight);
+        if weight.total() > 0 || part.is_some() {
+            let request = part.unwrap_or_else(|| request.clone());
+            self.dropped.push(Dropped { request, weight, reason: Reason::Refused, last: why });
         }
         again
     }

@@ -39,7 +39,7 @@ pub struct Redriven {
     pub left: Weight,
     /// Set aside: refused too often, or too old.
     pub set_aside: Weight,
-    /// Given up: the intake took a part of a request and never will the rest.
+    /// Given up: the intake took a part of a request, and doesn't say which of the rest it never will.
     pub dropped: Weight,
 }
 
