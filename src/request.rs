@@ -189,6 +189,8 @@ pub enum Verdict {
     Refused,
     /// None was taken, as some are malformed: the others may be taken without them.
     Malformed,
+    /// Not here: the address leads elsewhere, or what it names isn't there yet.
+    NotFound,
     /// Some.
     Partly {
         /// Places of those that may be taken later, in ascending order.
@@ -341,11 +343,12 @@ impl Verdict {
     /// What a status means wherever a backend doesn't say otherwise.
     ///
     /// Source: RFC 9110 §15, and what intakes do: 408, 429 and 5xx pass; 501 and
-    /// other 4xx don't.
+    /// other 4xx don't. 401, 403 and 404 are mistakes in settings, which somebody may mend.
     pub const fn of(_: &Request, response: &Response) -> Self {
         match response.status {
             200..=299 => Self::Accepted,
             401 | 403 => Self::Unauthorized,
+            404 => Self::NotFound,
             413 => Self::TooLarge,
             408 | 425 | 429 | 500 | 502..=599 => Self::Busy,
             _ => Self::Refused,

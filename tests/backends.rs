@@ -378,6 +378,7 @@ async fn readme_says_what_answers_mean() {
                 Verdict::Accepted => "taken",
                 Verdict::Busy => "later",
                 Verdict::Malformed => "one by one",
+                Verdict::NotFound => "not found",
                 Verdict::Partly { refused: Refused::Items(all), .. } if all.len() == request.items.len() => "refused",
                 Verdict::Partly { .. } => "partly",
                 Verdict::Refused => "refused",

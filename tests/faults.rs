@@ -148,7 +148,7 @@ fn bulk(statuses: &[u16]) -> Response {
 }
 
 fn bulk_partly(request: &Request, random: &mut Random) -> (Response, Vec<usize>) {
-    let statuses: Vec<_> = request.items.iter().map(|_| *random.pick(&[201, 201, 201, 429, 503, 400])).collect();
+    let statuses: Vec<_> = request.items.iter().map(|_| *random.pick(&[201, 201, 201, 429, 503, 400, 404])).collect();
     let taken = statuses.iter().enumerate().filter(|(_, status)| **status == 201).map(|(place, _)| place);
     (bulk(&statuses), taken.collect())
 }

@@ -347,7 +347,7 @@ async fn nothing_leaves_the_store_before_its_own_acknowledgement() {
     let outcome = redrive(&mut forwarder, &json!(true)).await;
     assert_eq!(forwarder.transport.messages(), ["fine", "good"]);
     let left: Vec<_> = parcels(&folder).into_iter().map(|(_, parcel)| (parcel.tries, parcel.reason)).collect();
-    assert_eq!(left, [(1, "refused".to_owned())]);
+    assert_eq!(left, [(1, "not_found".to_owned())]);
     assert_eq!((outcome.redriven[0].sent.logs, outcome.redriven[0].left.logs, outcome.failed()), (2, 1, 0));
 }
 
@@ -472,13 +472,38 @@ async fn what_is_refused_again_and_again_is_set_aside_with_the_reason() {
     assert_eq!((outcome.redriven[0].left.logs, outcome.redriven[0].set_aside.logs), (0, 1));
     let (key, parcel) = parcels(&folder).remove(0);
     assert!(key.starts_with("set-aside/datadog/2026/11/20/09/"), "{key}");
-    assert_eq!((parcel.tries, parcel.reason.as_str()), (3, "refused"));
+    assert_eq!((parcel.tries, parcel.reason.as_str()), (3, "not_found"));
     assert_eq!(parcel.said, "status 404: no such place");
     assert_eq!(redrive(&mut forwarder, &json!(true)).await.redriven, []);
 
     forwarder.transport.turn(|_, _| Answer::status(202));
     redrive(&mut forwarder, &json!({ "set_aside": true })).await;
     assert_eq!((forwarder.transport.messages(), files(&folder).len()), (vec!["poison".to_owned()], 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_not_found_waits_until_the_owner_has_mended_it() {
+    let folder = folder("not-found");
+    let pairs = [("LOGFERRY_STORE", folder.to_str().unwrap())];
+    let missing = || Script::new(|_, _| Answer::with(404, b"no such index"));
+    let event = packed(batch(["a"]));
+    let mut mended = forwarder(&pairs, missing());
+    let outcome = forward(&mut mended, &event).await;
+    assert_eq!((outcome.ledger.backends[0].stored.logs, outcome.failed()), (1, 0));
+    assert!(
+        notes(&outcome).contains("(not_found): status 404: no such index; check the address"),
+        "{}",
+        notes(&outcome)
+    );
+    let (key, parcel) = parcels(&folder).remove(0);
+    assert!(key.starts_with("pending/"), "{key}");
+    assert_eq!((parcel.tries, parcel.reason.as_str()), (0, "not_found"));
+    mended.transport.turn(|_, _| Answer::status(202));
+    redrive(&mut mended, &json!(true)).await;
+    assert_eq!((mended.transport.messages(), files(&folder).len()), (vec!["a".to_owned()], 0));
+    // Without a store, Lambda repeats it.
+    let outcome = forward(&mut forwarder(&[], missing()), &event).await;
+    assert_eq!((outcome.ledger.backends[0].dropped[&Reason::NotFound].logs, outcome.failed()), (1, 1));
 }
 
 #[tokio::test(start_paused = true)]

@@ -274,6 +274,7 @@ fn trouble_has_a_name_and_passes() {
     let cases = [
         trouble(errors, "refused", r#"status 400: {"errors":["no message"]}"#, false),
         trouble(Answer::with(302, &[("Location", "/other")], b""), "refused", "status 302", false),
+        trouble(Answer::with(404, &[], b"no such place"), "not_found", "status 404: no such place", true),
         trouble(Answer::status(403), "unauthorized", "status 403: {}", true),
         trouble(Answer::status(413), "oversize", "too large, even alone", false),
         trouble(Answer::status(429), "busy", "status 429: {}", true),

@@ -219,6 +219,7 @@ fn settle(request: &mut Request, response: &Response, delivered: &mut Delivered)
         Verdict::Accepted => End::Accepted,
         Verdict::TooLarge => End::TooLarge,
         Verdict::Malformed => End::Malformed(answer(response, request)),
+        Verdict::NotFound => End::Dropped(Reason::NotFound, answer(response, request)),
         Verdict::Refused => End::Dropped(Reason::Refused, answer(response, request)),
         Verdict::Unauthorized => End::Dropped(Reason::Unauthorized, answer(response, request)),
         Verdict::Busy => return Next::Later,

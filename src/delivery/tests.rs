@@ -67,6 +67,7 @@ async fn tries_until_accepted_refused_or_out_of_time() {
         (vec![503, 429, 408, 202], 30, 1, None),
         (vec![400, 202], 30, 0, Some(Reason::Refused)),
         (vec![501], 30, 0, Some(Reason::Refused)),
+        (vec![404, 202], 30, 0, Some(Reason::NotFound)),
         (vec![403, 202], 30, 0, Some(Reason::Unauthorized)),
         (vec![503; 20], 2, 0, Some(Reason::Busy)),
         (vec![], 12, 0, Some(Reason::Unreachable)),

@@ -296,7 +296,7 @@ impl<T: Transport> Forwarder<T> {
         let is_whole = |first: &&Dropped| first.weight == weight && first.request.items.len() == parcel.count();
         let whole = delivered.dropped.first().filter(is_whole).cloned();
         match whole {
-            Some(dropped) if dropped.reason.may_pass() => {
+            Some(dropped) if !dropped.reason.is_refusal() => {
                 redriven.left += weight;
                 Ok(Next::Stop)
             }

@@ -54,12 +54,17 @@ fn bulk(request: &Request, body: &[u8]) -> Verdict {
             None => refused_all("the answer is none of _bulk: is this the address of Elasticsearch?"),
         };
     };
-    let (mut retry, mut refused, mut why) = (Vec::new(), Vec::new(), String::new());
+    let (mut retry, mut refused, mut why, mut missing) = (Vec::new(), Vec::new(), String::new(), 0);
     for (place, (_, outcome)) in request.items.iter().zip(&items.outcomes).enumerate() {
         match outcome.status {
             // It is there already: ids are made of the event's.
             200..=299 | 409 => {}
             429 | 500..=599 => retry.push(place),
+            // Its index isn't there yet; asked for again without the others, the answer is about all that is asked.
+            404 => {
+                missing += 1;
+                retry.push(place);
+            }
             status => {
                 refused.push(place);
                 if why.is_empty() {
@@ -79,6 +84,7 @@ fn bulk(request: &Request, body: &[u8]) -> Verdict {
     }
     match (retry.len(), refused.len()) {
         (0, 0) => Verdict::Accepted,
+        (all, 0) if all == request.items.len() && missing == all => Verdict::NotFound,
         (all, 0) if all == request.items.len() => Verdict::Busy,
         _ => Verdict::Partly { retry, refused: Refused::Items(refused), why },
     }
@@ -135,6 +141,8 @@ mod tests {
         let busy = r#"{"create":{"status":429,"error":{"type":"es_rejected_execution_exception"}}}"#;
         let down = r#"{"create":{"status":503}}"#;
         let bad = r#"{"create":{"status":400,"error":{"type":"document_parsing_exception","reason":"[1:5] failed to parse"}}}"#;
+        let missing =
+            r#"{"create":{"status":404,"error":{"type":"index_not_found_exception","reason":"no such index"}}}"#;
         let bulk = |items: &[&str]| format!(r#"{{"took":2,"errors":true,"items":[{}]}}"#, items.join(","));
         let first = "status 400 document_parsing_exception: [1:5] failed to parse";
         let cut = |text: String, end: &str| text.split_once(end).unwrap().0.to_owned();
@@ -143,6 +151,9 @@ mod tests {
             (bulk(&[ok, busy, bad, down, bad]), 5, partly(&[1, 3], &[2, 4], first)),
             (bulk(&[ok, busy]), 2, partly(&[1], &[], "")),
             (bulk(&[busy, down]), 2, Verdict::Busy),
+            (bulk(&[missing, missing]), 2, Verdict::NotFound),
+            (bulk(&[missing, down]), 2, Verdict::Busy),
+            (bulk(&[ok, missing, bad]), 3, partly(&[1], &[2], first)),
             (bulk(&[bad]), 1, partly(&[], &[0], first)),
             (bulk(&[ok, ok]), 3, partly(&[], &[2], "answers for 2 of 3 items ")),
             (bulk(&[ok, ok, ok]), 2, Verdict::Accepted),
@@ -171,7 +182,7 @@ mod tests {
             (400, Verdict::Malformed),
             (401, Verdict::Unauthorized),
             (403, Verdict::Unauthorized),
-            (404, Verdict::Refused),
+            (404, Verdict::NotFound),
             (413, Verdict::TooLarge),
             (429, Verdict::Busy),
             (503, Verdict::Busy),

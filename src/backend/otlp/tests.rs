@@ -543,7 +543,7 @@ fn statuses() {
         (400, Verdict::Refused, Verdict::Refused),
         (401, Verdict::Unauthorized, Verdict::Unauthorized),
         (403, Verdict::Unauthorized, Verdict::Unauthorized),
-        (404, Verdict::Refused, Verdict::Refused),
+        (404, Verdict::NotFound, Verdict::NotFound),
         (408, Verdict::Refused, Verdict::Busy),
         (413, Verdict::TooLarge, Verdict::TooLarge),
         (429, Verdict::Busy, Verdict::Busy),

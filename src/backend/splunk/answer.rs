@@ -93,7 +93,7 @@ mod tests {
             (400, r#"{"text":"Incorrect index","code":7,"invalid-event-number":1}"#, Verdict::Refused),
             (400, r#"{"text":"Data channel is missing","code":10}"#, Verdict::Refused),
             (400, "", Verdict::Refused),
-            (404, "", Verdict::Refused),
+            (404, "", Verdict::NotFound),
             (413, "", Verdict::TooLarge),
             (429, "", Verdict::Busy),
             (500, r#"{"text":"Internal server error","code":8}"#, Verdict::Busy),
