@@ -18,7 +18,7 @@ use crate::request::Weight;
 pub enum Reason {
     /// The intake asked to be left alone for longer than there was time.
     Busy,
-    /// There was no time to try.
+    /// There was no time to try, or to wait for an answer.
     Deadline,
     /// Nothing takes it at this address, or what the address names isn't there yet.
     NotFound,

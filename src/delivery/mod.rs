@@ -3,10 +3,12 @@
 mod backoff;
 mod http;
 
-use std::future::Future;
+use std::future::{Future, pending};
+use std::pin::pin;
 use std::time::Duration;
 
 pub use backoff::Backoff;
+use futures_util::future::{Either, select};
 pub use http::{Http, HttpSettings};
 use tokio::time::{Instant, timeout_at};
 
@@ -17,8 +19,19 @@ use crate::request::{Destination, Header, Refused, Request, Response, Verdict, W
 /// items of a thousand, and an end when all of them are.
 const MAX_CUTS: u32 = 64;
 
+/// When sending has to end because the process is told to end; nothing as long as it isn't.
+pub type Ending = tokio::sync::watch::Receiver<Option<Instant>>;
+
+/// What is said of requests that this leaves.
+const ENDING: &str = "the function was told to end before it was answered";
+
 /// What carries a request to its destination.
 pub trait Transport {
+    /// Comes when nothing may be sent any more, and no answer waited for.
+    fn ended(&self) -> impl Future<Output = ()> {
+        pending()
+    }
+
     /// Sends once. A status that isn't a success is a response, not an error.
     fn send(&self, request: &Request) -> impl Future<Output = Result<Response, TransportError>>;
 }
@@ -186,7 +199,9 @@ async fn attempts<T: Transport>(
         }
         let attempt = request.timeout().unwrap_or(patience.attempt);
         let limit = patience.deadline.min(now + attempt);
-        let result = timeout_at(limit, transport.send(&request)).await;
+        let Some(result) = unless_ended(transport, timeout_at(limit, transport.send(&request))).await else {
+            return (request, End::Dropped(Reason::Deadline, ENDING.to_owned()));
+        };
         let asked = match result.unwrap_or_else(|_| Err(TransportError::Timeout(limit - now))) {
             Ok(response) => {
                 delivered.slowest = delivered.slowest.max(now.elapsed());
@@ -208,8 +223,18 @@ async fn attempts<T: Transport>(
         if Instant::now().checked_add(pause).is_none_or(|next| next >= patience.deadline) {
             return (request, End::Dropped(last.0, last.1));
         }
-        tokio::time::sleep(pause).await;
+        if unless_ended(transport, tokio::time::sleep(pause)).await.is_none() {
+            return (request, End::Dropped(last.0, last.1));
+        }
         delivered.retries += 1;
+    }
+}
+
+/// Nothing when sending has to end before the work is done.
+async fn unless_ended<T: Transport, F: Future>(transport: &T, work: F) -> Option<F::Output> {
+    match select(pin!(transport.ended()), pin!(work)).await {
+        Either::Left(_) => None,
+        Either::Right((output, _)) => Some(output),
     }
 }
 
