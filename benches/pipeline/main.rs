@@ -6,7 +6,7 @@
 //! cargo bench --bench pipeline -- --once logferry-1  one of them once, for a profiler; all that counts is in `measured`
 //! cargo bench --bench pipeline -- --times 100 encode the same, again and again; also a kind of line, by its name
 //! cargo bench --bench pipeline -- --backends         every backend against its own floor, and some at once
-//! cargo bench --bench pipeline -- --event bomb       an event on standard output: usual-10000, usual-80000, repetitive, bomb, bomb-of-8-mib
+//! cargo bench --bench pipeline -- --event bomb       an event on standard output: usual-1000, usual-10000, usual-80000, repetitive, bomb, bomb-of-8-mib
 //! ```
 //!
 //! All pipelines run in turn, round after round, and the fastest run of each
@@ -63,6 +63,7 @@ fn main() -> ExitCode {
         ["--list"] => cases(&Delivery::usual(EVENTS)).iter().for_each(|case| println!("{}", case.name)),
         ["--once", name] => return run(name, 1),
         ["--times", times, name] if times.parse::<usize>().is_ok() => return run(name, times.parse().unwrap()),
+        ["--event", "usual-1000"] => print!("{}", Delivery::usual(1000).event),
         ["--event", "usual-10000"] => print!("{}", Delivery::usual(10_000).event),
         ["--event", "usual-80000"] => print!("{}", Delivery::usual(80_000).event),
         ["--event", "repetitive"] => print!("{}", Delivery::repetitive(300_000).event),
