@@ -296,6 +296,8 @@ def renewed(event):
 
 
 def soak(bootstrap, event, seconds):
+    if seconds < 4 * SAMPLING:
+        sys.exit(f"a soak has to take {4 * SAMPLING} s: its first third is compared with its last")
     server = Soak(renewed(event), seconds)
     with tempfile.TemporaryDirectory() as server.folder:
         process = subprocess.Popen([bootstrap], env=server.environment(), stdout=subprocess.PIPE)

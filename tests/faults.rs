@@ -272,7 +272,7 @@ impl Round {
     }
 
     async fn run(&self, client: &Client, totals: &mut Totals) {
-        let made = self.made(client).await;
+        let made = Box::pin(self.made(client)).await;
         let mut forwarder = self.forwarder(client, Script::new(self.trouble(1)));
         self.block(true);
         let end = self.ends.map(|after| Instant::now() + after);

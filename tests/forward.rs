@@ -814,7 +814,7 @@ async fn forward_within(forwarder: &mut Forwarder<Script>, event: &str, now: i64
     };
     let now = Timestamp::from_millis(now);
     let invocation = Invocation { forwarder: &own, now, deadline: Instant::now() + left, seed: 7 };
-    let outcome = forwarder.handle(event, &invocation, &mut ()).await;
+    let outcome = Box::pin(forwarder.handle(event, &invocation, &mut ())).await;
     assert_eq!(outcome.ledger.unaccounted(), []);
     outcome
 }

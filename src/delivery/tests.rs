@@ -23,7 +23,7 @@ impl Transport for Script {
         let answer = self.answers.borrow_mut().pop_front();
         match answer {
             Some(answer) => answer,
-            None => std::future::pending().await,
+            None => pending().await,
         }
     }
 }
