@@ -6,7 +6,7 @@ set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
 names=("$@")
-[[ ${#names[@]} -gt 0 ]] || names=(inflate scan measure encode floor-1 logferry-1 floor-6 logferry-6)
+[[ ${#names[@]} -gt 0 ]] || names=(inflate scan measure encode floor-1 logferry-1 whole-1 floor-6 logferry-6 whole-6)
 
 if ! command -v valgrind >/dev/null; then
     echo 'valgrind is not installed (Debian: apt-get install valgrind): nothing is counted' >&2
@@ -29,5 +29,9 @@ for level in 1 6; do
     if [[ -n ${counted[floor-$level]:-} && -n ${counted[logferry-$level]:-} ]]; then
         awk -v floor="${counted[floor-$level]}" -v ferry="${counted[logferry-$level]}" -v level="$level" \
             'BEGIN { printf "logferry/floor at gzip %d: %.3f\n", level, ferry / floor }'
+    fi
+    if [[ -n ${counted[logferry-$level]:-} && -n ${counted[whole-$level]:-} ]]; then
+        awk -v bare="${counted[logferry-$level]}" -v whole="${counted[whole-$level]}" -v level="$level" \
+            'BEGIN { printf "whole forwarder/encoders alone at gzip %d: %.4f\n", level, whole / bare }'
     fi
 done

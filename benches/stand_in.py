@@ -2,15 +2,20 @@
 
     stand_in.py memory BOOTSTRAP EVENT      one invocation: its outcome, and the peak of the process's memory
     stand_in.py cold_start BOOTSTRAP TIMES  time until the function first asks for an invocation
+    stand_in.py soak BOOTSTRAP EVENT SECONDS  invocations without a pause, with an intake that is at fault now and then
 
-Prints one JSON object. Needs Linux, as it reads /proc. Every process that it starts is ended, by its id.
+Prints one JSON object; `soak` prints a table, and fails when the function grows or an item is unaccounted for. Needs Linux, as it reads /proc. Every process that it starts is ended, by its id.
 """
 
+import base64
+import gzip
 import json
-import os
+import random
+import re
 import statistics
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -43,7 +48,7 @@ class Handler(BaseHTTPRequestHandler):
             event,
             {
                 "Lambda-Runtime-Aws-Request-Id": "8edab1f8-7d34-4a2d-9cd9-1b0c1d7b7a11",
-                "Lambda-Runtime-Deadline-Ms": str(int((time.time() + PATIENCE) * 1000)),
+                "Lambda-Runtime-Deadline-Ms": str(int((time.time() + self.server.deadline) * 1000)),
                 "Lambda-Runtime-Invoked-Function-Arn": FUNCTION_ARN,
             },
         )
@@ -55,6 +60,7 @@ class Handler(BaseHTTPRequestHandler):
         if self.path.startswith(RUNTIME_API):
             self.server.outcome = self.path.rsplit("/", 1)[-1]
             if self.server.outcome == "error":
+                self.server.errors += 1
                 self.server.outcome += ": " + body.decode(errors="replace")
         else:
             self.server.requests += 1
@@ -84,14 +90,17 @@ class Server(ThreadingHTTPServer):
     """Hands out events, then tells that it was asked for one more."""
 
     daemon_threads = True
+    handler = Handler
+    deadline = PATIENCE
 
     def __init__(self, events):
-        super().__init__(("127.0.0.1", 0), Handler)
+        super().__init__(("127.0.0.1", 0), self.handler)
         self.events = events
         self.idle = threading.Event()
         self.idle_since = None
         self.over = threading.Event()
         self.outcome = None
+        self.errors = 0
         self.requests = 0
         threading.Thread(target=self.serve_forever, daemon=True).start()
 
@@ -162,9 +171,184 @@ def times(pid, _, wall):
     return {"cpu_ns": sum(int(thread.read_text().split()[0]) for thread in threads), "wall_ns": wall}
 
 
-def main(what, bootstrap, argument):
+# Of so many requests of a soak, in percent, something goes wrong.
+FAULTS = 5
+
+# Seconds that an invocation of a soak has, and between two samples.
+DEADLINE = 5
+SAMPLING = 10
+
+# What the last third of a soak may have more than the first: memory in bytes, open files, threads.
+GROWTH = {"rss": 2_000_000, "files": 2, "threads": 1}
+
+REDRIVE = b'{"redrive":true}'
+REDRIVE_ALL = b'{"redrive":{"set_aside":true}}'
+
+
+class SoakHandler(Handler):
+    """An intake that refuses, breaks off, is slow, or hangs."""
+
+    def answer(self, status, body, headers=()):
+        if self.path.startswith(RUNTIME_API) or not self.server.at_fault():
+            return super().answer(status, body, headers)
+        match self.server.fault():
+            case "asked":
+                return super().answer(429, b"", {"Retry-After": "1"})
+            case "close":
+                self.close_connection = True
+                return None
+            case "cut":
+                self.wfile.write(b"HTTP/1.1 202 Acc")
+                self.close_connection = True
+                return None
+            case "slow":
+                time.sleep(0.2)
+                return super().answer(status, body, headers)
+            case "hang":
+                time.sleep(2)
+                self.close_connection = True
+                return None
+        return super().answer(self.server.random.choice([400, 401, 403, 404, 413, 429, 500, 503]), b"no")
+
+
+class Soak(Server):
+    """Hands out the same event again and again, and a redrive now and then."""
+
+    handler = SoakHandler
+    deadline = DEADLINE
+
+    def __init__(self, event, seconds):
+        self.event = event
+        self.until = time.monotonic() + seconds
+        self.random = random.Random(4711)
+        self.handed = 0
+        self.faults = 0
+        self.last = [REDRIVE_ALL] * 3 + [REDRIVE] * 3
+        super().__init__([])
+
+    def at_fault(self):
+        if time.monotonic() > self.until or self.random.randrange(100) >= FAULTS:
+            return False
+        self.faults += 1
+        return True
+
+    def fault(self):
+        # Those that cost a second are seldom: it is to go on at full speed.
+        if self.random.randrange(100) == 0:
+            return "hang"
+        return self.random.choice(["status"] * 12 + ["asked", "close", "cut", "slow"])
+
+    def next_event(self):
+        if time.monotonic() > self.until:
+            # What was stored is sent when all is well again.
+            return self.last.pop() if self.last else super().next_event()
+        self.handed += 1
+        if self.handed % 1000 == 0:
+            return REDRIVE_ALL
+        return REDRIVE if self.handed % 100 == 0 else self.event
+
+    def environment(self):
+        return super().environment() | {"LOGFERRY_STORE": self.folder, "LOGFERRY_SEND_TIMEOUT": "1s"}
+
+
+class Ledger:
+    """Adds up the summaries that the function writes."""
+
+    def __init__(self, stream):
+        self.sums = dict.fromkeys(["invocations", "received", "made", "sent", "stored", "dropped", "retries"], 0)
+        self.unaccounted = 0
+        self.thread = threading.Thread(target=self.read, args=[stream], daemon=True)
+        self.thread.start()
+
+    def read(self, stream):
+        for line in stream:
+            if line.startswith(b'{"kind":"summary"'):
+                self.add(json.loads(line))
+
+    def add(self, summary):
+        account = summary["backends"]["datadog"]
+        made = summary["logs"] + summary["metrics"]
+        dropped = sum(account["dropped"].values())
+        self.unaccounted += abs(made - account["sent"] - account["stored"] - account["filtered"] - dropped)
+        more = account | {"invocations": 1, "received": summary["received"], "made": made, "dropped": dropped}
+        for name in self.sums:
+            self.sums[name] += more.get(name, 0)
+
+
+def sample(pid):
+    process = Path(f"/proc/{pid}")
+    status = dict(line.split(":", 1) for line in (process / "status").read_text().splitlines())
+    return {
+        "rss": int(status["VmRSS"].split()[0]) * 1024,
+        "files": len(list((process / "fd").iterdir())),
+        "threads": int(status["Threads"]),
+    }
+
+
+def renewed(event):
+    """The same log events, the oldest of them now: what is too old for a backend is not sent again."""
+    document = gzip.decompress(base64.b64decode(json.loads(event)["awslogs"]["data"]))
+    times = [int(time) for time in re.findall(rb'"timestamp":(\d+)', document)]
+    later = int(time.time() * 1000) - min(times)
+    document = re.sub(rb'"timestamp":(\d+)', lambda found: b'"timestamp":%d' % (int(found[1]) + later), document)
+    data = base64.b64encode(gzip.compress(document)).decode()
+    return json.dumps({"awslogs": {"data": data}}).encode()
+
+
+def soak(bootstrap, event, seconds):
+    if seconds < 4 * SAMPLING:
+        sys.exit(f"a soak has to take {4 * SAMPLING} s: its first third is compared with its last")
+    server = Soak(renewed(event), seconds)
+    with tempfile.TemporaryDirectory() as server.folder:
+        process = subprocess.Popen([bootstrap], env=server.environment(), stdout=subprocess.PIPE)
+        ledger = Ledger(process.stdout)
+        samples = []
+        print(f"{'s':>6} {'invocations':>12} {'faults':>7} {'RSS, MB':>8} {'files':>6} {'threads':>8} {'stored':>7}")
+        try:
+            started = time.monotonic()
+            while not server.idle.wait(SAMPLING):
+                if process.poll() is not None:
+                    sys.exit(f"{bootstrap} ended with status {process.returncode}")
+                if time.monotonic() > server.until + PATIENCE:
+                    sys.exit(f"{bootstrap} did not come to an end")
+                samples.append(sample(process.pid))
+                stored = sum(1 for _ in Path(server.folder).rglob("*.json"))
+                now = samples[-1]
+                print(
+                    f"{time.monotonic() - started:6.0f} {ledger.sums['invocations']:12} {server.faults:7} "
+                    f"{now['rss'] / 1e6:8.2f} {now['files']:6} {now['threads']:8} {stored:7}",
+                    flush=True,
+                )
+        finally:
+            process.kill()
+            process.wait()
+            server.over.set()
+            server.shutdown()
+            server.server_close()
+        ledger.thread.join()
+        stored = sum(1 for _ in Path(server.folder).rglob("*.json"))
+    return verdict(samples, ledger, server, stored)
+
+
+def verdict(samples, ledger, server, stored):
+    third = len(samples) // 3
+    good = third > 0 and ledger.unaccounted == 0 and stored == 0 and server.errors == 0
+    for name, most in GROWTH.items():
+        first = statistics.mean(each[name] for each in samples[:third]) if third else 0
+        last = statistics.mean(each[name] for each in samples[-third:]) if third else 0
+        good = good and last - first <= most
+        print(f"{name}: mean of the first third {first:.0f}, of the last {last:.0f}, may grow by {most}")
+    print(", ".join(f"{name} {number}" for name, number in ledger.sums.items()))
+    print(f"faults {server.faults}, items unaccounted for {ledger.unaccounted}, failed invocations {server.errors}, requests left in the store {stored}")
+    print("holds" if good else "MISSED")
+    return good
+
+
+def main(what, bootstrap, argument, *more):
     if what == "memory":
         print(json.dumps(run(bootstrap, [Path(argument).read_bytes()], peak)))
+    elif what == "soak":
+        sys.exit(0 if soak(bootstrap, Path(argument).read_bytes(), float(*more)) else 1)
     elif what == "cold_start":
         rounds = [run(bootstrap, [], times) for _ in range(int(argument))]
         print(json.dumps({key: statistics.median(each[key] for each in rounds) for key in rounds[0]}))

@@ -18,8 +18,10 @@ use crate::request::Weight;
 pub enum Reason {
     /// The intake asked to be left alone for longer than there was time.
     Busy,
-    /// There was no time to try.
+    /// There was no time to try, or to wait for an answer.
     Deadline,
+    /// Nothing takes it at this address, or what the address names isn't there yet.
+    NotFound,
     /// Larger than the backend takes, even alone.
     Oversize,
     /// The intake will never take it.
@@ -36,6 +38,7 @@ impl Reason {
         match self {
             Self::Busy => "busy",
             Self::Deadline => "deadline",
+            Self::NotFound => "not_found",
             Self::Oversize => "oversize",
             Self::Refused => "refused",
             Self::Unauthorized => "unauthorized",
@@ -48,6 +51,9 @@ impl Reason {
         match self {
             Self::Busy => "the intake is overloaded or limits the rate: it will be tried again",
             Self::Deadline => "raise the function's timeout, or look why the intake is slow",
+            Self::NotFound => {
+                "check the address, and that the index or whatever it names is there: it will be tried again"
+            }
             Self::Oversize => "the item is larger than the backend takes",
             Self::Refused => "the intake will not take it: check the address and the backend's settings",
             Self::Unauthorized => "check the API key and the site",
@@ -58,8 +64,16 @@ impl Reason {
     /// Whether the same item may be accepted when the invocation is repeated.
     pub const fn may_pass(self) -> bool {
         match self {
-            Self::Busy | Self::Deadline | Self::Unauthorized | Self::Unreachable => true,
+            Self::Busy | Self::Deadline | Self::NotFound | Self::Unauthorized | Self::Unreachable => true,
             Self::Oversize | Self::Refused => false,
+        }
+    }
+
+    /// Whether the intake has looked at this very request: what was stored is set aside after so many of these.
+    pub const fn is_refusal(self) -> bool {
+        match self {
+            Self::NotFound | Self::Oversize | Self::Refused => true,
+            Self::Busy | Self::Deadline | Self::Unauthorized | Self::Unreachable => false,
         }
     }
 }

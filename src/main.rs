@@ -1,11 +1,16 @@
 //! The Lambda function: cold start, and the only reader of the real environment and clock.
 
 use std::collections::BTreeMap;
+use std::pin::pin;
 use std::process::ExitCode;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use lambda_runtime::{Context, Diagnostic, LambdaEvent, Runtime, service_fn};
+use futures_util::future::{Either, pending, select};
+use lambda_runtime::tower::ServiceExt;
+use lambda_runtime::tower::layer::layer_fn;
+use lambda_runtime::{Context, Diagnostic, LambdaEvent, LambdaInvocation, Runtime, Service, service_fn};
 use logferry::aws;
+use logferry::delivery::Ending;
 use logferry::env::Mistake;
 use logferry::event::Reply;
 use logferry::forwarder::{Invocation, Note, Outcome, Report};
@@ -13,7 +18,8 @@ use logferry::model::{self, Timestamp};
 use logferry::settings::{Prepared, Settings};
 use serde_json::Value;
 use serde_json::value::RawValue;
-use tokio::sync::Mutex;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::{Mutex, watch};
 use tokio::time::Instant;
 
 /// Exit status of a wrong configuration (`EX_CONFIG` of `sysexits.h`).
@@ -39,10 +45,15 @@ struct Process {
     fetched_at: Option<Instant>,
     /// Whether there was an invocation before.
     warm: bool,
+    /// When sending has to end.
+    ending: Ending,
 }
 
 /// Secrets that were refused are fetched again no sooner than this.
 const FETCH_AGAIN: Duration = Duration::from_mins(1);
+
+/// How long answers are waited for after SIGTERM. Lambda kills 500 ms after it: the rest is for storing.
+const LAST_ANSWERS: Duration = Duration::from_millis(150);
 
 fn main() -> ExitCode {
     let prepared = match Settings::prepare(&variable, None, clock, BTreeMap::new()) {
@@ -55,8 +66,12 @@ fn main() -> ExitCode {
         }
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let process = Process { prepared, fetched_at: None, warm: false };
-    let served = runtime.map(|runtime| runtime.block_on(serve(process)));
+    let served = runtime.map(|runtime| {
+        let served = runtime.block_on(serve(prepared));
+        // A name that is still being looked up isn't waited for.
+        runtime.shutdown_background();
+        served
+    });
     match served {
         Ok(Ok(())) => ExitCode::SUCCESS,
         Ok(Err(error)) => {
@@ -70,17 +85,59 @@ fn main() -> ExitCode {
     }
 }
 
-async fn serve(process: Process) -> Result<(), lambda_runtime::Error> {
+/// Serves invocations until the Runtime API ends or SIGTERM comes: then the one at hand is answered first.
+async fn serve(prepared: Prepared) -> Result<(), lambda_runtime::Error> {
+    let mut terminations = signal(SignalKind::terminate())?;
+    let (end, ending) = watch::channel(None);
+    let (busy, mut is_busy) = watch::channel(false);
     // One invocation at a time: the lock is never waited for.
-    let process = &Mutex::new(process);
+    let process = &Mutex::new(Process::new(prepared, ending.clone()));
     let handler = service_fn(move |event: LambdaEvent<Box<RawValue>>| async move {
         let mut process = process.lock().await;
         process.handle(&event.payload, &event.context).await
     });
-    Box::pin(Runtime::new(handler).run()).await
+    let (busy, ending) = (&busy, &ending);
+    let answering = layer_fn(|service| answering(service, busy, ending));
+    let served = Box::pin(Runtime::new(handler).layer(answering).run());
+    let terminated = pin!(async {
+        terminations.recv().await;
+        end.send_replace(Some(Instant::now() + LAST_ANSWERS));
+        let _ = is_busy.wait_for(|busy| !busy).await;
+    });
+    match select(terminated, served).await {
+        Either::Left(_) => Ok(()),
+        Either::Right((served, _)) => served,
+    }
+}
+
+/// A service that says when it has an invocation at hand, until Lambda has the answer; at the end it takes no further one.
+fn answering<S: Service<LambdaInvocation, Response = (), Error = lambda_runtime::Error>>(
+    service: S,
+    busy: &watch::Sender<bool>,
+    ending: &Ending,
+) -> impl Service<LambdaInvocation, Response = (), Error = lambda_runtime::Error> {
+    service.map_future(move |answer| async move {
+        busy.send_replace(true);
+        let answered = answer.await;
+        busy.send_replace(false);
+        if ending.borrow().is_some() { pending().await } else { answered }
+    })
 }
 
 impl Process {
+    fn new(prepared: Prepared, ending: Ending) -> Self {
+        let mut process = Self { prepared, fetched_at: None, warm: false, ending };
+        process.end_in_time();
+        process
+    }
+
+    /// Tells what sends when it has to end.
+    fn end_in_time(&mut self) {
+        if let Some(forwarder) = &mut self.prepared.forwarder {
+            forwarder.transport.end_with(self.ending.clone());
+        }
+    }
+
     async fn handle(&mut self, payload: &RawValue, context: &Context) -> Result<Value, Failure> {
         let now = now();
         let own = own(context);
@@ -119,6 +176,7 @@ impl Process {
         let fetched = aws::fetch(client, elsewhere, function_name.unwrap_or_default()).await;
         let fetched = fetched.map_err(|mistakes| unprepared(&mistakes))?;
         self.prepared = Settings::prepare(&variable, None, clock, fetched).map_err(|mistakes| unprepared(&mistakes))?;
+        self.end_in_time();
         Ok(())
     }
 

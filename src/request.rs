@@ -189,12 +189,14 @@ pub enum Verdict {
     Refused,
     /// None was taken, as some are malformed: the others may be taken without them.
     Malformed,
+    /// Not here: the address leads elsewhere, or what it names isn't there yet.
+    NotFound,
     /// Some.
     Partly {
         /// Places of those that may be taken later, in ascending order.
         retry: Vec<usize>,
         /// Those that never will be.
-        refused: Weight,
+        refused: Refused,
         /// What the intake says of them.
         why: String,
     },
@@ -206,10 +208,34 @@ pub enum Verdict {
     Unsupported,
 }
 
+/// Items that an intake never takes.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Refused {
+    /// Only so many: the intake doesn't say which.
+    Count(Weight),
+    /// Those at these places, in ascending order.
+    Items(Vec<usize>),
+}
+
 impl Request {
     /// What all its items stand for.
     pub fn weight(&self) -> Weight {
         self.items.iter().map(|item| item.weight).sum()
+    }
+
+    /// What the items at these places stand for.
+    pub fn weight_of(&self, places: &[usize]) -> Weight {
+        places.iter().filter_map(|place| self.items.get(*place)).map(|item| item.weight).sum()
+    }
+
+    /// The same with the items at these places only, which are given in ascending order;
+    /// `None` without any, and from a body that can't be read back.
+    pub fn part(&self, places: &[usize]) -> Option<Self> {
+        match places.len() {
+            0 => None,
+            all if all == self.items.len() => Some(self.clone()),
+            _ => (self.select)(self, places),
+        }
     }
 
     /// How long one attempt may take, where its user says so.
@@ -317,11 +343,12 @@ impl Verdict {
     /// What a status means wherever a backend doesn't say otherwise.
     ///
     /// Source: RFC 9110 §15, and what intakes do: 408, 429 and 5xx pass; 501 and
-    /// other 4xx don't.
+    /// other 4xx don't. 401, 403 and 404 are mistakes in settings, which somebody may mend.
     pub const fn of(_: &Request, response: &Response) -> Self {
         match response.status {
             200..=299 => Self::Accepted,
             401 | 403 => Self::Unauthorized,
+            404 => Self::NotFound,
             413 => Self::TooLarge,
             408 | 425 | 429 | 500 | 502..=599 => Self::Busy,
             _ => Self::Refused,

@@ -15,7 +15,7 @@ use logferry::event::{Batch, Limits, Payload};
 use logferry::forwarder::{Forwarder, Invocation, Sending};
 use logferry::model::{self, Timestamp};
 use logferry::pipeline::{self, Pipeline};
-use logferry::request::{Destination, Endpoint, Frame, Request, Response, Verdict};
+use logferry::request::{Destination, Endpoint, Frame, Refused, Request, Response, Verdict};
 use tokio::time::Instant;
 
 /// Keeps what is sent.
@@ -378,7 +378,8 @@ async fn readme_says_what_answers_mean() {
                 Verdict::Accepted => "taken",
                 Verdict::Busy => "later",
                 Verdict::Malformed => "one by one",
-                Verdict::Partly { retry, refused, .. } if retry.is_empty() && refused == request.weight() => "refused",
+                Verdict::NotFound => "not found",
+                Verdict::Partly { refused: Refused::Items(all), .. } if all.len() == request.items.len() => "refused",
                 Verdict::Partly { .. } => "partly",
                 Verdict::Refused => "refused",
                 Verdict::TooLarge => "cut",

@@ -347,7 +347,7 @@ async fn nothing_leaves_the_store_before_its_own_acknowledgement() {
     let outcome = redrive(&mut forwarder, &json!(true)).await;
     assert_eq!(forwarder.transport.messages(), ["fine", "good"]);
     let left: Vec<_> = parcels(&folder).into_iter().map(|(_, parcel)| (parcel.tries, parcel.reason)).collect();
-    assert_eq!(left, [(1, "refused".to_owned())]);
+    assert_eq!(left, [(1, "not_found".to_owned())]);
     assert_eq!((outcome.redriven[0].sent.logs, outcome.redriven[0].left.logs, outcome.failed()), (2, 1, 0));
 }
 
@@ -384,6 +384,46 @@ async fn only_what_was_not_taken_of_a_request_stays() {
     redrive(&mut forwarder, &json!({ "set_aside": true })).await;
     assert_eq!(sorted(forwarder.transport.messages()), ["text 1", "text 2", "text 6", "text 7"]);
     assert_eq!(files(&folder).len(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn single_items_that_are_refused_are_set_aside_and_the_rest_is_sent() {
+    let folder = folder("refused-items");
+    let settings = [
+        ("LOGFERRY_BACKENDS", "elasticsearch"),
+        ("ELASTICSEARCH_URL", "https://es.example.com"),
+        ("LOGFERRY_STORE", folder.to_str().unwrap()),
+    ];
+    let verdicts = |first: u16, third: u16| {
+        let item = |status: u16| match status {
+            201 => json!({ "create": { "status": 201 } }),
+            _ => json!({ "create": { "status": status, "error": { "type": "bad", "reason": "field [n]" } } }),
+        };
+        json!({ "errors": true, "items": [item(first), item(201), item(third), item(201)] }).to_string()
+    };
+    let mut forwarder = forwarder(
+        &settings,
+        Script::new(move |request, _| match request.items.len() {
+            4 => Answer::with(200, verdicts(400, 503).as_bytes()),
+            _ => Answer::with(200, br#"{"errors":false,"items":[{"create":{"status":201}}]}"#),
+        }),
+    );
+    let outcome = forward(&mut forwarder, &packed(batch(["bad", "good", "late", "fine"]))).await;
+    let account = &outcome.ledger.backends[0];
+    assert_eq!((account.sent.logs, account.stored.logs, account.dropped[&Reason::Refused].logs), (3, 0, 1));
+    assert_eq!(outcome.failed(), 0);
+    let (key, parcel) = parcels(&folder).remove(0);
+    assert!(key.starts_with("set-aside/elasticsearch/"), "{key}");
+    assert_eq!((parcels(&folder).len(), parcel.count(), parcel.weight().logs), (1, 1, 1));
+    assert_eq!((parcel.reason.as_str(), parcel.said.as_str()), ("refused", "status 400 bad: field [n]"));
+
+    // Somebody has mended the mapping.
+    let answer = r#"{"errors":false,"items":[{"create":{"status":201}}]}"#;
+    forwarder.transport.turn(|_, _| Answer::with(200, answer.as_bytes()));
+    redrive(&mut forwarder, &json!({ "set_aside": true })).await;
+    let sent = forwarder.transport.taken();
+    assert_eq!((sent.len(), files(&folder).len()), (1, 0));
+    assert!(sent[0].bytes.windows(3).any(|text| text == b"bad"));
 }
 
 #[tokio::test(start_paused = true)]
@@ -432,13 +472,38 @@ async fn what_is_refused_again_and_again_is_set_aside_with_the_reason() {
     assert_eq!((outcome.redriven[0].left.logs, outcome.redriven[0].set_aside.logs), (0, 1));
     let (key, parcel) = parcels(&folder).remove(0);
     assert!(key.starts_with("set-aside/datadog/2026/11/20/09/"), "{key}");
-    assert_eq!((parcel.tries, parcel.reason.as_str()), (3, "refused"));
+    assert_eq!((parcel.tries, parcel.reason.as_str()), (3, "not_found"));
     assert_eq!(parcel.said, "status 404: no such place");
     assert_eq!(redrive(&mut forwarder, &json!(true)).await.redriven, []);
 
     forwarder.transport.turn(|_, _| Answer::status(202));
     redrive(&mut forwarder, &json!({ "set_aside": true })).await;
     assert_eq!((forwarder.transport.messages(), files(&folder).len()), (vec!["poison".to_owned()], 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_not_found_waits_until_the_owner_has_mended_it() {
+    let folder = folder("not-found");
+    let pairs = [("LOGFERRY_STORE", folder.to_str().unwrap())];
+    let missing = || Script::new(|_, _| Answer::with(404, b"no such index"));
+    let event = packed(batch(["a"]));
+    let mut mended = forwarder(&pairs, missing());
+    let outcome = forward(&mut mended, &event).await;
+    assert_eq!((outcome.ledger.backends[0].stored.logs, outcome.failed()), (1, 0));
+    assert!(
+        notes(&outcome).contains("(not_found): status 404: no such index; check the address"),
+        "{}",
+        notes(&outcome)
+    );
+    let (key, parcel) = parcels(&folder).remove(0);
+    assert!(key.starts_with("pending/"), "{key}");
+    assert_eq!((parcel.tries, parcel.reason.as_str()), (0, "not_found"));
+    mended.transport.turn(|_, _| Answer::status(202));
+    redrive(&mut mended, &json!(true)).await;
+    assert_eq!((mended.transport.messages(), files(&folder).len()), (vec!["a".to_owned()], 0));
+    // Without a store, Lambda repeats it.
+    let outcome = forward(&mut forwarder(&[], missing()), &event).await;
+    assert_eq!((outcome.ledger.backends[0].dropped[&Reason::NotFound].logs, outcome.failed()), (1, 1));
 }
 
 #[tokio::test(start_paused = true)]
@@ -749,7 +814,7 @@ async fn forward_within(forwarder: &mut Forwarder<Script>, event: &str, now: i64
     };
     let now = Timestamp::from_millis(now);
     let invocation = Invocation { forwarder: &own, now, deadline: Instant::now() + left, seed: 7 };
-    let outcome = forwarder.handle(event, &invocation, &mut ()).await;
+    let outcome = Box::pin(forwarder.handle(event, &invocation, &mut ())).await;
     assert_eq!(outcome.ledger.unaccounted(), []);
     outcome
 }

@@ -13,6 +13,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use common::SOON;
 use common::intake::Intake;
 use common::lambda::{API_KEY, Bootstrap, Invocation, OWN_LOG_GROUP, bootstrap};
 use common::pack::{batch, batch_of, fixture, gzip, packed, payload};
@@ -274,6 +275,7 @@ fn trouble_has_a_name_and_passes() {
     let cases = [
         trouble(errors, "refused", r#"status 400: {"errors":["no message"]}"#, false),
         trouble(Answer::with(302, &[("Location", "/other")], b""), "refused", "status 302", false),
+        trouble(Answer::with(404, &[], b"no such place"), "not_found", "status 404: no such place", true),
         trouble(Answer::status(403), "unauthorized", "status 403: {}", true),
         trouble(Answer::status(413), "oversize", "too large, even alone", false),
         trouble(Answer::status(429), "busy", "status 429: {}", true),
@@ -399,7 +401,45 @@ fn is_gone_at_once_when_it_is_told_to_end_and_takes_nothing_with_it() {
     assert_good(&lambda.invoke(&packed(batch(["a", "b"]))));
     // What was answered was sent: between invocations there is nothing to save.
     let exit = lambda.terminate();
-    assert_eq!((exit.status.code(), logs(&intake).len()), (None, 2), "{}", exit.all);
+    assert_eq!((exit.status.code(), logs(&intake).len()), (Some(0), 2), "{}", exit.all);
+}
+
+#[test]
+fn stores_and_answers_before_it_ends_when_it_is_told_to_during_an_invocation() {
+    const COUNT: usize = 2500;
+    let folder = format!("{}/lambda-terminated", env!("CARGO_TARGET_TMPDIR"));
+    let _ = std::fs::remove_dir_all(&folder);
+    let hangs = Intake::answering(|_, _| Answer::hang());
+    let lambda = bootstrap().datadog(&hangs).set("LOGFERRY_STORE", &folder).start();
+    let event = packed(batch((0..COUNT).map(|_| "opened")).replace("179516533", &now().to_string()[..9]));
+    // Without the signal it would wait until long after this test has given up.
+    let (answered, exit) = lambda.terminate_during(&event, SOON * 10, || !hangs.requests().is_empty());
+    assert_eq!((answered.as_deref(), exit.status.code()), (Ok("null"), Some(0)), "{}", exit.all);
+    let summary = exit.stdout.last().unwrap();
+    assert_eq!(summary["backends"]["datadog"]["stored"], COUNT, "{}", exit.all);
+    assert_eq!(exit.asked, 1);
+
+    let intake = Intake::accepting();
+    let lambda = bootstrap().datadog(&intake).set("LOGFERRY_STORE", &folder).start();
+    assert_good(&lambda.invoke(r#"{"redrive":true}"#));
+    assert_eq!(sorted_ids(&logs(&intake)), (1..=COUNT).collect::<Vec<_>>());
+}
+
+#[test]
+fn fails_the_invocation_when_it_is_told_to_end_and_there_is_no_store() {
+    let busy = Intake::answering(|_, _| Answer::with(503, &[("Retry-After", "50")], b""));
+    let lambda = bootstrap().datadog(&busy).start();
+    let event = packed(batch(["a", "b"]));
+    let (answered, exit) = lambda.terminate_during(&event, SOON * 10, || !busy.requests().is_empty());
+    assert_eq!(
+        (answered.unwrap_err().error_type.as_str(), exit.status.code()),
+        ("Undelivered", Some(0)),
+        "{}",
+        exit.all
+    );
+    let account = &exit.stdout.last().unwrap()["backends"]["datadog"];
+    let dropped: u64 = account["dropped"].as_object().unwrap().values().filter_map(Value::as_u64).sum();
+    assert_eq!((&account["sent"], dropped), (&json!(0), 2), "{}", exit.all);
 }
 
 #[test]

@@ -11,7 +11,7 @@ use logferry::settings::Settings;
 use super::workload::{ACCOUNT, REGION};
 
 /// When the forwarder runs.
-const NOW: i64 = 1_795_165_300_000;
+pub(crate) const NOW: i64 = 1_795_165_300_000;
 
 /// Log events between two looks for finished requests, as in the forwarder.
 const STRIDE: usize = 64;

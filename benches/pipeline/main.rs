@@ -6,7 +6,8 @@
 //! cargo bench --bench pipeline -- --once logferry-1  one of them once, for a profiler; all that counts is in `measured`
 //! cargo bench --bench pipeline -- --times 100 encode the same, again and again; also a kind of line, by its name
 //! cargo bench --bench pipeline -- --backends         every backend against its own floor, and some at once
-//! cargo bench --bench pipeline -- --event bomb       an event on standard output: usual-10000, usual-80000, repetitive, bomb, bomb-of-8-mib
+//! cargo bench --bench pipeline -- --whole            the whole forwarder against its encoders alone: what the guarantee costs
+//! cargo bench --bench pipeline -- --event bomb       an event on standard output: usual-1000, usual-10000, usual-80000, repetitive, bomb, bomb-of-8-mib
 //! ```
 //!
 //! All pipelines run in turn, round after round, and the fastest run of each
@@ -17,6 +18,7 @@ mod backends;
 mod ferry;
 mod floor;
 mod lines;
+mod whole;
 mod workload;
 mod yardstick;
 
@@ -30,6 +32,7 @@ use floor::Floor;
 use logferry::backend::decompress;
 use logferry::request::{Destination, Endpoint, Request};
 use serde_json::Value;
+use whole::Whole;
 use workload::Delivery;
 use yardstick::{Codec, Yardstick};
 
@@ -60,16 +63,20 @@ fn main() -> ExitCode {
     match arguments.as_slice() {
         [] => tables(),
         ["--backends"] => backends::table(),
+        ["--whole"] => whole::table(),
         ["--list"] => cases(&Delivery::usual(EVENTS)).iter().for_each(|case| println!("{}", case.name)),
         ["--once", name] => return run(name, 1),
         ["--times", times, name] if times.parse::<usize>().is_ok() => return run(name, times.parse().unwrap()),
+        ["--event", "usual-1000"] => print!("{}", Delivery::usual(1000).event),
         ["--event", "usual-10000"] => print!("{}", Delivery::usual(10_000).event),
         ["--event", "usual-80000"] => print!("{}", Delivery::usual(80_000).event),
         ["--event", "repetitive"] => print!("{}", Delivery::repetitive(300_000).event),
         ["--event", "bomb"] => print!("{}", Delivery::bomb(400, 1 << 20).event),
         ["--event", "bomb-of-8-mib"] => print!("{}", Delivery::bomb(100, 8 << 20).event),
         _ => {
-            eprintln!("expected nothing, --backends, --list, --once NAME, --times NUMBER NAME or --event NAME");
+            eprintln!(
+                "expected nothing, --backends, --whole, --list, --once NAME, --times NUMBER NAME or --event NAME"
+            );
             return ExitCode::FAILURE;
         }
     }
@@ -97,6 +104,10 @@ fn cases(delivery: &Delivery) -> Vec<Case<'_>> {
             bytes
         };
         cases.push(Case::new(name, 1, run));
+    }
+    for (name, level) in [("whole-1", 1), ("whole-6", 6)] {
+        let mut whole = Whole::new(level);
+        cases.push(Case::new(name, SELDOM, move || whole.handle(event)));
     }
     for (name, codec, level) in [
         ("yardstick-1", Codec::Miniz, 1),
@@ -336,4 +347,8 @@ fn nanos(time: Duration, events: usize) -> f64 {
 #[expect(clippy::disallowed_methods, reason = "a benchmark measures real time")]
 fn now() -> Instant {
     Instant::now()
+}
+
+fn tokio_now() -> tokio::time::Instant {
+    tokio::time::Instant::from_std(now())
 }

@@ -1,3 +1,4 @@
+use std::future::pending;
 use std::io::Write;
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,9 +7,9 @@ use reqwest::header::{DATE, RETRY_AFTER};
 use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ClientConfig, RootCertStore};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, sleep_until, timeout_at};
 
-use super::{Transport, TransportError};
+use super::{Ending, Transport, TransportError};
 use crate::aws::Signer;
 use crate::env::{Env, Row, Setting, read};
 use crate::request::{Certificates, Destination, Endpoint, Header, PemFile, Request, Response};
@@ -36,6 +37,7 @@ pub struct Http {
     signer: Signer,
     /// For addresses with certificates of their own.
     special: Vec<(Certificates, reqwest::Client)>,
+    ending: Option<Ending>,
 }
 
 /// How the network is reached.
@@ -140,7 +142,12 @@ impl Http {
                 special.push((certificates.clone(), settings.client(certificates, env)?));
             }
         }
-        Some(Self { client, signer, special })
+        Some(Self { client, signer, special, ending: None })
+    }
+
+    /// From now on, sending ends when this says so.
+    pub fn end_with(&mut self, ending: Ending) {
+        self.ending = Some(ending);
     }
 
     /// The connections, for calls that aren't deliveries.
@@ -196,6 +203,16 @@ impl Http {
 }
 
 impl Transport for Http {
+    async fn ended(&self) {
+        let Some(mut ending) = self.ending.clone() else { return pending().await };
+        let end = ending.wait_for(Option::is_some).await.ok().and_then(|end| *end);
+        match end {
+            Some(end) => sleep_until(end).await,
+            // Nobody is left who could say it.
+            None => pending().await,
+        }
+    }
+
     async fn send(&self, request: &Request) -> Result<Response, TransportError> {
         match &request.destination {
             Destination::Http(endpoint) => self.post(endpoint, request.body.clone()).await,

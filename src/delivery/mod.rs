@@ -3,22 +3,35 @@
 mod backoff;
 mod http;
 
-use std::future::Future;
+use std::future::{Future, pending};
+use std::pin::pin;
 use std::time::Duration;
 
 pub use backoff::Backoff;
+use futures_util::future::{Either, select};
 pub use http::{Http, HttpSettings};
 use tokio::time::{Instant, timeout_at};
 
 use crate::ledger::Reason;
-use crate::request::{Destination, Header, Request, Response, Verdict, Weight};
+use crate::request::{Destination, Header, Refused, Request, Response, Verdict, Weight};
 
 /// So often is a request cut to find what is malformed in it: enough for a few
 /// items of a thousand, and an end when all of them are.
 const MAX_CUTS: u32 = 64;
 
+/// When sending has to end because the process is told to end; nothing as long as it isn't.
+pub type Ending = tokio::sync::watch::Receiver<Option<Instant>>;
+
+/// What is said of requests that this leaves.
+const ENDING: &str = "the function was told to end before it was answered";
+
 /// What carries a request to its destination.
 pub trait Transport {
+    /// Comes when nothing may be sent any more, and no answer waited for.
+    fn ended(&self) -> impl Future<Output = ()> {
+        pending()
+    }
+
     /// Sends once. A status that isn't a success is a response, not an error.
     fn send(&self, request: &Request) -> impl Future<Output = Result<Response, TransportError>>;
 }
@@ -60,7 +73,7 @@ pub struct Delivered {
 /// Items that were given up.
 #[derive(Clone, Debug)]
 pub struct Dropped {
-    /// The request that holds them, beside others if the intake doesn't say which it refuses.
+    /// The request that holds them: them alone, or beside others if the intake doesn't say which it refuses.
     pub request: Request,
     /// How many.
     pub weight: Weight,
@@ -141,16 +154,19 @@ impl Delivered {
     }
 
     /// Takes down what became of some items; the request with those that are left to be sent again.
-    fn partly(&mut self, request: &Request, retry: &[usize], refused: Weight, why: String) -> Option<Request> {
-        let again = if retry.is_empty() { None } else { (request.select)(request, retry) };
-        let wanted: Weight = retry.iter().filter_map(|place| request.items.get(*place)).map(|item| item.weight).sum();
+    fn partly(&mut self, request: &Request, retry: &[usize], refused: Refused, why: String) -> Option<Request> {
+        let again = request.part(retry);
         let left = request.weight().without(again.as_ref().map(Request::weight).unwrap_or_default());
-        let lost = if again.is_none() { wanted } else { Weight::default() };
-        let refused = [refused, lost].into_iter().sum::<Weight>().at_most(left);
-        self.sent += left.without(refused);
-        if refused.total() > 0 {
-            let dropped = Dropped { request: request.clone(), weight: refused, reason: Reason::Refused, last: why };
-            self.dropped.push(dropped);
+        let lost = if again.is_none() { request.weight_of(retry) } else { Weight::default() };
+        let (part, weight) = match refused {
+            Refused::Count(weight) => (None, weight),
+            Refused::Items(places) => (request.part(&places), request.weight_of(&places)),
+        };
+        let weight = [weight, lost].into_iter().sum::<Weight>().at_most(left);
+        self.sent += left.without(weight);
+        if weight.total() > 0 || part.is_some() {
+            let request = part.unwrap_or_else(|| request.clone());
+            self.dropped.push(Dropped { request, weight, reason: Reason::Refused, last: why });
         }
         again
     }
@@ -183,7 +199,9 @@ async fn attempts<T: Transport>(
         }
         let attempt = request.timeout().unwrap_or(patience.attempt);
         let limit = patience.deadline.min(now + attempt);
-        let result = timeout_at(limit, transport.send(&request)).await;
+        let Some(result) = unless_ended(transport, timeout_at(limit, transport.send(&request))).await else {
+            return (request, End::Dropped(Reason::Deadline, ENDING.to_owned()));
+        };
         let asked = match result.unwrap_or_else(|_| Err(TransportError::Timeout(limit - now))) {
             Ok(response) => {
                 delivered.slowest = delivered.slowest.max(now.elapsed());
@@ -205,8 +223,18 @@ async fn attempts<T: Transport>(
         if Instant::now().checked_add(pause).is_none_or(|next| next >= patience.deadline) {
             return (request, End::Dropped(last.0, last.1));
         }
-        tokio::time::sleep(pause).await;
+        if unless_ended(transport, tokio::time::sleep(pause)).await.is_none() {
+            return (request, End::Dropped(last.0, last.1));
+        }
         delivered.retries += 1;
+    }
+}
+
+/// Nothing when sending has to end before the work is done.
+async fn unless_ended<T: Transport, F: Future>(transport: &T, work: F) -> Option<F::Output> {
+    match select(pin!(transport.ended()), pin!(work)).await {
+        Either::Left(_) => None,
+        Either::Right((output, _)) => Some(output),
     }
 }
 
@@ -216,6 +244,7 @@ fn settle(request: &mut Request, response: &Response, delivered: &mut Delivered)
         Verdict::Accepted => End::Accepted,
         Verdict::TooLarge => End::TooLarge,
         Verdict::Malformed => End::Malformed(answer(response, request)),
+        Verdict::NotFound => End::Dropped(Reason::NotFound, answer(response, request)),
         Verdict::Refused => End::Dropped(Reason::Refused, answer(response, request)),
         Verdict::Unauthorized => End::Dropped(Reason::Unauthorized, answer(response, request)),
         Verdict::Busy => return Next::Later,

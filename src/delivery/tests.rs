@@ -2,7 +2,7 @@ use std::cell::RefCell;
 use std::collections::VecDeque;
 
 use super::*;
-use crate::request::{Compression, Destination, Endpoint, Frame, Item};
+use crate::request::{Compression, Destination, Endpoint, Frame, Item, Refused};
 
 /// Answers in order; then never.
 struct Script {
@@ -23,7 +23,7 @@ impl Transport for Script {
         let answer = self.answers.borrow_mut().pop_front();
         match answer {
             Some(answer) => answer,
-            None => std::future::pending().await,
+            None => pending().await,
         }
     }
 }
@@ -67,6 +67,7 @@ async fn tries_until_accepted_refused_or_out_of_time() {
         (vec![503, 429, 408, 202], 30, 1, None),
         (vec![400, 202], 30, 0, Some(Reason::Refused)),
         (vec![501], 30, 0, Some(Reason::Refused)),
+        (vec![404, 202], 30, 0, Some(Reason::NotFound)),
         (vec![403, 202], 30, 0, Some(Reason::Unauthorized)),
         (vec![503; 20], 2, 0, Some(Reason::Busy)),
         (vec![], 12, 0, Some(Reason::Unreachable)),
@@ -115,12 +116,17 @@ async fn says_what_the_intake_said() {
     assert_eq!(delivered.dropped[0].last, "status 400: {\"errors\":[\"no message\"]}");
 }
 
-/// 207: the first item is taken, the second refused, the others may be taken later. 422: some item is malformed.
+/// 207: the first item is taken, the second refused, the others may be taken later. 206: some item is refused.
+/// 422: some item is malformed.
 fn judge(request: &Request, response: &Response) -> Verdict {
     match response.status {
         207 => {
             let retry = (2..request.items.len()).collect();
-            Verdict::Partly { retry, refused: Weight::LOG, why: "bad field".to_owned() }
+            Verdict::Partly { retry, refused: Refused::Items(vec![1]), why: "bad field".to_owned() }
+        }
+        206 => {
+            let refused = Refused::Count(Weight::LOG);
+            Verdict::Partly { retry: Vec::new(), refused, why: "bad field".to_owned() }
         }
         422 => Verdict::Malformed,
         _ => Verdict::of(request, response),
@@ -135,10 +141,17 @@ async fn sends_again_what_was_not_taken_and_only_that() {
     assert_eq!((delivered.sent.logs, delivered.requests, delivered.retries), (4, 1, 2));
     let dropped = &delivered.dropped[0];
     assert_eq!((dropped.reason, dropped.weight.logs, dropped.last.as_str()), (Reason::Refused, 1, "bad field"));
+    assert_eq!(dropped.request.items.len(), 1);
 
     let script = Script::statuses(&[207]);
     let (delivered, _) = send(&script, Request { judge, ..request(2) }, 30).await;
     assert_eq!((delivered.sent.logs, delivered.dropped[0].weight.logs, delivered.requests), (1, 1, 1));
+    assert_eq!(delivered.dropped[0].request.items.len(), 1);
+
+    // Nobody says which: the request that holds it is all that is known.
+    let (delivered, _) = send(&Script::statuses(&[206]), Request { judge, ..request(3) }, 30).await;
+    assert_eq!((delivered.sent.logs, delivered.dropped[0].weight.logs), (2, 1));
+    assert_eq!(delivered.dropped[0].request.items.len(), 3);
 }
 
 #[tokio::test(start_paused = true)]

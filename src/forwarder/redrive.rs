@@ -39,7 +39,7 @@ pub struct Redriven {
     pub left: Weight,
     /// Set aside: refused too often, or too old.
     pub set_aside: Weight,
-    /// Given up: the intake took a part of a request and never will the rest.
+    /// Given up: the intake took a part of a request, and doesn't say which of the rest it never will.
     pub dropped: Weight,
 }
 
@@ -296,7 +296,7 @@ impl<T: Transport> Forwarder<T> {
         let is_whole = |first: &&Dropped| first.weight == weight && first.request.items.len() == parcel.count();
         let whole = delivered.dropped.first().filter(is_whole).cloned();
         match whole {
-            Some(dropped) if dropped.reason.may_pass() => {
+            Some(dropped) if !dropped.reason.is_refusal() => {
                 redriven.left += weight;
                 Ok(Next::Stop)
             }

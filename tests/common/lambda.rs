@@ -153,9 +153,27 @@ impl Lambda {
 
     /// Sends SIGTERM, and waits.
     pub(crate) fn terminate(self) -> Exit {
+        self.send_sigterm();
+        self.wait()
+    }
+
+    fn send_sigterm(&self) {
         let id = self.process.child.id().to_string();
         assert!(Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
-        self.wait()
+    }
+
+    /// Invokes it, and sends SIGTERM as soon as something has happened; returns what was answered since then, and how
+    /// the process ended.
+    pub(crate) fn terminate_during(
+        self,
+        payload: &str,
+        left: Duration,
+        happened: impl Fn() -> bool,
+    ) -> (Result<String, Failure>, Exit) {
+        let id = self.api.hand(payload, left);
+        wait_until(happened);
+        self.send_sigterm();
+        (self.api.answer_to(&id), self.wait())
     }
 
     /// Waits until the process has ended by itself.
@@ -201,6 +219,12 @@ impl Invocation {
             assert_eq!(made, kept.into_iter().sum::<u64>() + dropped, "{}", self.summary);
         }
     }
+}
+
+fn wait_until(happened: impl Fn() -> bool) {
+    let pause = Duration::from_millis(2);
+    let times = SOON.as_millis() / pause.as_millis();
+    assert!((0..times).any(|_| happened() || (thread::sleep(pause), false).1), "it never happened");
 }
 
 fn is_summary(line: &str) -> bool {

@@ -74,13 +74,18 @@ impl RuntimeApi {
     pub(crate) fn invoke(&self, payload: &str, left: Duration) -> Ended {
         let started = monotonic();
         let id = self.hand(payload, left);
+        let result = self.answer_to(&id);
+        Ended { result, took: monotonic() - started }
+    }
+
+    /// Waits until an invocation is answered.
+    pub(crate) fn answer_to(&self, id: &str) -> Result<String, Failure> {
         let state = self.exchange.state.lock().unwrap();
         let (mut state, _) =
-            self.exchange.changed.wait_timeout_while(state, SOON, |state| !state.ended.contains_key(&id)).unwrap();
-        let result = state.ended.remove(&id);
+            self.exchange.changed.wait_timeout_while(state, SOON, |state| !state.ended.contains_key(id)).unwrap();
+        let result = state.ended.remove(id);
         drop(state);
-        let result = result.unwrap_or_else(|| panic!("the invocation {id} wasn't answered"));
-        Ended { result, took: monotonic() - started }
+        result.unwrap_or_else(|| panic!("the invocation {id} wasn't answered"))
     }
 
     /// Has an invocation ready, and waits for nothing; returns its id.

@@ -1,6 +1,6 @@
 //! A transport that answers as a test says, and takes down what it has acknowledged.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::Path;
@@ -11,6 +11,7 @@ use logferry::backend::decompress;
 use logferry::delivery::{Transport, TransportError};
 use logferry::request::{Destination, Header, Request, Response, Weight};
 use serde_json::Value;
+use tokio::time::Instant;
 
 /// Answers to a request, and to how many of the same intake were before it.
 type Answers = dyn Fn(&Request, usize) -> Answer;
@@ -24,6 +25,8 @@ pub(crate) struct Script {
     sent: RefCell<Vec<Sent>>,
     /// Requests that were read back, as many are sent more than once.
     read: RefCell<Vec<Read>>,
+    /// When sending has to end.
+    end: Cell<Option<Instant>>,
 }
 
 /// What becomes of a request.
@@ -63,7 +66,13 @@ pub(crate) struct Item {
 
 impl Script {
     pub(crate) fn new(answers: impl Fn(&Request, usize) -> Answer + 'static) -> Self {
-        Self { answers: RefCell::new(Box::new(answers)), sent: RefCell::default(), read: RefCell::default() }
+        let answers: RefCell<Box<Answers>> = RefCell::new(Box::new(answers));
+        Self { answers, sent: RefCell::default(), read: RefCell::default(), end: Cell::default() }
+    }
+
+    /// Sends nothing any more after this, as when the process is told to end; until it is turned.
+    pub(crate) fn end_at(&self, end: Option<Instant>) {
+        self.end.set(end);
     }
 
     /// Takes everything.
@@ -74,6 +83,7 @@ impl Script {
     /// Answers otherwise from now on; what was sent before is forgotten.
     pub(crate) fn turn(&self, answers: impl Fn(&Request, usize) -> Answer + 'static) {
         *self.answers.borrow_mut() = Box::new(answers);
+        self.end.set(None);
         self.sent.borrow_mut().clear();
         self.read.borrow_mut().clear();
     }
@@ -105,7 +115,15 @@ impl Script {
 }
 
 impl Transport for Script {
+    async fn ended(&self) {
+        match self.end.get() {
+            Some(end) => tokio::time::sleep_until(end).await,
+            None => std::future::pending().await,
+        }
+    }
+
     async fn send(&self, request: &Request) -> Result<Response, TransportError> {
+        assert!(self.end.get().is_none_or(|end| Instant::now() <= end), "sent after its end");
         let sent = Sent::of(request, |to| self.items(request, to));
         let before = self.sent.borrow().iter().filter(|other| other.url == sent.url).count();
         let (place, count) = (self.sent.borrow().len(), sent.items.len());

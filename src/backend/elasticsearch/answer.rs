@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use memchr::memmem;
 use serde::Deserialize;
 
-use crate::request::{Request, Response, Verdict, Weight};
+use crate::request::{Refused, Request, Response, Verdict};
 
 /// What became of one item, under the name of its action.
 #[derive(Deserialize)]
@@ -41,7 +41,10 @@ pub(super) fn judge(request: &Request, response: &Response) -> Verdict {
 }
 
 fn bulk(request: &Request, body: &[u8]) -> Verdict {
-    let refused_all = |why: &str| Verdict::Partly { retry: Vec::new(), refused: request.weight(), why: why.to_owned() };
+    let refused_all = |why: &str| {
+        let refused = Refused::Items((0..request.items.len()).collect());
+        Verdict::Partly { retry: Vec::new(), refused, why: why.to_owned() }
+    };
     let Some(items) = items(body) else {
         return match memmem::find(body, b"\"errors\":false") {
             // Some name only what failed.
@@ -51,14 +54,19 @@ fn bulk(request: &Request, body: &[u8]) -> Verdict {
             None => refused_all("the answer is none of _bulk: is this the address of Elasticsearch?"),
         };
     };
-    let (mut retry, mut refused, mut why) = (Vec::new(), Weight::default(), String::new());
-    for (place, (item, outcome)) in request.items.iter().zip(&items.outcomes).enumerate() {
+    let (mut retry, mut refused, mut why, mut missing) = (Vec::new(), Vec::new(), String::new(), 0);
+    for (place, (_, outcome)) in request.items.iter().zip(&items.outcomes).enumerate() {
         match outcome.status {
             // It is there already: ids are made of the event's.
             200..=299 | 409 => {}
             429 | 500..=599 => retry.push(place),
+            // Its index isn't there yet; asked for again without the others, the answer is about all that is asked.
+            404 => {
+                missing += 1;
+                retry.push(place);
+            }
             status => {
-                refused += item.weight;
+                refused.push(place);
                 if why.is_empty() {
                     let fault = outcome.error.as_ref().map(|fault| format!("{}: {}", fault.kind, fault.reason));
                     why = format!("status {status} {}", fault.unwrap_or_default());
@@ -71,13 +79,14 @@ fn bulk(request: &Request, body: &[u8]) -> Verdict {
         retry.extend(unanswered);
     } else if !unanswered.is_empty() {
         let found = items.outcomes.len();
-        refused += request.items.iter().skip(found).map(|item| item.weight).sum();
+        refused.extend(unanswered);
         why = format!("answers for {found} of {} items {why}", request.items.len());
     }
-    match (retry.len(), refused.total()) {
+    match (retry.len(), refused.len()) {
         (0, 0) => Verdict::Accepted,
+        (all, 0) if all == request.items.len() && missing == all => Verdict::NotFound,
         (all, 0) if all == request.items.len() => Verdict::Busy,
-        _ => Verdict::Partly { retry, refused, why },
+        _ => Verdict::Partly { retry, refused: Refused::Items(refused), why },
     }
 }
 
@@ -104,7 +113,7 @@ fn items(body: &[u8]) -> Option<Items> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::request::{Compression, Destination, Frame, Item};
+    use crate::request::{Compression, Destination, Frame, Item, Weight};
 
     fn request(items: usize) -> Request {
         Request {
@@ -121,8 +130,8 @@ mod tests {
         }
     }
 
-    fn partly(retry: &[usize], refused: u64, why: &str) -> Verdict {
-        Verdict::Partly { retry: retry.to_vec(), refused: Weight::metrics(refused), why: why.to_owned() }
+    fn partly(retry: &[usize], refused: &[usize], why: &str) -> Verdict {
+        Verdict::Partly { retry: retry.to_vec(), refused: Refused::Items(refused.to_vec()), why: why.to_owned() }
     }
 
     #[test]
@@ -132,20 +141,25 @@ mod tests {
         let busy = r#"{"create":{"status":429,"error":{"type":"es_rejected_execution_exception"}}}"#;
         let down = r#"{"create":{"status":503}}"#;
         let bad = r#"{"create":{"status":400,"error":{"type":"document_parsing_exception","reason":"[1:5] failed to parse"}}}"#;
+        let missing =
+            r#"{"create":{"status":404,"error":{"type":"index_not_found_exception","reason":"no such index"}}}"#;
         let bulk = |items: &[&str]| format!(r#"{{"took":2,"errors":true,"items":[{}]}}"#, items.join(","));
         let first = "status 400 document_parsing_exception: [1:5] failed to parse";
         let cut = |text: String, end: &str| text.split_once(end).unwrap().0.to_owned();
         for (body, items, expected) in [
             (bulk(&[ok, conflict, ok]), 3, Verdict::Accepted),
-            (bulk(&[ok, busy, bad, down, bad]), 5, partly(&[1, 3], 4, first)),
-            (bulk(&[ok, busy]), 2, partly(&[1], 0, "")),
+            (bulk(&[ok, busy, bad, down, bad]), 5, partly(&[1, 3], &[2, 4], first)),
+            (bulk(&[ok, busy]), 2, partly(&[1], &[], "")),
             (bulk(&[busy, down]), 2, Verdict::Busy),
-            (bulk(&[bad]), 1, partly(&[], 2, first)),
-            (bulk(&[ok, ok]), 3, partly(&[], 2, "answers for 2 of 3 items ")),
+            (bulk(&[missing, missing]), 2, Verdict::NotFound),
+            (bulk(&[missing, down]), 2, Verdict::Busy),
+            (bulk(&[ok, missing, bad]), 3, partly(&[1], &[2], first)),
+            (bulk(&[bad]), 1, partly(&[], &[0], first)),
+            (bulk(&[ok, ok]), 3, partly(&[], &[2], "answers for 2 of 3 items ")),
             (bulk(&[ok, ok, ok]), 2, Verdict::Accepted),
             // Of a long answer only the beginning is read.
-            (cut(bulk(&[ok, bad, ok, ok]), ",{\"create\":{\"status\":201}}]"), 4, partly(&[3], 2, first)),
-            (cut(bulk(&[ok, conflict, ok]), "version conflict"), 3, partly(&[1, 2], 0, "")),
+            (cut(bulk(&[ok, bad, ok, ok]), ",{\"create\":{\"status\":201}}]"), 4, partly(&[3], &[1], first)),
+            (cut(bulk(&[ok, conflict, ok]), "version conflict"), 3, partly(&[1, 2], &[], "")),
             (cut(bulk(&[ok]), "create"), 1, Verdict::Busy),
             (
                 r#"{ "took":1,"errors":false,"items":[ {"create" : {"status":200}} , {"create":{"status":200}} ] }"#
@@ -154,8 +168,12 @@ mod tests {
                 Verdict::Accepted,
             ),
             (r#"{"took":1,"errors":false}"#.into(), 2, Verdict::Accepted),
-            (String::new(), 2, partly(&[], 4, "an empty answer: nothing says that it was stored")),
-            ("<html>".into(), 2, partly(&[], 4, "the answer is none of _bulk: is this the address of Elasticsearch?")),
+            (String::new(), 2, partly(&[], &[0, 1], "an empty answer: nothing says that it was stored")),
+            (
+                "<html>".into(),
+                2,
+                partly(&[], &[0, 1], "the answer is none of _bulk: is this the address of Elasticsearch?"),
+            ),
         ] {
             let response = Response { status: 200, body: body.clone().into_bytes(), ..Response::default() };
             assert_eq!(judge(&request(items), &response), expected, "{body}");
@@ -164,7 +182,7 @@ mod tests {
             (400, Verdict::Malformed),
             (401, Verdict::Unauthorized),
             (403, Verdict::Unauthorized),
-            (404, Verdict::Refused),
+            (404, Verdict::NotFound),
             (413, Verdict::TooLarge),
             (429, Verdict::Busy),
             (503, Verdict::Busy),

@@ -135,7 +135,7 @@ fn knows_what_answers_mean() {
         (401, "", Verdict::Unauthorized),
         (403, r#"{"error_code":"kodo.tokenNotFound"}"#, Verdict::Unauthorized),
         (403, r#"{"error_code":"kodo.beyondDataUsage"}"#, Verdict::Unauthorized),
-        (404, "", Verdict::Refused),
+        (404, "", Verdict::NotFound),
         (413, "", Verdict::TooLarge),
         (429, "", Verdict::Busy),
         (500, "", Verdict::Busy),

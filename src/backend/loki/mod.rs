@@ -34,7 +34,9 @@ use super::{Encode, Encoded, Signals, auth, protobuf};
 use crate::env::{Env, Row, Secret, Setting, read};
 use crate::json::JsonStr;
 use crate::model::{Log, Metric, Origin, Sink};
-use crate::request::{Compression, Destination, Endpoint, Frame, Header, Request, Response, Verdict, Weight, Wrapper};
+use crate::request::{
+    Compression, Destination, Endpoint, Frame, Header, Refused, Request, Response, Verdict, Weight, Wrapper,
+};
 
 /// A megabyte is far below the burst of 6 MB that a tenant has by default.
 const LIMITS: Limits = Limits { bytes: 1_000_000, compressed: usize::MAX, items: usize::MAX, item_bytes: 900_000 };
@@ -434,13 +436,13 @@ fn judge(request: &Request, response: &Response) -> Verdict {
         200 | 204 => Verdict::Accepted,
         status @ 201..=299 => Verdict::Partly {
             retry: Vec::new(),
-            refused: request.weight(),
+            refused: Refused::Items((0..request.items.len()).collect()),
             why: format!("status {status}: Loki blocks what it is sent and stores none of it: {text}"),
         },
         400 => match ignored(request.items.len() as u64, &text.to_ascii_lowercase()) {
             Some(logs) => Verdict::Partly {
                 retry: Vec::new(),
-                refused: Weight { logs, metrics: 0 },
+                refused: Refused::Count(Weight { logs, metrics: 0 }),
                 why: format!("status 400: {text}"),
             },
             None => Verdict::Refused,

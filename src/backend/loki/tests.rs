@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::backend::decompress;
 use crate::model::{Function, Level, Timestamp};
-use crate::request::Item;
+use crate::request::{Item, Refused};
 
 fn loki(format: Format) -> Loki {
     let labels = vec![("env".to_owned(), "prod".to_owned())];
@@ -184,20 +184,22 @@ fn answers_mean_what_loki_means() {
         let response = Response { status, body: body.into(), ..Response::default() };
         assert_eq!(judge(&request(items), &response), expected, "{status} {body}");
     }
-    for (status, body, items, logs) in [
-        (400, behind, 3, 2),
-        (400, behind, 5, 4),
-        (400, &sharded, 5, 2),
-        (400, old, 3, 1),
-        (400, &several, 9, 5),
-        (260, "ingestion blocked", 9, 9),
-        (202, "", 9, 9),
-    ] {
+    for (status, body, items, logs) in
+        [(400, behind, 3, 2), (400, behind, 5, 4), (400, &sharded, 5, 2), (400, old, 3, 1), (400, &several, 9, 5)]
+    {
         let response = Response { status, body: body.into(), ..Response::default() };
         let Verdict::Partly { retry, refused, why } = judge(&request(items), &response) else {
             panic!("{status} {body}");
         };
-        assert_eq!((retry, refused), (Vec::new(), Weight { logs, metrics: 0 }), "{status} {body}");
+        assert_eq!((retry, refused), (Vec::new(), Refused::Count(Weight { logs, metrics: 0 })), "{status} {body}");
+        assert!(why.starts_with(&format!("status {status}")) && why.contains(body));
+    }
+    for (status, body) in [(260, "ingestion blocked"), (202, "")] {
+        let response = Response { status, body: body.into(), ..Response::default() };
+        let Verdict::Partly { retry, refused, why } = judge(&request(3), &response) else {
+            panic!("{status} {body}");
+        };
+        assert_eq!((retry, refused), (Vec::new(), Refused::Items(vec![0, 1, 2])), "{status} {body}");
         assert!(why.starts_with(&format!("status {status}")) && why.contains(body));
     }
 }

@@ -114,7 +114,7 @@ fn knows_what_answers_mean() {
         (400, Verdict::Malformed),
         (401, Verdict::Unauthorized),
         (403, Verdict::Unauthorized),
-        (404, Verdict::Refused),
+        (404, Verdict::NotFound),
         (408, Verdict::Busy),
         (411, Verdict::Refused),
         (413, Verdict::TooLarge),

@@ -3,7 +3,7 @@
 //! Source: <https://opentelemetry.io/docs/specs/otlp/#otlphttp-response>
 
 use super::super::protobuf::{Field, fields};
-use crate::request::{Request, Response, Verdict, Weight};
+use crate::request::{Refused, Request, Response, Verdict, Weight};
 
 /// What an answer says of items that weren't taken.
 #[derive(Debug, Default, PartialEq)]
@@ -17,6 +17,7 @@ pub(super) fn judge(request: &Request, response: &Response) -> Verdict {
     match response.status {
         200..=299 => accepted(request, response),
         401 | 403 => Verdict::Unauthorized,
+        404 => Verdict::NotFound,
         413 => Verdict::TooLarge,
         429 | 502..=504 => Verdict::Busy,
         _ => Verdict::Refused,
@@ -39,7 +40,8 @@ fn accepted(request: &Request, response: &Response) -> Verdict {
     };
     match partial {
         Some(Partial { rejected, message }) if rejected > 0 => {
-            Verdict::Partly { retry: Vec::new(), refused: rejected_weight(request, rejected), why: message }
+            let refused = Refused::Count(rejected_weight(request, rejected));
+            Verdict::Partly { retry: Vec::new(), refused, why: message }
         }
         _ => Verdict::Accepted,
     }

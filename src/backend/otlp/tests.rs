@@ -21,7 +21,7 @@ use super::super::body::decompress;
 use super::*;
 use crate::json::JsonStr;
 use crate::model::{CheckStatus, Forwarder, Function, Level, Name, Tag, Unit, Value};
-use crate::request::{Response, Verdict};
+use crate::request::{Refused, Response, Verdict};
 
 const ENDPOINT: (&str, &str) = ("OTEL_EXPORTER_OTLP_ENDPOINT", "https://collector.example.com:4318");
 const JSON: (&str, &str) = ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/json");
@@ -541,7 +541,7 @@ fn statuses() {
         (400, Verdict::Refused, Verdict::Refused),
         (401, Verdict::Unauthorized, Verdict::Unauthorized),
         (403, Verdict::Unauthorized, Verdict::Unauthorized),
-        (404, Verdict::Refused, Verdict::Refused),
+        (404, Verdict::NotFound, Verdict::NotFound),
         (408, Verdict::Refused, Verdict::Busy),
         (413, Verdict::TooLarge, Verdict::TooLarge),
         (429, Verdict::Busy, Verdict::Busy),
@@ -564,7 +564,8 @@ fn statuses() {
 
 #[test]
 fn partial_success() {
-    let partly = |refused| Verdict::Partly { retry: Vec::new(), refused, why: "too old".to_owned() };
+    let partly =
+        |count| Verdict::Partly { retry: Vec::new(), refused: Refused::Count(count), why: "too old".to_owned() };
     let logs = |rejected_log_records, error_message: &str| {
         let partial_success =
             Some(ExportLogsPartialSuccess { rejected_log_records, error_message: error_message.into() });

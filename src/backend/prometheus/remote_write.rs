@@ -561,7 +561,7 @@ mod tests {
 
     #[test]
     fn judges_answers() {
-        use Verdict::{Accepted, Busy, Malformed, Refused, TooLarge, Unauthorized, Unsupported};
+        use Verdict::{Accepted, Busy, Malformed, NotFound, Refused, TooLarge, Unauthorized, Unsupported};
 
         let requests = |pairs: &[(&str, &str)]| {
             let mut remote_write = read(pairs).unwrap();
@@ -590,7 +590,7 @@ mod tests {
             (500, "", [Busy, Busy, Busy]),
             (429, "", [Busy, Busy, Busy]),
             (401, "no org id", [Unauthorized, Unauthorized, Unauthorized]),
-            (404, "", [Refused, Refused, Refused]),
+            (404, "", [NotFound, NotFound, NotFound]),
             (415, "", [Refused, Refused, Refused]),
         ] {
             let response = Response { status, body: body.as_bytes().to_vec(), ..Response::default() };

@@ -415,7 +415,7 @@ mod tests {
             (400, "too big data size; it mustn't exceed 33554432 bytes", Verdict::TooLarge),
             (400, "pushed metrics must not have timestamps", Verdict::Refused),
             (401, "", Verdict::Unauthorized),
-            (404, "", Verdict::Refused),
+            (404, "", Verdict::NotFound),
             (413, "", Verdict::TooLarge),
             (429, "", Verdict::Busy),
             (503, "", Verdict::Busy),

@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use crate::request::{Request, Response, Verdict};
+use crate::request::{Refused, Request, Response, Verdict};
 
 /// `{"text":"Invalid data format","code":6,"invalid-event-number":2}`
 #[derive(Default, Deserialize)]
@@ -38,7 +38,7 @@ fn invalid(request: &Request, number: usize, answer: &Answer) -> Verdict {
     let place = number.min(request.items.len().saturating_sub(1));
     Verdict::Partly {
         retry: (place + 1..request.items.len()).collect(),
-        refused: request.items.get(place).map(|item| item.weight).unwrap_or_default(),
+        refused: Refused::Items(vec![place]),
         why: format!("status 400: {} (code {})", answer.text, answer.code.unwrap_or_default()),
     }
 }
@@ -62,9 +62,9 @@ mod tests {
             select: |_, _| None,
             fallback: None,
         };
-        let partly = |retry: &[usize], why: &str| Verdict::Partly {
+        let partly = |retry: &[usize], refused: usize, why: &str| Verdict::Partly {
             retry: retry.to_vec(),
-            refused: Weight::metrics(2),
+            refused: Refused::Items(vec![refused]),
             why: why.to_owned(),
         };
         for (status, body, expected) in [
@@ -78,22 +78,22 @@ mod tests {
             (
                 400,
                 r#"{"text":"Invalid data format","code":6,"invalid-event-number":0}"#,
-                partly(&[1, 2, 3], "status 400: Invalid data format (code 6)"),
+                partly(&[1, 2, 3], 0, "status 400: Invalid data format (code 6)"),
             ),
             (
                 400,
                 r#"{"text":"Event field cannot be blank","code":13,"invalid-event-number":2}"#,
-                partly(&[3], "status 400: Event field cannot be blank (code 13)"),
+                partly(&[3], 2, "status 400: Event field cannot be blank (code 13)"),
             ),
             (
                 400,
                 r#"{"text":"Error in handling indexed fields","code":15,"invalid-event-number":4}"#,
-                partly(&[], "status 400: Error in handling indexed fields (code 15)"),
+                partly(&[], 3, "status 400: Error in handling indexed fields (code 15)"),
             ),
             (400, r#"{"text":"Incorrect index","code":7,"invalid-event-number":1}"#, Verdict::Refused),
             (400, r#"{"text":"Data channel is missing","code":10}"#, Verdict::Refused),
             (400, "", Verdict::Refused),
-            (404, "", Verdict::Refused),
+            (404, "", Verdict::NotFound),
             (413, "", Verdict::TooLarge),
             (429, "", Verdict::Busy),
             (500, r#"{"text":"Internal server error","code":8}"#, Verdict::Busy),
