@@ -40,7 +40,7 @@ pub struct Request {
 pub struct Fallback {
     /// The same items, said that way; `None` from a body that can't be read back.
     pub encode: fn(&Request) -> Option<Request>,
-    /// Set as soon as it was needed: what is encoded from then on is said that way.
+    /// Set as soon as it was needed for a whole request: what is encoded from then on is said that way.
     pub needed: Arc<AtomicBool>,
 }
 
@@ -198,6 +198,13 @@ pub enum Verdict {
         /// What the intake says of them.
         why: String,
     },
+    /// Some, and the others may be if they are said in the request's other way.
+    Otherwise {
+        /// Places of the others, in ascending order.
+        others: Vec<usize>,
+        /// What the intake says of them.
+        why: String,
+    },
     /// Not with so many at once.
     TooLarge,
     /// Not with these credentials.
@@ -218,6 +225,12 @@ impl Request {
             Destination::Http(endpoint) => endpoint.timeout,
             Destination::Stdout => None,
         }
+    }
+
+    /// Some of its items said in the other way.
+    pub fn otherwise(&self, places: &[usize]) -> Option<Self> {
+        let fallback = self.fallback.as_ref()?;
+        (self.select)(self, places).as_ref().and_then(fallback.encode)
     }
 
     /// The same said in the other way, which all that follow will be said in too.

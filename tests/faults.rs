@@ -210,10 +210,11 @@ fn bulk_partly(request: &Request, random: &mut Random) -> (Response, Vec<usize>)
     (bulk(&statuses), taken.collect())
 }
 
-/// Some entries are ignored, and only their number is told.
+/// Some entries are ignored, and only their number is told; late ones among them are taken in a stream of their own.
 fn loki_partly(request: &Request, random: &mut Random) -> (Response, Vec<usize>) {
     let ignored = 1 + usize::try_from(random.below(request.items.len() as u64)).unwrap();
-    let said = format!("entry too far behind, total ignored: {ignored} out of {}", request.items.len());
+    let reason = *random.pick(&["entry too far behind", "another"]);
+    let said = format!("reason: '{reason}', total ignored: {ignored} out of {}", request.items.len());
     (answer(400, said), (ignored..request.items.len()).collect())
 }
 

@@ -272,6 +272,7 @@ impl Backend {
         let template = self.template_of(&parcel.route, forwarder);
         let request = parcel.unpack(template.ok_or(ParcelError::Damaged)?.request(Vec::new(), Vec::new()))?;
         match &self.kind {
+            Kind::Loki(_) => Ok(loki::with_fallback(request)),
             Kind::RemoteWrite(_) => RemoteWrite::revived(request).ok_or(ParcelError::Damaged),
             _ => Ok(request),
         }

@@ -240,6 +240,25 @@ fn loki_refuses_what_is_too_old_and_stores_the_rest() {
 
 #[test]
 #[ignore = "needs real servers: bash tests/real/run"]
+fn loki_stores_what_comes_too_late_for_its_stream_in_another() {
+    let Some(loki) = server("LOKI") else { return };
+    for format in ["json", "protobuf"] {
+        let settings = [("LOKI_URL", &*loki), ("LOKI_FORMAT", format)];
+        let function = format!("late-{format}");
+        // The first of the second batch is two hours behind what another forwarder has sent.
+        for times in [&[0, 1][..], &[-2 * HOUR, 2, -3 * HOUR]] {
+            ferry::library("loki", &settings, &events_at(&function, times).event()).assert_good();
+        }
+        let stored = eventually_stored(&loki, None, &function, 5);
+        let is_late = |entry: &Entry| entry.labels.get("late").map(String::as_str) == Some("true");
+        let stored: Vec<_> = stored.iter().map(|entry| (entry.line.as_str(), is_late(entry))).collect();
+        let (three, two) = (format!("at {}", -3 * HOUR), format!("at {}", -2 * HOUR));
+        assert_eq!(stored, [(&*three, true), (&two, true), ("at 0", false), ("at 1", false), ("at 2", false)]);
+    }
+}
+
+#[test]
+#[ignore = "needs real servers: bash tests/real/run"]
 fn loki_stores_the_beginning_of_a_line_that_is_too_long() {
     let Some(loki) = server("LOKI") else { return };
     let lines = [
