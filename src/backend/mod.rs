@@ -12,6 +12,7 @@ mod guance;
 mod line_protocol;
 mod loki;
 mod newrelic;
+mod order;
 mod otlp;
 mod prometheus;
 pub mod protobuf;

@@ -33,11 +33,12 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::body::{Body, Limits, Template, compress, decompress};
+use super::order::Order;
 use super::write::{bounded, text};
 use super::{Encode, Encoded, Signals, auth, protobuf};
 use crate::env::{Env, Row, Secret, Setting, read};
 use crate::json::JsonStr;
-use crate::model::{Log, Metric, Origin, Sink};
+use crate::model::{Log, Metric, Origin, Sink, Timestamp};
 use crate::request::{
     Compression, Destination, Endpoint, Fallback, Frame, Header, Request, Response, Verdict, Weight, Wrapper,
 };
@@ -90,8 +91,7 @@ pub struct Encoder<'b> {
     held: Vec<Entry>,
     /// Their ends, one behind another.
     ends: Vec<u8>,
-    /// The last millisecond that was written, and how many entries it has so far.
-    last: (i64, u32),
+    order: Order,
     /// What no body can hold, and metrics, of which Loki has none.
     oversize: Weight,
     filtered: Weight,
@@ -99,7 +99,7 @@ pub struct Encoder<'b> {
 
 /// An entry that waits for its place.
 struct Entry {
-    millis: i64,
+    time: Timestamp,
     /// Where its end ends in `ends`.
     to: usize,
     from: usize,
@@ -186,7 +186,7 @@ impl Loki {
             rendered: None,
             held: Vec::new(),
             ends: Vec::new(),
-            last: (i64::MIN, 0),
+            order: Order::default(),
             oversize: Weight::default(),
             filtered: Weight::default(),
         }
@@ -263,7 +263,7 @@ impl Sink for Encoder<'_> {
             self.ends = end;
         }
         let from = self.held.last().map_or(0, |entry| entry.to);
-        self.held.push(Entry { millis: log.time.millis(), from, to: self.ends.len() });
+        self.held.push(Entry { time: log.time, from, to: self.ends.len() });
     }
 
     fn metrics(&mut self, _: &Origin, metrics: &[Metric<'_>]) {
@@ -287,10 +287,9 @@ impl Encoder<'_> {
 
     /// Writes what is held, in order, as one body.
     fn flush(&mut self) {
-        self.held.sort_by_key(|entry| entry.millis);
-        for Entry { millis, from, to } in std::mem::take(&mut self.held) {
-            self.last = if self.last.0 == millis { (millis, self.last.1 + 1) } else { (millis, 0) };
-            let nanos = millis.saturating_mul(1_000_000).saturating_add(i64::from(self.last.1));
+        self.held.sort_by_key(|entry| entry.time);
+        for Entry { time, from, to } in std::mem::take(&mut self.held) {
+            let nanos = time.millis().saturating_mul(1_000_000).saturating_add(i64::from(self.order.nanos(time)));
             let end = self.ends.get(from..to).unwrap_or_default();
             let format = self.loki.format;
             if self.body.push(Weight::LOG, |out| format.entry(nanos, end, out)).is_err() {

@@ -1,4 +1,5 @@
 use super::super::body::{Body, Oversize};
+use super::super::order::Order;
 use super::super::write::bounded;
 use super::nanos;
 use super::resource::{Any, Attribute, Detail, Shared, Signal, attributes, frame, resource};
@@ -21,7 +22,8 @@ const CUT_MESSAGE: usize = 2_500_000;
 /// ```
 ///
 /// The body is the line as it was written, and nothing is taken out of it:
-/// collectors have parsers for that, and know which.
+/// collectors have parsers for that, and know which. Logs of a millisecond are a
+/// nanosecond apart, so that receivers keep their order.
 pub(super) struct Logs<'b> {
     body: Body,
     format: Format,
@@ -30,11 +32,12 @@ pub(super) struct Logs<'b> {
     generation: Option<u32>,
     /// Whether that is a function: elsewhere a request id names no invocation.
     of_function: bool,
+    order: Order,
 }
 
 impl<'b> Logs<'b> {
     pub(super) fn new(body: Body, format: Format, shared: &'b Shared) -> Self {
-        Self { body, format, shared, generation: None, of_function: false }
+        Self { body, format, shared, generation: None, of_function: false, order: Order::default() }
     }
 
     pub(super) fn push(&mut self, origin: &Origin, log: &Log<'_>) -> Result<(), Oversize> {
@@ -45,18 +48,19 @@ impl<'b> Logs<'b> {
             self.of_function = origin.function.is_some();
         }
         // One that no body can hold isn't even written: the room for it would stay. Without its escapes it may fit.
+        let time = nanos(log.time).saturating_add(u64::from(self.order.nanos(log.time)));
         let too_large = self.format == Format::Json && log.message.escaped().len() > super::LIMITS.item_bytes;
-        let pushed = if too_large { Err(Oversize) } else { self.write(log, log.message) };
+        let pushed = if too_large { Err(Oversize) } else { self.write(time, log, log.message) };
         pushed.or_else(|Oversize| {
             let cut = bounded(log.message, usize::MAX, CUT_MESSAGE);
-            self.write(log, JsonStr::from_escaped(&cut))
+            self.write(time, log, JsonStr::from_escaped(&cut))
         })
     }
 
-    fn write(&mut self, log: &Log<'_>, message: JsonStr<'_>) -> Result<(), Oversize> {
+    fn write(&mut self, time: u64, log: &Log<'_>, message: JsonStr<'_>) -> Result<(), Oversize> {
         let Self { body, format, of_function, .. } = self;
         let log = &Log { request_id: log.request_id.filter(|_| *of_function), ..*log };
-        body.push(Weight::LOG, |out| format.item(LOG_RECORDS, out, |writer| write(log, message, writer)))
+        body.push(Weight::LOG, |out| format.item(LOG_RECORDS, out, |writer| write(time, log, message, writer)))
     }
 
     pub(super) fn has_ready(&self) -> bool {
@@ -74,8 +78,8 @@ impl<'b> Logs<'b> {
 
 /// CloudWatch has observed the line when it was written: with the time at which it came by here, a log that is sent
 /// again would be another one.
-fn write(log: &Log<'_>, message: JsonStr<'_>, writer: &mut Writer<'_>) {
-    writer.fixed64((1, "timeUnixNano"), nanos(log.time));
+fn write(time: u64, log: &Log<'_>, message: JsonStr<'_>, writer: &mut Writer<'_>) {
+    writer.fixed64((1, "timeUnixNano"), time);
     writer.fixed64((11, "observedTimeUnixNano"), nanos(log.time));
     if let Some(level) = log.level {
         let (number, name) = severity(level);
