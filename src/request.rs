@@ -384,6 +384,23 @@ impl Weight {
     }
 }
 
+/// As people say it: `1 log`, `2 logs and 1 metric`.
+impl fmt::Display for Weight {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let some = |f: &mut fmt::Formatter<'_>, count: u64, one: &str| match count {
+            1 => write!(f, "1 {one}"),
+            _ => write!(f, "{count} {one}s"),
+        };
+        if self.logs > 0 || self.metrics == 0 {
+            some(f, self.logs, "log")?;
+        }
+        if self.logs > 0 && self.metrics > 0 {
+            f.write_str(" and ")?;
+        }
+        if self.metrics > 0 { some(f, self.metrics, "metric") } else { Ok(()) }
+    }
+}
+
 impl std::ops::AddAssign for Weight {
     fn add_assign(&mut self, other: Self) {
         self.logs += other.logs;

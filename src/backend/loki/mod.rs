@@ -116,8 +116,11 @@ struct Rendered {
 const ROUTE: &str = "push";
 
 impl Loki {
-    const URL: Setting<String> =
-        Setting::new("LOKI_URL", read::url, "Address of Loki; `/loki/api/v1/push` is appended when it isn't there.");
+    const URL: Setting<String> = Setting::new(
+        "LOKI_URL",
+        read::url,
+        "Address of Loki; `/loki/api/v1/push` is appended when it isn't there, before what stands behind a `?`.",
+    );
     const WRITE_ADDRESS: Setting<String> =
         Setting::new("WRITE_ADDRESS", read::url, "The same as LOKI_URL, under lambda-promtail's name.");
     const USERNAME: Setting<String> =
