@@ -230,17 +230,16 @@ fn otlp_partly(request: &Request, random: &mut Random) -> (Response, Vec<usize>)
     let alike = request.items.windows(2).all(|pair| pair[0].weight == pair[1].weight);
     let count = request.items.len();
     let rejected = if alike { 1 + usize::try_from(random.below(count as u64)).unwrap() } else { count };
-    let logs = request.route == "logs";
+    let (logs, number) = (request.route == "logs", i64::try_from(rejected).unwrap());
     let body = if is_json(request) {
         let name = if logs { "rejectedLogRecords" } else { "rejectedDataPoints" };
         json!({ "partialSuccess": { name: rejected.to_string(), "errorMessage": "x" } }).to_string().into_bytes()
     } else if logs {
-        let partial_success =
-            ExportLogsPartialSuccess { rejected_log_records: rejected as i64, error_message: "x".to_owned() };
+        let partial_success = ExportLogsPartialSuccess { rejected_log_records: number, error_message: "x".to_owned() };
         ExportLogsServiceResponse { partial_success: Some(partial_success) }.encode_to_vec()
     } else {
         let partial_success =
-            ExportMetricsPartialSuccess { rejected_data_points: rejected as i64, error_message: "x".to_owned() };
+            ExportMetricsPartialSuccess { rejected_data_points: number, error_message: "x".to_owned() };
         ExportMetricsServiceResponse { partial_success: Some(partial_success) }.encode_to_vec()
     };
     (Response { status: 200, body, ..Response::default() }, (rejected..count).collect())

@@ -1,6 +1,6 @@
 //! Secrets that are kept elsewhere: when they are fetched, and what is said when they can't be had.
 
-#![expect(clippy::unwrap_used, reason = "a test may fail")]
+#![expect(clippy::indexing_slicing, reason = "a test may fail")]
 
 #[expect(dead_code, reason = "other tests use the rest")]
 mod common;

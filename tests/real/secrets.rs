@@ -33,7 +33,7 @@ fn keys_are_fetched_from_where_aws_keeps_them() {
         (3, "DD_API_KEY_SECRET_ARN", &format!("{field}:other:AWSCURRENT:")),
         (4, "DD_API_KEY_SSM_NAME", "/logferry/key"),
         (5, "DD_KMS_API_KEY", &with_context),
-        (6, "DD_KMS_API_KEY", &without_context),
+        (6, "DD_API_KEY_KMS", &without_context),
     ] {
         let intake = Intake::accepting();
         let lambda = aws.function(&intake).set(variable, place).start();
