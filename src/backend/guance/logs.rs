@@ -64,9 +64,17 @@ impl Logs {
         let Rendered { head, stream, is_function, .. } =
             rendered.get_or_insert_with(|| Rendered::new(origin, *vocabulary));
         let nanos = i64::from(order.nanos(log.time));
-        text.clear();
-        log.message.unescape_into(text);
-        let message = shortened(text, MAX_MESSAGE, width);
+        let whole;
+        let message = if log.message.escaped().len() > MAX_MESSAGE {
+            // Without escapes it isn't copied: the room for it would stay.
+            whole = log.message.unescape();
+            &*whole
+        } else {
+            text.clear();
+            log.message.unescape_into(text);
+            text
+        };
+        let message = shortened(message, MAX_MESSAGE, width);
         body.push(Weight::LOG, |out| {
             out.extend_from_slice(head);
             plain_tag("aws_log_from", log_from(log.message.escaped(), *is_function), out);

@@ -10,8 +10,9 @@ use crate::request::{Request, Weight};
 
 const LOG_RECORDS: Field = (2, "logRecords");
 
-/// Bytes of a message, escaped, that is cut because its record would be too large.
-const CUT_MESSAGE: usize = 2_500_000;
+/// Bytes of a message that is cut because its record would be too large: as it is, and as it stands in JSON.
+const CUT_MESSAGE: usize = 1_250_000;
+const CUT_IN_JSON: usize = 2_500_000;
 
 /// Logs on their way to a collector.
 ///
@@ -47,12 +48,20 @@ impl<'b> Logs<'b> {
             self.generation = Some(origin.generation);
             self.of_function = origin.function.is_some();
         }
-        // One that no body can hold isn't even written: the room for it would stay. Without its escapes it may fit.
+        // One that no body can hold isn't even written: the room for it would stay.
         let time = nanos(log.time).saturating_add(u64::from(self.order.nanos(log.time)));
-        let too_large = self.format == Format::Json && log.message.escaped().len() > super::LIMITS.item_bytes;
+        let (whole, most) = (log.message.escaped().len(), super::limits(self.format).item_bytes);
+        let too_large = match self.format {
+            Format::Json => whole > most,
+            // Without its escapes it may fit.
+            Format::Protobuf => whole > most && log.message.unescape().len() > most,
+        };
         let pushed = if too_large { Err(Oversize) } else { self.write(time, log, log.message) };
         pushed.or_else(|Oversize| {
-            let cut = bounded(log.message, usize::MAX, CUT_MESSAGE);
+            let cut = match self.format {
+                Format::Json => bounded(log.message, usize::MAX, CUT_IN_JSON),
+                Format::Protobuf => bounded(log.message, CUT_MESSAGE, usize::MAX),
+            };
             self.write(time, log, JsonStr::from_escaped(&cut))
         })
     }
