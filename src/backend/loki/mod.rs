@@ -21,8 +21,9 @@
 //! Within a push entries ascend. CloudWatch's milliseconds are
 //! made nanoseconds by counting the entries of a millisecond, so that they keep
 //! their order; different entries of one nanosecond are all kept. A batch that is
-//! delivered again has the same times, lines and metadata: Loki drops the copy,
-//! or refuses it when the stream has gone on for an hour since. Only a stream of
+//! delivered again has the same times, lines and metadata: Loki drops the copy.
+//! When the stream has gone on for an hour since, Loki doesn't say that it has
+//! them, and they are among the late ones, too, once. Only a stream of
 //! more than 1.5 MB a second, which Loki cuts into several, may take a copy.
 //!
 //! Sources: <https://grafana.com/docs/loki/latest/reference/loki-http-api/#ingest-logs>,
