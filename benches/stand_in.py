@@ -1,8 +1,9 @@
 """A stand-in for Lambda and for an intake, on the loopback: starts the function and measures its process.
 
-    stand_in.py memory BOOTSTRAP EVENT      one invocation: its outcome, and the peak of the process's memory
-    stand_in.py cold_start BOOTSTRAP TIMES  time until the function first asks for an invocation
-    stand_in.py soak BOOTSTRAP EVENT SECONDS  invocations without a pause, with an intake that is at fault now and then
+    stand_in.py memory BOOTSTRAP EVENT BACKEND  one invocation: its outcome, and the peak of the process's memory
+    stand_in.py cold_start BOOTSTRAP TIMES      time until the function first asks for an invocation
+    stand_in.py soak BOOTSTRAP EVENT SECONDS    invocations without a pause, with an intake that is at fault now and then
+    stand_in.py backends                        backends, each on a line
 
 Prints one JSON object; `soak` prints a table, and fails when the function grows or an item is unaccounted for. Needs Linux, as it reads /proc. Every process that it starts is ended, by its id.
 """
@@ -23,6 +24,24 @@ from pathlib import Path
 
 RUNTIME_API = "/2018-06-01/runtime"
 FUNCTION_ARN = "arn:aws:lambda:eu-west-1:123456789012:function:logferry"
+
+# What each backend is told beside its name; ADDRESS is the intake's.
+BACKENDS = {
+    "datadog": {"DD_API_KEY": "0" * 32, "DD_URL": "ADDRESS", "DD_API_URL": "ADDRESS"},
+    "elasticsearch": {"ELASTICSEARCH_URL": "ADDRESS"},
+    "guance": {"ENV_DATAWAY": "ADDRESS?token=tkn_" + "0" * 32},
+    "loki": {"LOKI_URL": "ADDRESS"},
+    "newrelic": {
+        "NEW_RELIC_LICENSE_KEY": "0" * 36 + "NRAL",
+        "NR_LOGGING_ENDPOINT": "ADDRESS/log/v1",
+        "LOGFERRY_NEWRELIC_METRICS_URL": "ADDRESS/metric/v1",
+    },
+    "otlp": {"OTEL_EXPORTER_OTLP_ENDPOINT": "ADDRESS"},
+    "prometheus": {"LOGFERRY_PROMETHEUS_URL": "ADDRESS"},
+    "remote_write": {"PROMETHEUS_REMOTE_WRITE_URL": "ADDRESS"},
+    "splunk": {"SPLUNK_HEC_URL": "ADDRESS", "SPLUNK_HEC_TOKEN": "0" * 32},
+    "stdout": {},
+}
 
 # The longest that anything here may take, in seconds.
 PATIENCE = 120
@@ -62,8 +81,21 @@ class Handler(BaseHTTPRequestHandler):
             if self.server.outcome == "error":
                 self.server.errors += 1
                 self.server.outcome += ": " + body.decode(errors="replace")
-        else:
-            self.server.requests += 1
+            return self.answer(202, b"{}")
+        self.server.requests += 1
+        return self.taken(body)
+
+    def taken(self, body):
+        """As the backend says that it has taken all."""
+        if "/loki/" in self.path:
+            return self.answer(204, b"")
+        if "/services/collector" in self.path:
+            return self.answer(200, b'{"text":"Success","code":0}')
+        if "/_bulk" in self.path:
+            # An action and a document, each on a line.
+            items = gzip.decompress(body).count(b"\n") // 2
+            answer = {"errors": False, "items": [{"create": {"status": 201}}] * items}
+            return self.answer(200, json.dumps(answer).encode())
         return self.answer(202, b"{}")
 
     def chunks(self):
@@ -93,9 +125,10 @@ class Server(ThreadingHTTPServer):
     handler = Handler
     deadline = PATIENCE
 
-    def __init__(self, events):
+    def __init__(self, events, backend="datadog"):
         super().__init__(("127.0.0.1", 0), self.handler)
         self.events = events
+        self.backend = backend
         self.idle = threading.Event()
         self.idle_since = None
         self.over = threading.Event()
@@ -121,16 +154,13 @@ class Server(ThreadingHTTPServer):
             "AWS_LAMBDA_LOG_GROUP_NAME": "/aws/lambda/logferry",
             "AWS_LAMBDA_LOG_STREAM_NAME": "2026/11/20/[$LATEST]0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f",
             "AWS_REGION": "eu-west-1",
-            "LOGFERRY_BACKENDS": "datadog",
-            "DD_API_KEY": "0" * 32,
-            "DD_URL": f"http://{address}",
-            "DD_API_URL": f"http://{address}",
-        }
+            "LOGFERRY_BACKENDS": self.backend,
+        } | {name: value.replace("ADDRESS", f"http://{address}") for name, value in BACKENDS[self.backend].items()}
 
 
-def run(bootstrap, events, measure):
+def run(bootstrap, events, measure, backend="datadog"):
     """Starts the function, waits until it has nothing to do, measures, and ends it."""
-    server = Server(events)
+    server = Server(events, backend)
     started = time.monotonic_ns()
     process = subprocess.Popen([bootstrap], env=server.environment(), stdout=subprocess.DEVNULL)
     try:
@@ -344,11 +374,13 @@ def verdict(samples, ledger, server, stored):
     return good
 
 
-def main(what, bootstrap, argument, *more):
+def main(what, bootstrap="", argument="", last=""):
     if what == "memory":
-        print(json.dumps(run(bootstrap, [Path(argument).read_bytes()], peak)))
+        print(json.dumps(run(bootstrap, [Path(argument).read_bytes()], peak, last)))
     elif what == "soak":
-        sys.exit(0 if soak(bootstrap, Path(argument).read_bytes(), float(*more)) else 1)
+        sys.exit(0 if soak(bootstrap, Path(argument).read_bytes(), float(last)) else 1)
+    elif what == "backends":
+        print("\n".join(BACKENDS))
     elif what == "cold_start":
         rounds = [run(bootstrap, [], times) for _ in range(int(argument))]
         print(json.dumps({key: statistics.median(each[key] for each in rounds) for key in rounds[0]}))

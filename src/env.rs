@@ -80,12 +80,10 @@ impl Vault {
     /// In the order in which one wins over the other, and all over the plain variable.
     pub const ALL: [Self; 3] = [Self::SecretsManager, Self::ParameterStore, Self::Kms];
 
-    /// The variable that names the place of a secret. The Datadog Forwarder has a name of its own for one.
-    fn variable(self, name: &str) -> String {
-        match (self, name) {
-            (Self::Kms, "DD_API_KEY") => "DD_KMS_API_KEY".to_owned(),
-            _ => format!("{name}{}", self.suffix()),
-        }
+    /// The variables that name the place of a secret. The Datadog Forwarder has a name of its own for one.
+    fn variables(self, name: &str) -> impl Iterator<Item = String> {
+        let of_datadog = (self == Self::Kms && name == "DD_API_KEY").then(|| "DD_KMS_API_KEY".to_owned());
+        of_datadog.into_iter().chain([format!("{name}{}", self.suffix())])
     }
 
     /// What the name of the variable ends in.
@@ -195,11 +193,10 @@ impl<'a> Env<'a> {
             let value =
                 |name: &str| (self.lookup)(name).map(|value| value.trim().to_owned()).filter(|value| !value.is_empty());
             let place = Vault::ALL.into_iter().find_map(|vault| {
-                let variable = vault.variable(&name);
-                value(&variable).map(|place| (vault, variable, place))
+                vault.variables(&name).find_map(|variable| Some((vault, value(&variable)?, variable)))
             });
             match (place, value(&name)) {
-                (Some((vault, variable, place)), _) => {
+                (Some((vault, place, variable)), _) => {
                     let fetched = self.fetched.get(&name).map(|secret| secret.expose().to_owned());
                     if !self.elsewhere.iter().any(|other| other.name == name) {
                         let setting = setting.to_owned();
@@ -487,6 +484,19 @@ mod tests {
         let mut again = Env::new(&lookup).with(fetched);
         assert_eq!(again.read(&KEY), Some(Secret::new("fetched".into())));
         assert_eq!((env.into_mistakes(), again.into_mistakes()), (vec![], vec![]));
+    }
+
+    #[test]
+    fn an_encrypted_key_of_datadog_has_two_names() {
+        const API_KEY: Setting<Secret> = Setting::new("DD_API_KEY", read::secret, "").secret();
+        for set in ["DD_KMS_API_KEY", "DD_API_KEY_KMS"] {
+            let lookup = |name: &str| (name == set).then(|| "AQICAHh".to_owned());
+            let mut env = Env::new(&lookup);
+            assert_eq!(env.require(&API_KEY, "needed"), None);
+            let places: Vec<_> = env.elsewhere().iter().map(|place| (place.variable.as_str(), place.vault)).collect();
+            assert_eq!(places, [(set, Vault::Kms)]);
+            assert_eq!(env.into_mistakes(), []);
+        }
     }
 
     #[test]

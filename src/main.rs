@@ -41,15 +41,15 @@ impl From<Failure> for Diagnostic {
 /// What one process of the function holds.
 struct Process {
     prepared: Prepared,
-    /// When secrets were fetched last.
-    fetched_at: Option<Instant>,
+    /// When secrets were last fetched again, as an intake has refused them.
+    fetched_again: Option<Instant>,
     /// Whether there was an invocation before.
     warm: bool,
     /// When sending has to end.
     ending: Ending,
 }
 
-/// Secrets that were refused are fetched again no sooner than this.
+/// Secrets that were fetched again and are refused still are left alone for so long.
 const FETCH_AGAIN: Duration = Duration::from_mins(1);
 
 /// How long answers are waited for after SIGTERM. Lambda kills 500 ms after it: the rest is for storing.
@@ -126,7 +126,7 @@ fn answering<S: Service<LambdaInvocation, Response = (), Error = lambda_runtime:
 
 impl Process {
     fn new(prepared: Prepared, ending: Ending) -> Self {
-        let mut process = Self { prepared, fetched_at: None, warm: false, ending };
+        let mut process = Self { prepared, fetched_again: None, warm: false, ending };
         process.end_in_time();
         process
     }
@@ -171,7 +171,6 @@ impl Process {
 
     /// Fetches the secrets that are kept elsewhere.
     async fn fetch(&mut self, function_name: Option<&str>) -> Result<(), Failure> {
-        self.fetched_at = Some(Instant::now());
         let Prepared { client, elsewhere, .. } = &self.prepared;
         let fetched = aws::fetch(client, elsewhere, function_name.unwrap_or_default()).await;
         let fetched = fetched.map_err(|mistakes| unprepared(&mistakes))?;
@@ -182,8 +181,12 @@ impl Process {
 
     /// After an intake has refused the credentials, for the next invocation: they may have been changed.
     async fn fetch_again(&mut self, function_name: Option<&str>) {
-        let waited = self.fetched_at.is_some_and(|at| at.elapsed() >= FETCH_AGAIN);
-        if waited && let Err(failure) = self.fetch(function_name).await {
+        let just_now = self.fetched_again.is_some_and(|at| at.elapsed() < FETCH_AGAIN);
+        if just_now || self.prepared.elsewhere.is_empty() {
+            return;
+        }
+        self.fetched_again = Some(Instant::now());
+        if let Err(failure) = self.fetch(function_name).await {
             log("error", &failure.sentence);
         }
     }

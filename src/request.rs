@@ -40,7 +40,7 @@ pub struct Request {
 pub struct Fallback {
     /// The same items, said that way; `None` from a body that can't be read back.
     pub encode: fn(&Request) -> Option<Request>,
-    /// Set as soon as it was needed: what is encoded from then on is said that way.
+    /// Set as soon as it was needed for a whole request: what is encoded from then on is said that way.
     pub needed: Arc<AtomicBool>,
 }
 
@@ -200,6 +200,13 @@ pub enum Verdict {
         /// What the intake says of them.
         why: String,
     },
+    /// Some, and the others may be if they are said in the request's other way.
+    Otherwise {
+        /// Places of the others, in ascending order.
+        others: Vec<usize>,
+        /// What the intake says of them.
+        why: String,
+    },
     /// Not with so many at once.
     TooLarge,
     /// Not with these credentials.
@@ -244,6 +251,12 @@ impl Request {
             Destination::Http(endpoint) => endpoint.timeout,
             Destination::Stdout => None,
         }
+    }
+
+    /// Some of its items said in the other way.
+    pub fn otherwise(&self, places: &[usize]) -> Option<Self> {
+        let fallback = self.fallback.as_ref()?;
+        (self.select)(self, places).as_ref().and_then(fallback.encode)
     }
 
     /// The same said in the other way, which all that follow will be said in too.
@@ -395,6 +408,23 @@ impl Weight {
     #[must_use]
     pub fn at_most(self, other: Self) -> Self {
         Self { logs: self.logs.min(other.logs), metrics: self.metrics.min(other.metrics) }
+    }
+}
+
+/// As people say it: `1 log`, `2 logs and 1 metric`.
+impl fmt::Display for Weight {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let some = |f: &mut fmt::Formatter<'_>, count: u64, one: &str| match count {
+            1 => write!(f, "1 {one}"),
+            _ => write!(f, "{count} {one}s"),
+        };
+        if self.logs > 0 || self.metrics == 0 {
+            some(f, self.logs, "log")?;
+        }
+        if self.logs > 0 && self.metrics > 0 {
+            f.write_str(" and ")?;
+        }
+        if self.metrics > 0 { some(f, self.metrics, "metric") } else { Ok(()) }
     }
 }
 

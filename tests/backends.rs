@@ -384,7 +384,7 @@ async fn readme_says_what_answers_mean() {
                 Verdict::Refused => "refused",
                 Verdict::TooLarge => "cut",
                 Verdict::Unauthorized => "credentials",
-                Verdict::Unsupported => "said otherwise",
+                Verdict::Otherwise { .. } | Verdict::Unsupported => "said otherwise",
             };
             write!(table, " {said} |").unwrap();
         }

@@ -456,6 +456,28 @@ async fn pieces_that_stand_for_nothing_are_sent_once_too() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_part_of_a_metric_that_is_not_sent_fails_the_invocation_too() {
+    let pairs = [
+        ("LOGFERRY_BACKENDS", "prometheus"),
+        ("LOGFERRY_PROMETHEUS_URL", "https://vm.example.com"),
+        ("LOGFERRY_PROMETHEUS_TEMPORALITY", "delta"),
+    ];
+    // The first half of the lines is taken: the metric counts as sent.
+    let script = Script::new(|request, before| {
+        Answer::status(match (before, request.weight().metrics) {
+            (0, _) => 413,
+            (_, 0) => 403,
+            _ => 204,
+        })
+    });
+    let mut forwarder = forwarder(&pairs, script);
+    let histogram = "MONITORING|1795165334|7|histogram|shop.basket|#shop:berlin";
+    let outcome = forward(&mut forwarder, &packed(batch([histogram]))).await;
+    assert_eq!((outcome.ledger.backends[0].sent.metrics, outcome.failed()), (1, 1));
+    assert!(notes(&outcome).contains("parts of metrics not delivered to https://vm"), "{}", notes(&outcome));
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_is_refused_again_and_again_is_set_aside_with_the_reason() {
     let folder = folder("poison");
     let mut forwarder = unreachable_into(&folder, &[("LOGFERRY_REDRIVE_TRIES", "3")]);

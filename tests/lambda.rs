@@ -514,7 +514,7 @@ fn one_cause_is_said_once() {
     assert_eq!(failure.error_message, notes.join("; "));
     let start = |items, path| format!("datadog: {items} not delivered to {}{path} (unauthorized)", intake.url());
     let logs = start(format!("{COUNT} logs"), LOGS);
-    let metrics = start("1 metrics".to_owned(), DISTRIBUTIONS);
+    let metrics = start("1 metric".to_owned(), DISTRIBUTIONS);
     assert_eq!(notes.len(), 2, "{notes:?}");
     assert!(notes.iter().any(|note| note.starts_with(&logs)), "{notes:?}");
     assert!(notes.iter().any(|note| note.starts_with(&metrics)), "{notes:?}");
@@ -560,7 +560,7 @@ fn only_the_one_log_that_is_too_large_is_given_up() {
     assert_eq!(invocation.result.as_deref(), Ok("null"));
     assert_eq!(invocation.count("/backends/datadog/dropped/oversize"), 1);
     assert_eq!(invocation.count("/backends/datadog/sent"), 49);
-    assert!(invocation.note().contains("1 logs not delivered"), "{}", invocation.note());
+    assert!(invocation.note().contains("1 log not delivered"), "{}", invocation.note());
 }
 
 // === payloads ===

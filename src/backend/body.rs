@@ -122,6 +122,11 @@ impl Body {
         }
     }
 
+    /// Bytes of the items of the body at hand.
+    pub(super) const fn bytes(&self) -> usize {
+        self.inside
+    }
+
     /// Closes the body at hand.
     pub(super) fn end(&mut self) {
         if !self.items.is_empty() {

@@ -12,6 +12,7 @@ mod guance;
 mod line_protocol;
 mod loki;
 mod newrelic;
+mod order;
 mod otlp;
 mod prometheus;
 pub mod protobuf;
@@ -272,6 +273,7 @@ impl Backend {
         let template = self.template_of(&parcel.route, forwarder);
         let request = parcel.unpack(template.ok_or(ParcelError::Damaged)?.request(Vec::new(), Vec::new()))?;
         match &self.kind {
+            Kind::Loki(_) => Ok(loki::with_fallback(request)),
             Kind::RemoteWrite(_) => RemoteWrite::revived(request).ok_or(ParcelError::Damaged),
             _ => Ok(request),
         }

@@ -20,7 +20,10 @@ use crate::env::Setting;
 use crate::model::{Log, Metric, Origin, Sink, Tag};
 use crate::request::{Compression, Destination, Frame, Request, Verdict, Weight};
 
-/// So much is written at once; a line may be as long as it is.
+/// So much is written at once, or a line that is longer.
+const AT_ONCE: usize = 256 * 1024;
+
+/// A line may be as long as it is.
 const LIMITS: Limits = Limits { bytes: usize::MAX, compressed: usize::MAX, items: 1000, item_bytes: usize::MAX };
 
 /// Writes NDJSON to standard output.
@@ -102,6 +105,7 @@ impl Sink for Encoder {
             }
             out.push(b'}');
         });
+        write_out(body);
     }
 
     fn metrics(&mut self, origin: &Origin, metrics: &[Metric<'_>]) {
@@ -132,6 +136,14 @@ impl Encoder {
             write_tags(metric.tags, &rendered.tags, out);
             out.push(b'}');
         });
+        write_out(body);
+    }
+}
+
+/// Lets go of what is enough to be written at once.
+fn write_out(body: &mut Body) {
+    if body.bytes() >= AT_ONCE {
+        body.end();
     }
 }
 
@@ -219,4 +231,28 @@ fn raw_field(out: &mut Vec<u8>, name: &str, value: &[u8]) {
 fn time(out: &mut Vec<u8>, millis: i64) {
     out.extend_from_slice(b",\"timestamp\":");
     out.extend_from_slice(itoa::Buffer::new().format(millis).as_bytes());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_lines_do_not_wait_for_one_another() {
+        use crate::json::JsonStr;
+
+        let mut encoder = Stdout.encoder();
+        let line = "x".repeat(AT_ONCE / 2);
+        let message = JsonStr::from_escaped(&line);
+        for id in ["1", "2", "3"] {
+            let time = crate::model::Timestamp::default();
+            encoder.log(
+                &Origin::default(),
+                &Log { id, time, message, level: None, request_id: None, prefix: 0, json: "" },
+            );
+        }
+        assert!(encoder.has_ready());
+        let ready = encoder.take_ready();
+        assert_eq!((ready.len(), ready[0].items.len(), encoder.finish().requests.len()), (1, 2, 1));
+    }
 }

@@ -255,16 +255,27 @@ fn settle(request: &mut Request, response: &Response, delivered: &mut Delivered)
             }
             None => End::Dropped(Reason::Refused, answer(response, request)),
         },
-        Verdict::Partly { retry, refused, why } => {
-            let why = redacted(&why, request);
-            if let Some(again) = delivered.partly(request, &retry, refused, why) {
-                *request = again;
-                return Next::Later;
+        Verdict::Otherwise { others, why } => {
+            if let Some(other) = request.otherwise(&others) {
+                delivered.sent += request.weight().without(other.weight());
+                *request = other;
+                return Next::Now;
             }
-            request.items.clear();
-            End::Accepted
+            return partly(request, &[], Refused::Items(others), &why, delivered);
         }
+        Verdict::Partly { retry, refused, why } => return partly(request, &retry, refused, &why, delivered),
     })
+}
+
+/// What follows when some items are taken: what may be taken later stays in the request.
+fn partly(request: &mut Request, retry: &[usize], refused: Refused, why: &str, delivered: &mut Delivered) -> Next {
+    let why = redacted(why, request);
+    if let Some(again) = delivered.partly(request, retry, refused, why) {
+        *request = again;
+        return Next::Later;
+    }
+    request.items.clear();
+    Next::End(End::Accepted)
 }
 
 /// Status and the beginning of the body, on one line, without secrets that it repeats.

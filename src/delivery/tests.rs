@@ -184,6 +184,26 @@ async fn never_repeats_a_secret() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn says_some_in_another_way_and_only_those() {
+    let judge = |request: &Request, response: &Response| match response.status {
+        400 => Verdict::Otherwise { others: (0..request.items.len() - 1).collect(), why: "too late".to_owned() },
+        _ => Verdict::of(request, response),
+    };
+    let encode = |request: &Request| Some(Request { fallback: None, ..request.clone() });
+    let fallback = || Some(crate::request::Fallback { encode, needed: std::sync::Arc::default() });
+    let script = Script::statuses(&[400, 503, 204]);
+    let (delivered, _) = send(&script, Request { judge, fallback: fallback(), ..request(3) }, 30).await;
+    assert_eq!(*script.sent.borrow(), [3, 2, 2]);
+    assert_eq!((delivered.sent.logs, delivered.dropped.len(), delivered.requests), (3, 0, 1));
+    // What isn't taken in the other way either is refused.
+    let script = Script::statuses(&[400, 400]);
+    let (delivered, _) = send(&script, Request { judge, fallback: fallback(), ..request(3) }, 30).await;
+    assert_eq!(*script.sent.borrow(), [3, 2]);
+    let dropped = &delivered.dropped[0];
+    assert_eq!((delivered.sent.logs, dropped.weight.logs, dropped.last.as_str()), (2, 1, "too late"));
+}
+
+#[tokio::test(start_paused = true)]
 async fn says_it_in_another_way_and_loses_nothing() {
     let judge = |request: &Request, response: &Response| match (request.fallback.is_some(), response.status) {
         (true, 204) => Verdict::Unsupported,

@@ -14,7 +14,7 @@ pub struct Outcome {
     pub notes: Vec<Note>,
     /// What became of stored requests.
     pub redriven: Vec<Redriven>,
-    /// Records that have to be delivered again, beside items that can't be sent.
+    /// Records, and parts of metrics, that have to be delivered again, beside items that can't be sent.
     pub undone: u64,
     /// Whether an intake has refused the credentials.
     pub unauthorized: bool,
@@ -170,11 +170,8 @@ impl std::fmt::Display for Note {
             }
             Self::Undelivered { backend, address, fate, reason, weight, last } => {
                 let to = if address.is_empty() { String::new() } else { format!(" to {address}") };
-                let items = match (weight.logs, weight.metrics) {
-                    (logs, 0) => format!("{logs} logs"),
-                    (0, metrics) => format!("{metrics} metrics"),
-                    (logs, metrics) => format!("{logs} logs and {metrics} metrics"),
-                };
+                // Lines of a histogram may be all that a request holds: none of them is a metric.
+                let items = if weight.total() == 0 { "parts of metrics".to_owned() } else { weight.to_string() };
                 let but = if *fate == Fate::Stored { " but stored" } else { "" };
                 let why = reason.as_str();
                 write!(f, "{backend}: {items} not delivered{to}{but} ({why}): {last}; {}", reason.advice())

@@ -151,6 +151,16 @@ impl Lambda {
         invocation
     }
 
+    /// Invokes it while a setting is wrong: it fails before there is anything to sum up.
+    pub(crate) fn invoke_in_vain(&self, payload: &str) -> Failure {
+        self.api.invoke(payload, SOON).result.unwrap_err()
+    }
+
+    /// All that was written so far.
+    pub(crate) fn written(&self) -> String {
+        self.process.written()
+    }
+
     /// Sends SIGTERM, and waits.
     pub(crate) fn terminate(self) -> Exit {
         self.send_sigterm();

@@ -6,6 +6,7 @@ pub(crate) mod intake;
 pub(crate) mod lambda;
 pub(crate) mod pack;
 pub(crate) mod random;
+pub(crate) mod remote_write;
 pub(crate) mod runtime_api;
 pub(crate) mod s3;
 pub(crate) mod script;

@@ -9,9 +9,11 @@ use std::time::Duration;
 
 use logferry::backend::decompress;
 use logferry::delivery::{Transport, TransportError};
-use logferry::request::{Destination, Header, Request, Response, Weight};
+use logferry::request::{Destination, Frame, Header, Request, Response, Weight};
 use serde_json::Value;
 use tokio::time::Instant;
+
+use super::remote_write;
 
 /// Answers to a request, and to how many of the same intake were before it.
 type Answers = dyn Fn(&Request, usize) -> Answer;
@@ -185,6 +187,13 @@ impl Sent {
 }
 
 impl Item {
+    fn new(place: &Rc<str>, bytes: &[u8], weight: Weight) -> Self {
+        let mut hasher = DefaultHasher::new();
+        (place, bytes).hash(&mut hasher);
+        let Weight { logs, metrics } = weight;
+        Self { hash: hasher.finish(), place: Rc::clone(place), bytes: bytes.into(), logs, metrics }
+    }
+
     /// Of a log that is JSON.
     pub(crate) fn message(&self) -> Option<String> {
         let json: Value = serde_json::from_slice(&self.bytes).ok()?;
@@ -198,20 +207,47 @@ impl Item {
 
 /// The items of a request, whose body is read back.
 pub(crate) fn items(request: &Request, to: &str) -> Vec<Item> {
+    if request.route.starts_with("write-") {
+        return series_items(request, to);
+    }
     let plain = decompress(request.compression, &request.body).unwrap();
     let inside = request.items.last().map_or(0, |item| item.end);
     let from = request.frame.open(inside).len();
     assert_eq!(plain.len(), inside + request.frame.overhead(inside), "items and frame make up the body");
     // Around items of protobuf stands their length, too, which differs from body to body.
-    let place: Rc<str> = format!("{to} {:?}", request.frame).into();
+    let place: Rc<str> = if request.route == "push" {
+        // An entry that is late is the same in the stream of late ones.
+        format!("{to} {}", stream(&request.frame))
+            .replace(",\"late\":\"true\"", "")
+            .replace(", late=\"true\"", "")
+            .into()
+    } else {
+        format!("{to} {:?}", request.frame).into()
+    };
     let item = |(range, item): (std::ops::Range<usize>, &logferry::request::Item)| {
-        let bytes = &plain[from + range.start..from + range.end];
-        let Weight { logs, metrics } = item.weight;
-        let mut hasher = DefaultHasher::new();
-        (&place, bytes).hash(&mut hasher);
-        Item { hash: hasher.finish(), place: Rc::clone(&place), bytes: bytes.into(), logs, metrics }
+        Item::new(&place, &plain[from + range.start..from + range.end], item.weight)
     };
     request.places().zip(&request.items).map(item).collect()
+}
+
+/// The labels of a stream.
+fn stream(frame: &Frame) -> String {
+    let labels = match frame {
+        Frame::Text { open, .. } => open,
+        Frame::Protobuf(wrappers) => wrappers[0].before.as_slice(),
+    };
+    let from = labels.iter().position(|byte| *byte == b'{').unwrap();
+    String::from_utf8(labels[from..].to_vec()).unwrap()
+}
+
+/// Those of remote write: a series is the same in both of its versions.
+fn series_items(request: &Request, to: &str) -> Vec<Item> {
+    let (series, place) = (remote_write::series(request), Rc::from(to));
+    assert_eq!(series.len(), request.items.len(), "each item is a series");
+    let item = |(series, item): (&_, &logferry::request::Item)| {
+        Item::new(&place, format!("{series:?}").as_bytes(), item.weight)
+    };
+    series.iter().zip(&request.items).map(item).collect()
 }
 
 /// Key and content of everything in a folder's store, in the order of keys.

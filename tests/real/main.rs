@@ -21,7 +21,7 @@
 //! | `INFLUXDB` | line protocol at `/write?db=…` after `POST /query?q=CREATE DATABASE …` | `/query?db=…&epoch=ms&q=…` |
 //! | `LOKI`, `LOKI_TENANTS` | `/loki/api/v1/push`, `/otlp/v1/logs`; the second wants `X-Scope-OrgID` | `/loki/api/v1/query_range?query={…}&start=<ns>&end=<ns>` |
 //! | `COLLECTOR` | OTLP at `/v1/logs` and `/v1/metrics` | the file that `LOGFERRY_REAL_COLLECTOR_FILE` names, a JSON object a line |
-//! | `MOTO` | S3, SQS and other APIs of AWS; a call has to be signed with the credentials that `stores` makes | the same APIs |
+//! | `MOTO` | S3, SQS, Secrets Manager, SSM and KMS; a call has to be signed with the credentials that `stores` makes | the same APIs |
 //! | `RIE`, `CARGO_LAMBDA` | programs that stand in for Lambda, see `emulators` | |
 
 #![expect(clippy::indexing_slicing, clippy::panic, clippy::unwrap_used, reason = "a test may fail")]
@@ -39,5 +39,6 @@ mod guance;
 mod loki;
 mod otlp;
 mod prometheus;
+mod secrets;
 mod servers;
 mod stores;

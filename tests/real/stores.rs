@@ -21,7 +21,7 @@ const REGION: &str = "eu-west-1";
 const LOGS: &str = "/api/v2/logs";
 
 /// Where moto is, and whom it knows.
-struct Aws {
+pub(crate) struct Aws {
     url: String,
     /// Variables of a function with the role.
     variables: [(&'static str, String); 5],
@@ -165,7 +165,7 @@ fn messages(intake: &Intake, skip: usize) -> Vec<String> {
 }
 
 /// moto, with a role that may do everything; from then on it checks who calls.
-fn aws() -> Option<&'static Aws> {
+pub(crate) fn aws() -> Option<&'static Aws> {
     static AWS: OnceLock<Option<Aws>> = OnceLock::new();
     let url = server("MOTO")?;
     AWS.get_or_init(|| Some(Aws::new(url))).as_ref()
@@ -206,7 +206,7 @@ impl Aws {
     }
 
     /// The function, with the role's credentials.
-    fn function(&self, intake: &Intake) -> Bootstrap {
+    pub(crate) fn function(&self, intake: &Intake) -> Bootstrap {
         let start = bootstrap().datadog(intake);
         self.variables.iter().fold(start, |start, (name, value)| start.set(name, value))
     }
@@ -229,8 +229,12 @@ impl Aws {
     }
 
     fn sqs(&self, action: &str, input: &Value) -> Value {
-        let target = format!("AmazonSQS.{action}");
-        blocking(async { self.client().json("sqs", REGION, &target, input).await.unwrap() })
+        self.json("sqs", &format!("AmazonSQS.{action}"), input)
+    }
+
+    /// An API that speaks JSON.
+    pub(crate) fn json(&self, service: &'static str, target: &str, input: &Value) -> Value {
+        blocking(async { self.client().json(service, REGION, target, input).await.unwrap() })
     }
 
     /// An API that takes forms and answers XML.

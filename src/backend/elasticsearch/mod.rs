@@ -80,8 +80,11 @@ pub struct Encoder<'b> {
 const ROUTE: &str = "bulk";
 
 impl Elasticsearch {
-    const URL: Setting<String> =
-        Setting::new("ELASTICSEARCH_URL", read::url, "Address of Elasticsearch or OpenSearch.");
+    const URL: Setting<String> = Setting::new(
+        "ELASTICSEARCH_URL",
+        read::url,
+        "Address of Elasticsearch or OpenSearch; what stands behind a `?` is kept.",
+    );
     const CLOUD_ID: Setting<String> = Setting::new(
         "ELASTIC_CLOUD_ID",
         cloud_id,

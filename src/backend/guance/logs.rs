@@ -1,5 +1,6 @@
 use super::super::body::{Body, Oversize};
 use super::super::line_protocol::{Field, Tags, field, plain_tag, time, width};
+use super::super::order::Order;
 use super::super::write::shortened;
 use super::{OWN_TAGS, Vocabulary};
 use crate::model::{Level, Log, Origin};
@@ -37,8 +38,7 @@ pub(super) struct Logs {
     rendered: Option<Rendered>,
     /// Text of the log at hand.
     text: String,
-    /// Time of the last log in ms, and how many logs of that time came before it.
-    last: (i64, i64),
+    order: Order,
 }
 
 /// What all logs of an origin share.
@@ -53,22 +53,28 @@ struct Rendered {
 
 impl Logs {
     pub(super) fn new(body: Body, vocabulary: Vocabulary) -> Self {
-        Self { body, vocabulary, rendered: None, text: String::new(), last: (i64::MIN, 0) }
+        Self { body, vocabulary, rendered: None, text: String::new(), order: Order::default() }
     }
 
     pub(super) fn push(&mut self, origin: &Origin, log: &Log<'_>) -> Result<(), Oversize> {
-        let Self { body, vocabulary, rendered, text, last } = self;
+        let Self { body, vocabulary, rendered, text, order } = self;
         if rendered.as_ref().is_none_or(|rendered| rendered.generation != origin.generation) {
             *rendered = None;
         }
         let Rendered { head, stream, is_function, .. } =
             rendered.get_or_insert_with(|| Rendered::new(origin, *vocabulary));
-        let millis = log.time.millis();
-        // The nanoseconds of a millisecond are enough: more logs than that no batch has.
-        *last = if last.0 == millis { (millis, (last.1 + 1).min(999_999)) } else { (millis, 0) };
-        text.clear();
-        log.message.unescape_into(text);
-        let message = shortened(text, MAX_MESSAGE, width);
+        let nanos = i64::from(order.nanos(log.time));
+        let whole;
+        let message = if log.message.escaped().len() > MAX_MESSAGE {
+            // Without escapes it isn't copied: the room for it would stay.
+            whole = log.message.unescape();
+            &*whole
+        } else {
+            text.clear();
+            log.message.unescape_into(text);
+            text
+        };
+        let message = shortened(message, MAX_MESSAGE, width);
         body.push(Weight::LOG, |out| {
             out.extend_from_slice(head);
             plain_tag("aws_log_from", log_from(log.message.escaped().as_bytes(), *is_function), out);
@@ -77,7 +83,7 @@ impl Logs {
             some_field("event_id", log.id, out);
             out.extend_from_slice(stream);
             some_field("request_id", log.request_id.unwrap_or_default(), out);
-            time(millis, last.1, out);
+            time(log.time.millis(), nanos, out);
         })
     }
 }

@@ -15,11 +15,15 @@
 //!
 //! A function's environments share its stream, whichever copy of the forwarder
 //! sends them: Loki orders entries by itself, as long as none is an hour older
-//! than the newest. Within a push entries ascend. CloudWatch's milliseconds are
+//! than the newest. What is, as it was stored or delivered late, is sent once
+//! more in a stream of its own, which has the label `late="true"` beside the
+//! others; what is older than Loki takes at all (a week) is refused for good.
+//! Within a push entries ascend. CloudWatch's milliseconds are
 //! made nanoseconds by counting the entries of a millisecond, so that they keep
 //! their order; different entries of one nanosecond are all kept. A batch that is
-//! delivered again has the same times, lines and metadata: Loki drops the copy,
-//! or refuses it when the stream has gone on for an hour since. Only a stream of
+//! delivered again has the same times, lines and metadata: Loki drops the copy.
+//! When the stream has gone on for an hour since, Loki doesn't say that it has
+//! them, and they are among the late ones, too, once. Only a stream of
 //! more than 1.5 MB a second, which Loki cuts into several, may take a copy.
 //!
 //! Sources: <https://grafana.com/docs/loki/latest/reference/loki-http-api/#ingest-logs>,
@@ -27,15 +31,17 @@
 
 use std::borrow::Cow;
 use std::collections::HashSet;
+use std::sync::Arc;
 
-use super::body::{Body, Limits, Template};
+use super::body::{Body, Limits, Template, compress, decompress};
+use super::order::Order;
 use super::write::{bounded, text};
 use super::{Encode, Encoded, Signals, auth, protobuf};
 use crate::env::{Env, Row, Secret, Setting, read};
 use crate::json::JsonStr;
-use crate::model::{Log, Metric, Origin, Sink};
+use crate::model::{Log, Metric, Origin, Sink, Timestamp};
 use crate::request::{
-    Compression, Destination, Endpoint, Frame, Header, Refused, Request, Response, Verdict, Weight, Wrapper,
+    Compression, Destination, Endpoint, Fallback, Frame, Header, Refused, Request, Response, Verdict, Weight, Wrapper,
 };
 
 /// A megabyte is far below the burst of 6 MB that a tenant has by default.
@@ -47,8 +53,8 @@ const MAX_LINE: usize = 262_144;
 /// Bytes of a line as it stands in JSON, so that a body holds it.
 const MAX_ESCAPED: usize = 800_000;
 
-/// Labels of a stream: Loki's `max_label_names_per_series`.
-const MAX_LABELS: usize = 15;
+/// Labels of a stream: Loki's `max_label_names_per_series`, but one, as late entries have one more.
+const MAX_LABELS: usize = 14;
 
 /// Labels that are ours.
 const OWN_LABELS: usize = 5;
@@ -86,8 +92,7 @@ pub struct Encoder<'b> {
     held: Vec<Entry>,
     /// Their ends, one behind another.
     ends: Vec<u8>,
-    /// The last millisecond that was written, and how many entries it has so far.
-    last: (i64, u32),
+    order: Order,
     /// What no body can hold, and metrics, of which Loki has none.
     oversize: Weight,
     filtered: Weight,
@@ -95,7 +100,7 @@ pub struct Encoder<'b> {
 
 /// An entry that waits for its place.
 struct Entry {
-    millis: i64,
+    time: Timestamp,
     /// Where its end ends in `ends`.
     to: usize,
     from: usize,
@@ -112,8 +117,11 @@ struct Rendered {
 const ROUTE: &str = "push";
 
 impl Loki {
-    const URL: Setting<String> =
-        Setting::new("LOKI_URL", read::url, "Address of Loki; `/loki/api/v1/push` is appended when it isn't there.");
+    const URL: Setting<String> = Setting::new(
+        "LOKI_URL",
+        read::url,
+        "Address of Loki; `/loki/api/v1/push` is appended when it isn't there, before what stands behind a `?`.",
+    );
     const WRITE_ADDRESS: Setting<String> =
         Setting::new("WRITE_ADDRESS", read::url, "The same as LOKI_URL, under lambda-promtail's name.");
     const USERNAME: Setting<String> =
@@ -127,7 +135,7 @@ impl Loki {
     const EXTRA_LABELS: Setting<Vec<(String, String)>> = Setting::new(
         "LOKI_EXTRA_LABELS",
         labels,
-        "Up to 10 labels added to every stream, as `name:value` pairs set apart by commas, or as lambda-promtail has them, `name,value,name,value`.",
+        "Up to 9 labels added to every stream, as `name:value` pairs set apart by commas, or as lambda-promtail has them, `name,value,name,value`.",
     );
     const FORMAT: Setting<Format> =
         Setting::new("LOKI_FORMAT", format, "How logs are sent: json, gzipped, or protobuf with snappy.")
@@ -182,7 +190,7 @@ impl Loki {
             rendered: None,
             held: Vec::new(),
             ends: Vec::new(),
-            last: (i64::MIN, 0),
+            order: Order::default(),
             oversize: Weight::default(),
             filtered: Weight::default(),
         }
@@ -228,12 +236,13 @@ impl Encode for Encoder<'_> {
     }
 
     fn take_ready(&mut self) -> Vec<Request> {
-        self.body.take_ready()
+        self.body.take_ready().into_iter().map(with_fallback).collect()
     }
 
     fn finish(mut self) -> Encoded {
         self.flush();
-        Encoded { requests: self.body.finish(), oversize: self.oversize, filtered: self.filtered }
+        let requests = self.body.finish().into_iter().map(with_fallback).collect();
+        Encoded { requests, oversize: self.oversize, filtered: self.filtered }
     }
 }
 
@@ -258,7 +267,7 @@ impl Sink for Encoder<'_> {
             self.ends = end;
         }
         let from = self.held.last().map_or(0, |entry| entry.to);
-        self.held.push(Entry { millis: log.time.millis(), from, to: self.ends.len() });
+        self.held.push(Entry { time: log.time, from, to: self.ends.len() });
     }
 
     fn metrics(&mut self, _: &Origin, metrics: &[Metric<'_>]) {
@@ -282,10 +291,9 @@ impl Encoder<'_> {
 
     /// Writes what is held, in order, as one body.
     fn flush(&mut self) {
-        self.held.sort_by_key(|entry| entry.millis);
-        for Entry { millis, from, to } in std::mem::take(&mut self.held) {
-            self.last = if self.last.0 == millis { (millis, self.last.1 + 1) } else { (millis, 0) };
-            let nanos = millis.saturating_mul(1_000_000).saturating_add(i64::from(self.last.1));
+        self.held.sort_by_key(|entry| entry.time);
+        for Entry { time, from, to } in std::mem::take(&mut self.held) {
+            let nanos = time.millis().saturating_mul(1_000_000).saturating_add(i64::from(self.order.nanos(time)));
             let end = self.ends.get(from..to).unwrap_or_default();
             let format = self.loki.format;
             if self.body.push(Weight::LOG, |out| format.entry(nanos, end, out)).is_err() {
@@ -338,7 +346,7 @@ impl Format {
             Self::Json => {
                 open.extend_from_slice(b"{\"streams\":[{\"stream\":{");
                 pairs(labels.iter().map(pair), &mut open);
-                open.extend_from_slice(b"},\"values\":[");
+                open.extend_from_slice(JSON_VALUES);
                 Frame::Text { open: Cow::Owned(open), separator: b","[..].into(), close: Cow::Borrowed(b"]}]}") }
             }
             Self::Protobuf => {
@@ -426,6 +434,53 @@ fn start(text: &str, bytes: usize) -> &str {
     text.get(..text.floor_char_boundary(bytes)).unwrap_or(text)
 }
 
+/// A request whose entries may turn out to be late.
+pub(super) fn with_fallback(request: Request) -> Request {
+    Request { fallback: Some(Fallback { encode: late, needed: Arc::default() }), ..request }
+}
+
+/// The same entries in the stream of late ones; `None` if they were there, or the label is somebody else's.
+fn late(request: &Request) -> Option<Request> {
+    let plain = decompress(request.compression, &request.body)?;
+    let inside = request.items.last()?.end;
+    let entries = plain.get(request.frame.open(inside).len()..)?.get(..inside)?;
+    let frame = late_frame(&request.frame)?;
+    let plain = [&frame.open(inside), entries, frame.close()].concat();
+    let body = compress(request.compression, &plain);
+    Some(Request { body, frame, fallback: None, ..request.clone() })
+}
+
+fn late_frame(frame: &Frame) -> Option<Frame> {
+    let has = |labels: &[u8], name: &[u8]| memchr::memmem::find(labels, name).is_some();
+    match frame {
+        Frame::Text { open, separator, close } => {
+            let labels = open.strip_suffix(JSON_VALUES)?;
+            let first = labels.ends_with(b"{");
+            let label: &[u8] = if first { br#""late":"true""# } else { br#","late":"true""# };
+            let open = [labels, label, JSON_VALUES].concat();
+            let close = close.clone();
+            (!has(labels, br#""late":"#)).then(|| Frame::Text {
+                open: open.into(),
+                separator: separator.clone(),
+                close,
+            })
+        }
+        Frame::Protobuf(wrappers) => {
+            let [Wrapper { field, before }] = wrappers.as_slice() else { return None };
+            let [(1, protobuf::Field::Bytes(selector))] = *protobuf::fields(before)? else { return None };
+            let labels = selector.strip_suffix(b"}")?;
+            let label: &[u8] = if labels == b"{" { br#"late="true"}"# } else { br#", late="true"}"# };
+            let mut before = Vec::new();
+            protobuf::bytes(1, &[labels, label].concat(), &mut before);
+            let known = [&b"{late="[..], b" late="].iter().any(|name| has(labels, name));
+            (!known).then(|| Frame::Protobuf(vec![Wrapper { field: *field, before }]))
+        }
+    }
+}
+
+/// What stands between the labels of a stream and its entries.
+const JSON_VALUES: &[u8] = b"},\"values\":[";
+
 /// What an answer means.
 ///
 /// Loki says 400 when it has refused some entries and stored the others, and
@@ -439,6 +494,9 @@ fn judge(request: &Request, response: &Response) -> Verdict {
             refused: Refused::Items((0..request.items.len()).collect()),
             why: format!("status {status}: Loki blocks what it is sent and stores none of it: {text}"),
         },
+        400 if let Some(others) = behind(request.items.len(), &text) => {
+            Verdict::Otherwise { others, why: format!("status 400: {text}") }
+        }
         400 => match ignored(request.items.len() as u64, &text.to_ascii_lowercase()) {
             Some(logs) => Verdict::Partly {
                 retry: Vec::new(),
@@ -450,6 +508,18 @@ fn judge(request: &Request, response: &Response) -> Verdict {
         429 if request.items.len() > 1 && is_too_much(&text) => Verdict::TooLarge,
         _ => Verdict::of(request, response),
     }
+}
+
+/// Places of the entries that are too far behind the newest of their stream, if these are all that aren't stored:
+/// they ascend, so it is the first ones. `None` if it can't be told which they are.
+fn behind(entries: usize, text: &str) -> Option<Vec<usize>> {
+    let (reasons, counts) = text.split_once("total ignored: ")?;
+    let (ignored, rest) = counts.split_once(" out of ")?;
+    let (ignored, of) = (ignored.parse::<usize>().ok()?, leading_number(rest)?);
+    let late = reasons.matches("reason: 'entry too far behind").count();
+    let all_are = late > 0 && late == reasons.matches("reason: '").count();
+    let told = all_are && of == entries as u64 && ignored <= entries && !text.contains("__stream_shard__");
+    told.then(|| (0..ignored).collect())
 }
 
 /// How many of the entries an answer says are not stored; `None` when it doesn't speak of entries.

@@ -94,7 +94,7 @@ proptest! {
                 prop_assert_eq!(entries.len(), request.items.len());
                 prop_assert!(entries.is_sorted_by_key(|entry| entry.1));
                 for (labels, _, line, metadata) in entries {
-                    prop_assert!(labels.len() <= 15 && labels.keys().all(|name| label_name(name) == *name));
+                    prop_assert!(labels.len() < 15 && labels.keys().all(|name| label_name(name) == *name));
                     prop_assert!(labels.values().chain(metadata.values()).all(|value| value.len() <= MAX_VALUE));
                     prop_assert!(metadata.len() <= 128 && line.len() <= MAX_LINE);
                     found.push(head(&line));
@@ -184,9 +184,13 @@ fn answers_mean_what_loki_means() {
         let response = Response { status, body: body.into(), ..Response::default() };
         assert_eq!(judge(&request(items), &response), expected, "{status} {body}");
     }
-    for (status, body, items, logs) in
-        [(400, behind, 3, 2), (400, behind, 5, 4), (400, &sharded, 5, 2), (400, old, 3, 1), (400, &several, 9, 5)]
-    {
+    for (status, body, items, logs) in [
+        (400, behind, 5, 4),
+        (400, &behind.replace("entry too far", "another"), 3, 2),
+        (400, &sharded, 5, 2),
+        (400, old, 3, 1),
+        (400, &several, 9, 5),
+    ] {
         let response = Response { status, body: body.into(), ..Response::default() };
         let Verdict::Partly { retry, refused, why } = judge(&request(items), &response) else {
             panic!("{status} {body}");
@@ -201,6 +205,55 @@ fn answers_mean_what_loki_means() {
         };
         assert_eq!((retry, refused), (Vec::new(), Refused::Items(vec![0, 1, 2])), "{status} {body}");
         assert!(why.starts_with(&format!("status {status}")) && why.contains(body));
+    }
+}
+
+#[test]
+fn entries_that_are_too_far_behind_are_sent_again_as_late_ones() {
+    let answer = |ignored: u32, of: u32| {
+        let reason = "entry with timestamp 1970-01-01 00:00:00.005 +0000 UTC ignored, reason: 'entry too far behind, entry \
+                      timestamp is: 1970-01-01T00:00:00Z, oldest acceptable timestamp is: 1970-01-01T01:00:00Z',\n";
+        let count = format!("user 'fake', total ignored: {ignored} out of {of} for stream: {{a=\"c\"}}");
+        Response { status: 400, body: (reason.to_owned() + &count).into(), ..Response::default() }
+    };
+    for format in [Format::Json, Format::Protobuf] {
+        let of_bodies = |labels: &[(&str, &str)], messages: &[(i64, &str)]| {
+            let labels = labels.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+            let loki = Loki { labels, ..loki(format) };
+            let mut encoder = loki.encoder();
+            for (millis, message) in messages {
+                let (time, message) = (Timestamp::from_millis(*millis), JsonStr::from_escaped(message));
+                encoder.log(
+                    &origin(1),
+                    &Log { id: "1", time, message, level: None, request_id: None, prefix: 0, json: "" },
+                );
+            }
+            encoder.finish().requests.pop().unwrap()
+        };
+        let request = of_bodies(&[], &[(7, "c"), (5, "a"), (6, "b")]);
+        let Verdict::Otherwise { others, why } = (request.judge)(&request, &answer(2, 3)) else { panic!() };
+        assert_eq!(others, [0, 1]);
+        assert!(why.starts_with("status 400: entry with timestamp 1970"), "{why}");
+        let late = request.otherwise(&others).unwrap();
+        let text = |request: &Request| {
+            let plain = decompress(request.compression, &request.body).unwrap();
+            assert_eq!(
+                plain.len(),
+                request.items.last().unwrap().end + request.frame.overhead(request.items.last().unwrap().end)
+            );
+            if format == Format::Json { String::from_utf8(plain).unwrap() } else { protobuf::describe(&plain) }
+        };
+        let expected = text(&of_bodies(&[], &[(5, "a"), (6, "b")]));
+        let expected = match format {
+            Format::Json => expected.replace("},\"values\"", ",\"late\":\"true\"},\"values\""),
+            Format::Protobuf => expected.replacen("}\"\n", ", late=\\\"true\\\"}\"\n", 1),
+        };
+        assert_eq!((text(&late), late.weight()), (expected, Weight { logs: 2, metrics: 0 }));
+        assert!(late.destination == request.destination && late.route == request.route);
+        // Once, and not under a label that the user has.
+        assert!(late.otherwise(&[0]).is_none() && with_fallback(late).otherwise(&[0]).is_none());
+        assert!(of_bodies(&[("late", "no")], &[(5, "a")]).otherwise(&[0]).is_none());
+        assert!(of_bodies(&[("choco_late", "yes")], &[(5, "a")]).otherwise(&[0]).is_some());
     }
 }
 

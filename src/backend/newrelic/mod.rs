@@ -43,7 +43,7 @@ use crate::request::{Compression, Destination, Endpoint, Frame, Header, Request,
 
 /// "Maximum total size: 1MB (10^6 bytes) maximum per POST", which is measured
 /// compressed; some is left, and what has to be inflated is bounded, too.
-const LIMITS: Limits = Limits { bytes: 8_000_000, compressed: 900_000, items: 10_000, item_bytes: 1_000_000 };
+const LIMITS: Limits = Limits { bytes: 4_000_000, compressed: 900_000, items: 10_000, item_bytes: 1_000_000 };
 
 /// "Log […] timestamps older than 48 hours may be dropped", and so with metrics.
 const MAX_AGE: Duration = Duration::from_hours(48);

@@ -1,4 +1,5 @@
 use super::super::body::{Body, Oversize};
+use super::super::order::Order;
 use super::super::write::bounded;
 use super::nanos;
 use super::resource::{Any, Attribute, Detail, Shared, Signal, attributes, frame, resource};
@@ -9,8 +10,9 @@ use crate::request::{Request, Weight};
 
 const LOG_RECORDS: Field = (2, "logRecords");
 
-/// Bytes of a message, escaped, that is cut because its record would be too large.
-const CUT_MESSAGE: usize = 2_500_000;
+/// Bytes of a message that is cut because its record would be too large: as it is, and as it stands in JSON.
+const CUT_MESSAGE: usize = 1_250_000;
+const CUT_IN_JSON: usize = 2_500_000;
 
 /// Logs on their way to a collector.
 ///
@@ -21,7 +23,8 @@ const CUT_MESSAGE: usize = 2_500_000;
 /// ```
 ///
 /// The body is the line as it was written, and nothing is taken out of it:
-/// collectors have parsers for that, and know which.
+/// collectors have parsers for that, and know which. Logs of a millisecond are a
+/// nanosecond apart, so that receivers keep their order.
 pub(super) struct Logs<'b> {
     body: Body,
     format: Format,
@@ -30,11 +33,12 @@ pub(super) struct Logs<'b> {
     generation: Option<u32>,
     /// Whether that is a function: elsewhere a request id names no invocation.
     of_function: bool,
+    order: Order,
 }
 
 impl<'b> Logs<'b> {
     pub(super) fn new(body: Body, format: Format, shared: &'b Shared) -> Self {
-        Self { body, format, shared, generation: None, of_function: false }
+        Self { body, format, shared, generation: None, of_function: false, order: Order::default() }
     }
 
     pub(super) fn push(&mut self, origin: &Origin, log: &Log<'_>) -> Result<(), Oversize> {
@@ -44,19 +48,28 @@ impl<'b> Logs<'b> {
             self.generation = Some(origin.generation);
             self.of_function = origin.function.is_some();
         }
-        // One that no body can hold isn't even written: the room for it would stay. Without its escapes it may fit.
-        let too_large = self.format == Format::Json && log.message.escaped().len() > super::LIMITS.item_bytes;
-        let pushed = if too_large { Err(Oversize) } else { self.write(log, log.message) };
+        // One that no body can hold isn't even written: the room for it would stay.
+        let time = nanos(log.time).saturating_add(u64::from(self.order.nanos(log.time)));
+        let (whole, most) = (log.message.escaped().len(), super::limits(self.format).item_bytes);
+        let too_large = match self.format {
+            Format::Json => whole > most,
+            // Without its escapes it may fit.
+            Format::Protobuf => whole > most && log.message.unescape().len() > most,
+        };
+        let pushed = if too_large { Err(Oversize) } else { self.write(time, log, log.message) };
         pushed.or_else(|Oversize| {
-            let cut = bounded(log.message, usize::MAX, CUT_MESSAGE);
-            self.write(log, JsonStr::from_escaped(&cut))
+            let cut = match self.format {
+                Format::Json => bounded(log.message, usize::MAX, CUT_IN_JSON),
+                Format::Protobuf => bounded(log.message, CUT_MESSAGE, usize::MAX),
+            };
+            self.write(time, log, JsonStr::from_escaped(&cut))
         })
     }
 
-    fn write(&mut self, log: &Log<'_>, message: JsonStr<'_>) -> Result<(), Oversize> {
+    fn write(&mut self, time: u64, log: &Log<'_>, message: JsonStr<'_>) -> Result<(), Oversize> {
         let Self { body, format, of_function, .. } = self;
         let log = &Log { request_id: log.request_id.filter(|_| *of_function), ..*log };
-        body.push(Weight::LOG, |out| format.item(LOG_RECORDS, out, |writer| write(log, message, writer)))
+        body.push(Weight::LOG, |out| format.item(LOG_RECORDS, out, |writer| write(time, log, message, writer)))
     }
 
     pub(super) fn has_ready(&self) -> bool {
@@ -74,8 +87,8 @@ impl<'b> Logs<'b> {
 
 /// CloudWatch has observed the line when it was written: with the time at which it came by here, a log that is sent
 /// again would be another one.
-fn write(log: &Log<'_>, message: JsonStr<'_>, writer: &mut Writer<'_>) {
-    writer.fixed64((1, "timeUnixNano"), nanos(log.time));
+fn write(time: u64, log: &Log<'_>, message: JsonStr<'_>, writer: &mut Writer<'_>) {
+    writer.fixed64((1, "timeUnixNano"), time);
     writer.fixed64((11, "observedTimeUnixNano"), nanos(log.time));
     if let Some(level) = log.level {
         let (number, name) = severity(level);

@@ -48,8 +48,15 @@ use crate::env::{Env, Row, Setting};
 use crate::model::{Log, Measure, Metric, Origin, Sink, Timestamp};
 use crate::request::{Certificates, Destination, Frame, Request, Weight};
 
-/// Servers should take 64 MiB and mostly take 20: what every one takes compresses as well.
-const LIMITS: Limits = Limits { bytes: 4 << 20, compressed: usize::MAX, items: usize::MAX, item_bytes: 3 << 20 };
+/// Servers should take 64 MiB and mostly take 20: what every one takes compresses as well. Protobuf is held until it
+/// is whole, so that less of it is taken at once; a log of 1 MiB, more than `CloudWatch` has, may be six times as long in JSON.
+const fn limits(format: writer::Format) -> Limits {
+    let (bytes, item_bytes) = match format {
+        writer::Format::Json => (4 << 20, 3 << 20),
+        writer::Format::Protobuf => (2 << 20, 3 << 19),
+    };
+    Limits { bytes, compressed: usize::MAX, items: usize::MAX, item_bytes }
+}
 
 /// Ships over OTLP/HTTP.
 #[derive(Clone, Debug)]
@@ -138,7 +145,7 @@ impl Otlp {
                 writer::Format::Json => Frame::text(b"", b",", b""),
                 writer::Format::Protobuf => Frame::Protobuf(Vec::new()),
             },
-            limits: LIMITS,
+            limits: limits(target.format),
             route,
             judge: if self.retry_more { judge::judge_patiently } else { judge::judge },
         }

@@ -735,7 +735,7 @@ proptest! {
         prop_assert_eq!((sent, oversize), (made, Weight::default()));
         let mut found = Vec::new();
         for request in &requests {
-            prop_assert!(decompress(request.compression, &request.body).unwrap().len() <= LIMITS.bytes);
+            prop_assert!(decompress(request.compression, &request.body).unwrap().len() <= limits(writer::Format::Json).bytes);
             if request.weight().metrics > 0 {
                 let count: usize = body::<ExportMetricsServiceRequest>(request).resource_metrics[0].scope_metrics[0].metrics.len();
                 prop_assert_eq!(count, request.items.len());

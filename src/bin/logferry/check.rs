@@ -2,6 +2,7 @@ use std::io::{self, Write};
 
 use logferry::settings::Settings;
 
+use crate::style::count;
 use crate::{Status, ready, variable};
 
 /// Reads all settings as the Lambda does; shows what holds, or every mistake.
@@ -13,7 +14,11 @@ pub(crate) fn run() -> io::Result<Status> {
             for mistake in &mistakes {
                 writeln!(err, "wrong setting: {mistake}")?;
             }
-            writeln!(err, "{} to mend; `logferry check` again shows whether all is well", count(mistakes.len()))?;
+            writeln!(
+                err,
+                "{} to mend; `logferry check` again shows whether all is well",
+                count(mistakes.len(), "mistake")
+            )?;
             return Ok(Status::Usage);
         }
     };
@@ -32,8 +37,4 @@ pub(crate) fn run() -> io::Result<Status> {
         writeln!(out, "{:<30} {shown}", row.name)?;
     }
     Ok(Status::Fine)
-}
-
-fn count(mistakes: usize) -> String {
-    if mistakes == 1 { "1 mistake".to_owned() } else { format!("{mistakes} mistakes") }
 }

@@ -8,6 +8,7 @@ use logferry::parcel::Parcel;
 use logferry::request::Weight;
 use tokio::time::Instant;
 
+use crate::style::count;
 use crate::{RedriveArgs, Status, now, ready, variable};
 
 /// So long may it take: a person waits, and may break it off without losing anything.
@@ -55,7 +56,7 @@ pub(crate) fn run(args: &RedriveArgs) -> io::Result<Status> {
 fn show(stored: &[(String, Option<Parcel>)], wish: &Redrive) -> io::Result<Status> {
     let mut out = io::stdout().lock();
     let now = now();
-    let (mut shown, mut total) = (0, Weight::default());
+    let (mut shown, mut total) = (0_u64, Weight::default());
     for (key, parcel) in stored {
         match parcel {
             None => writeln!(out, "{key}  damaged")?,
@@ -66,14 +67,14 @@ fn show(stored: &[(String, Option<Parcel>)], wish: &Redrive) -> io::Result<Statu
                 let Parcel { backend, route, reason, said, tries, .. } = parcel;
                 writeln!(
                     out,
-                    "{key}  {backend} {route}, {}, oldest {oldest}, {reason}: {said}; refused {tries} times",
-                    items(weight)
+                    "{key}  {backend} {route}, {weight}, oldest {oldest}, {reason}: {said}; refused {}",
+                    count(*tries, "time")
                 )?;
             }
         }
         shown += 1;
     }
-    writeln!(out, "{shown} stored requests with {} would be sent", items(total))?;
+    writeln!(out, "{} with {total} would be sent", count(shown, "stored request"))?;
     Ok(Status::Fine)
 }
 
@@ -84,22 +85,14 @@ fn tell(redriven: &[Redriven]) -> io::Result<()> {
         return writeln!(out, "nothing was stored that could be sent");
     }
     for Redriven { backend, requests, sent, left, set_aside, dropped } in redriven {
-        write!(out, "{backend}: {requests} stored requests, {} sent", items(*sent))?;
+        let requests = count(*requests, "stored request");
+        write!(out, "{backend}: {requests}, {sent} sent")?;
         for (weight, what) in [(left, "still stored"), (set_aside, "set aside"), (dropped, "refused for good")] {
             if weight.total() > 0 {
-                write!(out, ", {} {what}", items(*weight))?;
+                write!(out, ", {weight} {what}")?;
             }
         }
         writeln!(out)?;
     }
     Ok(())
-}
-
-fn items(weight: Weight) -> String {
-    let count = |count: u64, one: &str| if count == 1 { format!("1 {one}") } else { format!("{count} {one}s") };
-    match (weight.logs, weight.metrics) {
-        (logs, 0) => count(logs, "log"),
-        (0, metrics) => count(metrics, "metric"),
-        (logs, metrics) => format!("{} and {}", count(logs, "log"), count(metrics, "metric")),
-    }
 }

@@ -12,7 +12,7 @@ use logferry::request::{Destination, Endpoint, Frame, Request, Response};
 use tokio::time::Instant;
 
 use crate::pretty::Pretty;
-use crate::style::Style;
+use crate::style::{Style, count};
 use crate::summary::Summary;
 use crate::{Format, ReplayArgs, Status, now, ready, variable};
 
@@ -142,14 +142,13 @@ fn finish(args: &ReplayArgs, total: &Outcome, watcher: &Watcher) -> io::Result<S
 fn sentence(ledger: &Ledger, dry_run: bool) -> String {
     use std::fmt::Write;
 
-    let mut said =
-        format!("{} log events became {} logs and {} metrics", ledger.received, ledger.made.logs, ledger.made.metrics);
+    let (logs, metrics) = (count(ledger.made.logs, "log"), count(ledger.made.metrics, "metric"));
+    let mut said = format!("{} became {logs} and {metrics}", count(ledger.received, "log event"));
     if ledger.consumed > 0 {
-        let lines = if ledger.consumed == 1 { "line" } else { "lines" };
-        let _ = write!(said, "; {} {lines} carried only a metric", ledger.consumed);
+        let _ = write!(said, "; {} carried only a metric", count(ledger.consumed, "line"));
     }
     if ledger.control_messages > 0 {
-        let _ = write!(said, "; {} control message", ledger.control_messages);
+        let _ = write!(said, "; {}", count(ledger.control_messages, "control message"));
     }
     if ledger.damaged > 0 {
         let _ = write!(said, "; {} damaged", ledger.damaged);
@@ -158,7 +157,7 @@ fn sentence(ledger: &Ledger, dry_run: bool) -> String {
         let verb = if dry_run { "would get" } else { "got" };
         let _ = write!(said, "\n{} {verb} {}", account.backend, account.sent.total());
         if account.requests > 0 {
-            let _ = write!(said, " in {} requests of {} bytes", account.requests, account.bytes);
+            let _ = write!(said, " in {} of {}", count(account.requests, "request"), count(account.bytes, "byte"));
         }
         if account.filtered.total() > 0 {
             let _ = write!(said, "; {} kept back by the settings", account.filtered.total());

@@ -417,7 +417,8 @@ pub(crate) fn number(value: f64) -> String {
 }
 
 /// So many of something: `1 log`, `2 logs`.
-pub(crate) fn count(many: usize, what: &str) -> String {
+pub(crate) fn count(many: impl TryInto<u64>, what: &str) -> String {
+    let many = many.try_into().unwrap_or(u64::MAX);
     let plural = if many == 1 { "" } else { "s" };
     format!("{many} {what}{plural}")
 }

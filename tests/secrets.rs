@@ -1,0 +1,115 @@
+//! Secrets that are kept elsewhere: when they are fetched, and what is said when they can't be had.
+
+#![expect(clippy::indexing_slicing, reason = "a test may fail")]
+
+#[expect(dead_code, reason = "other tests use the rest")]
+mod common;
+
+use common::intake::Intake;
+use common::lambda::{Bootstrap, bootstrap};
+use common::pack::{batch, packed};
+use common::server::Answer;
+use serde_json::json;
+use tokio::time::Instant;
+
+const ARN: &str = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:datadog-AbCdEf";
+const OLD: &str = "00000000000000000000000000000001";
+const NEW: &str = "00000000000000000000000000000002";
+
+#[test]
+fn a_key_that_is_refused_is_fetched_again_for_the_next_invocation() {
+    let vault = vault(|before| held(if before == 0 { OLD } else { NEW }));
+    let intake = taking(NEW);
+    let lambda = function(&intake, &vault).start();
+    let failure = lambda.invoke(&packed(batch(["a"]))).result.unwrap_err();
+    assert_eq!(failure.error_type, "Undelivered");
+    assert!(failure.error_message.contains("unauthorized"), "{failure:?}");
+    for _ in 0..2 {
+        let invocation = lambda.invoke(&packed(batch(["a"])));
+        assert_eq!((invocation.result.as_deref(), invocation.notes().len()), (Ok("null"), 0));
+    }
+    let keys: Vec<_> = intake.requests().iter().map(|request| request.headers["dd-api-key"].clone()).collect();
+    assert_eq!(keys, [OLD, NEW, NEW]);
+    let calls = vault.requests();
+    assert_eq!(calls.len(), 2);
+    for call in calls {
+        assert_eq!(call.json(), json!({ "SecretId": ARN }));
+        assert_eq!(call.headers["x-amz-target"], "secretsmanager.GetSecretValue");
+        // The region is the one of the ARN, not the function's.
+        let signed = &call.headers["authorization"];
+        assert!(signed.starts_with("AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE/"), "{signed}");
+        assert!(signed.contains("/eu-central-1/secretsmanager/aws4_request"), "{signed}");
+    }
+    assert_eq!(lambda.written().matches(OLD).count() + lambda.written().matches(NEW).count(), 0);
+}
+
+#[test]
+fn a_key_that_stays_refused_is_fetched_once_a_minute_at_most() {
+    let vault = vault(|_| held(OLD));
+    let intake = taking(NEW);
+    let lambda = function(&intake, &vault).start();
+    let start = Instant::now();
+    for _ in 0..5 {
+        assert_eq!(lambda.invoke(&packed(batch(["a"]))).result.unwrap_err().error_type, "Undelivered");
+    }
+    let minutes = usize::try_from(start.elapsed().as_secs() / 60).unwrap();
+    let calls = vault.requests().len();
+    assert!((2..=2 + minutes).contains(&calls), "{calls} in {minutes} minutes");
+}
+
+#[test]
+fn a_secret_that_cannot_be_had_fails_the_invocation_and_the_next_one_tries_again() {
+    let vault = vault(|before| match before {
+        0 => {
+            let said = json!({ "__type": "ResourceNotFoundException", "message": "no such secret" });
+            Answer::with(400, &[], said.to_string().as_bytes())
+        }
+        1 => held("a key with blanks in it"),
+        2 => held(r#"{"one":"a-secret","two":"another-secret"}"#),
+        _ => held(NEW),
+    });
+    let intake = taking(NEW);
+    let lambda = function(&intake, &vault).start();
+    for expected in [
+        "wrong setting: DD_API_KEY_SECRET_ARN cannot be had: secretsmanager answers 400: ResourceNotFoundException: no such secret",
+        "wrong setting: DD_API_KEY holds a blank",
+        "wrong setting: DD_API_KEY_SECRET_ARN cannot be had: is JSON of several fields",
+    ] {
+        let failure = lambda.invoke_in_vain(&packed(batch(["a"])));
+        assert_eq!(failure.error_type, "Settings");
+        assert!(failure.error_message.starts_with(expected), "{failure:?}");
+        assert!(
+            !failure.error_message.contains("blanks") && !failure.error_message.contains("-secret\""),
+            "{failure:?}"
+        );
+        assert_eq!(failure.error_message.lines().count(), 1);
+    }
+    assert_eq!(intake.requests().len(), 0);
+    assert_eq!(lambda.invoke(&packed(batch(["a"]))).result.as_deref(), Ok("null"));
+    assert_eq!(vault.requests().len(), 4);
+    assert!(!lambda.written().contains("blanks") && !lambda.written().contains(NEW));
+}
+
+/// A function whose key is in the vault.
+fn function(intake: &Intake, vault: &Intake) -> Bootstrap {
+    bootstrap()
+        .datadog(intake)
+        .set("DD_API_KEY_SECRET_ARN", ARN)
+        .set("AWS_ENDPOINT_URL", &vault.url())
+        .set("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE")
+        .set("AWS_SECRET_ACCESS_KEY", "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY")
+}
+
+/// Stands in for Secrets Manager.
+fn vault(answer: impl Fn(usize) -> Answer + Send + Sync + 'static) -> Intake {
+    Intake::answering(move |_, before| answer(before))
+}
+
+fn held(secret: &str) -> Answer {
+    Answer::with(200, &[], json!({ "SecretString": secret }).to_string().as_bytes())
+}
+
+/// An intake that knows one key.
+fn taking(key: &'static str) -> Intake {
+    Intake::answering(move |request, _| Answer::status(if request.headers["dd-api-key"] == key { 202 } else { 403 }))
+}
