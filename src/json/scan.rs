@@ -26,7 +26,10 @@ const BLOCK: usize = 64;
 pub(crate) fn string(bytes: &[u8]) -> Option<Scanned> {
     let mut state = State::default();
     let (blocks, tail) = bytes.as_chunks::<BLOCK>();
-    for (index, block) in blocks.iter().enumerate() {
+    // A text has nothing but words in most of its blocks; in an object each block has quotes.
+    let words =
+        if bytes.first() == Some(&b'{') { 0 } else { blocks.iter().take_while(|block| is_words(block)).count() };
+    for (index, block) in blocks.iter().enumerate().skip(words) {
         if let Some(at) = state.block(block) {
             return Some(Scanned { len: index * BLOCK + at, irregular: state.irregular });
         }
@@ -49,13 +52,10 @@ impl State {
     #[inline]
     fn block(&mut self, block: &[u8; BLOCK]) -> Option<usize> {
         let lanes = Lanes::new(block);
-        let (quotes, backslashes, control) = (lanes.equal(b'"'), lanes.equal(b'\\'), lanes.at_most(0x1f));
-        // Most blocks are words and nothing else.
-        if self.carry == 0 && !(quotes | backslashes | control).any() {
-            return None;
-        }
         let is = |byte: u8| lanes.equal(byte).bits();
-        let (quotes, backslashes, control) = (quotes.bits(), backslashes.bits(), control.bits());
+        let control = lanes.at_most(0x1f);
+        let control = if control.any() { control.bits() } else { 0 };
+        let (quotes, backslashes) = (is(b'"'), is(b'\\'));
         if backslashes | self.carry == 0 {
             self.irregular |= control & before(quotes) != 0;
             return first(quotes);
@@ -70,6 +70,13 @@ impl State {
         self.irregular |= control & inside != 0 || has_irregular_escape(unusual, block);
         first(end)
     }
+}
+
+/// Whether a block has neither quotes nor backslashes nor control characters.
+#[inline]
+fn is_words(block: &[u8; BLOCK]) -> bool {
+    let lanes = Lanes::new(block);
+    !(lanes.equal(b'"') | lanes.equal(b'\\') | lanes.at_most(0x1f)).any()
 }
 
 /// A block as vectors, or what was found in it: all bits of a byte, or none.

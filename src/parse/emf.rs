@@ -1,12 +1,16 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
+use std::sync::LazyLock;
 
-use memchr::memmem;
+use memchr::memmem::Finder;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::lenient;
 use crate::model::Timestamp;
+
+/// What every such line has.
+static MARK: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\"_aws\""));
 
 /// A document in CloudWatch's embedded metric format.
 ///
@@ -75,7 +79,7 @@ type Root<'a> = HashMap<Cow<'a, str>, &'a RawValue>;
 impl<'a> Emf<'a> {
     /// Reads a line that is a JSON object with `_aws`; `written` is the time of its log event.
     pub fn parse(line: &'a str, written: Option<Timestamp>) -> Option<Self> {
-        memmem::find(line.as_bytes(), b"\"_aws\"")?;
+        MARK.find(line.as_bytes())?;
         let root: Root<'a> = serde_json::from_str(line).ok()?;
         let metadata: Metadata<'a> = serde_json::from_str(root.get("_aws")?.get()).ok()?;
         #[expect(clippy::cast_possible_truncation, reason = "saturates")]

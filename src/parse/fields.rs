@@ -25,35 +25,32 @@ pub struct Prefix<'a> {
 impl<'a> Prefix<'a> {
     /// Reads the prefix of a line.
     pub fn parse(line: &'a str) -> Option<Self> {
-        Self::find(line, "\t")
+        Self::find(line, |text| text.strip_prefix('\t'))
     }
 
     /// Reads the prefix of a line that is still escaped as the inside of a JSON string.
     pub fn parse_escaped(line: &'a str) -> Option<Self> {
-        Self::find(line, "\\t")
+        Self::find(line, |text| text.strip_prefix("\\t"))
     }
 
-    fn find(line: &'a str, tab: &str) -> Option<Self> {
-        match line.as_bytes().first()? {
-            b'0'..=b'9' => Self::time_first(line, tab),
-            b'[' => Self::level_first(line, tab),
-            _ => None,
-        }
-    }
-
-    fn time_first(line: &'a str, tab: &str) -> Option<Self> {
-        let (timestamp, rest) = timestamp(line)?;
-        let rest = rest.strip_prefix(tab)?;
-        let (id, rest) = uuid(rest, tab).or_else(|| until(rest, tab, 64))?;
-        let (level, rest) = until(rest, tab, 11)?;
-        Self::new(timestamp, id, level, line.len() - rest.len())
-    }
-
-    fn level_first(line: &'a str, tab: &str) -> Option<Self> {
-        let (level, rest) = until(line.get(1..)?, "]", 11)?;
-        let (timestamp, rest) = timestamp(rest.strip_prefix(tab)?)?;
-        let rest = rest.strip_prefix(tab)?;
-        let (id, rest) = uuid(rest, tab).or_else(|| until(rest, tab, 64))?;
+    /// `tab` takes a TAB off the front.
+    #[inline]
+    fn find(line: &'a str, tab: impl Fn(&'a str) -> Option<&'a str>) -> Option<Self> {
+        let (timestamp, id, level, rest) = match line.as_bytes().first()? {
+            b'0'..=b'9' => {
+                let (timestamp, rest) = timestamp(line)?;
+                let (id, rest) = until(tab(rest)?, 64, &tab)?;
+                let (level, rest) = until(rest, 11, &tab)?;
+                (timestamp, id, level, rest)
+            }
+            b'[' => {
+                let (level, rest) = split(line.get(1..)?, b']').filter(|(level, _)| level.len() <= 11)?;
+                let (timestamp, rest) = timestamp(tab(rest)?)?;
+                let (id, rest) = until(tab(rest)?, 64, &tab)?;
+                (timestamp, id, level, rest)
+            }
+            _ => return None,
+        };
         Self::new(timestamp, id, level, line.len() - rest.len())
     }
 
@@ -67,20 +64,26 @@ impl<'a> Prefix<'a> {
     }
 }
 
-/// What is before `end`, at most `max` bytes, and what is behind it.
-fn until<'a>(text: &'a str, end: &str, max: usize) -> Option<(&'a str, &'a str)> {
-    let first = *end.as_bytes().first()?;
-    let len = text.bytes().take(max + 1).position(|byte| byte == first)?;
+/// What is before a TAB, at most `max` bytes, and what is behind it.
+#[inline]
+fn until<'a>(text: &'a str, max: usize, tab: impl Fn(&'a str) -> Option<&'a str>) -> Option<(&'a str, &'a str)> {
+    // Mostly it is a UUID: then there is nothing to look for.
+    if let Some((id, rest)) = text.split_at_checked(36)
+        && max >= 36
+        && let (Some(rest), Some(id)) = (tab(rest), request_id(id))
+    {
+        return Some((id, rest));
+    }
+    let len = text.bytes().take(max + 1).position(|byte| matches!(byte, b'\t' | b'\\'))?;
     let (before, rest) = text.split_at_checked(len)?;
-    Some((before, rest.strip_prefix(end)?))
+    Some((before, tab(rest)?))
 }
 
-/// What is before `end`, if it is as long as a UUID.
-fn uuid<'a>(text: &'a str, end: &str) -> Option<(&'a str, &'a str)> {
-    let (id, rest) = text.split_at_checked(36)?;
-    let rest = rest.strip_prefix(end)?;
-    // A shorter one and something behind it, perhaps.
-    (!id.as_bytes().contains(end.as_bytes().first()?)).then_some((id, rest))
+/// What is before the first such byte, which is ASCII, and what is behind it. In a
+/// short text a plain look takes less than the search of `str::split_once`.
+pub(super) fn split(text: &str, at: u8) -> Option<(&str, &str)> {
+    let place = text.bytes().position(|byte| byte == at)?;
+    Some((text.get(..place)?, text.get(place + 1..)?))
 }
 
 /// Takes `2023-11-14T22:13:20.123Z` off the front.

@@ -5,13 +5,17 @@
 //! `platform.initStart` aren't in the published schema.
 
 use std::borrow::Cow;
+use std::sync::LazyLock;
 
-use memchr::memmem;
+use memchr::memmem::Finder;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::lenient;
 use super::platform::{InitReport, InitStart, Platform, Report, RestoreReport, Span, Start, Status};
+
+/// What every such line has.
+static MARK: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\"platform."));
 
 /// One of Lambda's own lines.
 ///
@@ -121,7 +125,7 @@ struct Outer<'a> {
 impl<'a> PlatformEvent<'a> {
     /// Reads a line that is a JSON object with a `type` of `platform.*`.
     pub fn parse(line: &'a str) -> Option<Self> {
-        memmem::find(line.as_bytes(), b"\"platform.")?;
+        MARK.find(line.as_bytes())?;
         let outer: Outer<'a> = serde_json::from_str(line).ok()?;
         let kind = outer.kind.filter(|kind| kind.starts_with("platform."))?;
         let json = outer.record.map_or("", RawValue::get);

@@ -17,6 +17,7 @@ use std::borrow::Cow;
 
 use memchr::memchr_iter;
 
+use super::fields::split;
 use crate::model::{CheckStatus, Timestamp, Value};
 
 const MARKER: &str = "MONITORING|";
@@ -76,17 +77,19 @@ impl<'a> Monitoring<'a> {
         if record.bytes().fold(false, |found, b| found | b.is_ascii_control()) {
             return None;
         }
-        let mut sections = record.strip_prefix(MARKER)?.splitn(5, '|');
-        let stamp = sections.next()?;
-        let number = decimal(sections.next()?.trim())?;
-        let value = match sections.next()?.trim() {
+        let (stamp, rest) = split(record.strip_prefix(MARKER)?, b'|')?;
+        let (number, rest) = split(rest, b'|')?;
+        let (kind, rest) = split(rest, b'|')?;
+        let (name, tags) = split(rest, b'|').unwrap_or((rest, ""));
+        let number = decimal(number.trim())?;
+        let value = match kind.trim() {
             "count" => Value::Count(number),
             "gauge" => Value::Gauge(number),
             "histogram" => Value::Histogram(number),
             "check" => Value::Check(CheckStatus::from_number(number)?),
             _ => return None,
         };
-        let name = metric_name(sections.next()?)?;
+        let name = metric_name(name)?;
         let near = |time: &Timestamp| written.is_none_or(|written| time.distance(written) <= MAX_DISTANCE);
         let own = stamped(stamp.trim()).filter(near);
         Some(Self {
@@ -94,7 +97,7 @@ impl<'a> Monitoring<'a> {
             value,
             time: own.or(written).unwrap_or_default(),
             own_time: own.is_some(),
-            tags: Cow::Borrowed(sections.next().unwrap_or_default()),
+            tags: Cow::Borrowed(tags),
         })
     }
 }

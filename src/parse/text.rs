@@ -68,7 +68,8 @@ pub(super) fn report(line: &str) -> Option<Report<'_>> {
     ];
     let (id, rest) = request_word(line.strip_prefix("REPORT RequestId: ")?)?;
     let mut report = Report { request_id: Some(id.into()), ..Report::default() };
-    let (fields, next_line) = rest.split_once('\n').unwrap_or((rest, ""));
+    let end = memchr(b'\n', rest.as_bytes()).unwrap_or(rest.len());
+    let (fields, next_line) = (rest.get(..end)?, rest.get(end + 1..).unwrap_or_default());
     let mut any = false;
     let leftover = each_field(fields, &LABELS, |label, value| {
         any = true;
