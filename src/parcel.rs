@@ -1,7 +1,7 @@
 //! A finished request as it is stored: everything but where it goes and who sends it.
 //!
 //! ```text
-//! {"logferry":1,"backend":"datadog","route":"logs","oldest":1764000000123,"tries":0,"reason":"unreachable","said":"…",
+//! {"logferry":1,"backend":"datadog","route":"logs","oldest":1764000000123,"copy":"7d1e…-0","tries":0,"reason":"unreachable","said":"…",
 //!  "content_type":"application/json","compression":"gzip","level":6,
 //!  "open":"Ww==","separator":",","close":"XQ==","items":[[812,1,0],[1630,1,0]],"body":"H4sI…"}
 //! ```
@@ -29,6 +29,9 @@ pub struct Parcel {
     pub route: String,
     /// Time of the oldest log event of its delivery, in ms since the epoch.
     pub oldest: i64,
+    /// What tells it from another that holds the same: a metric has no id.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub copy: String,
     /// How often the intake has refused it.
     pub tries: u32,
     /// Why it wasn't sent.
@@ -100,6 +103,7 @@ impl Parcel {
             backend: backend.to_owned(),
             route: request.route.to_owned(),
             oldest: request.oldest.millis(),
+            copy: String::new(),
             tries: 0,
             reason: reason.to_owned(),
             said: said.to_owned(),
@@ -174,9 +178,9 @@ impl Parcel {
         Timestamp::from_millis(self.oldest)
     }
 
-    /// What makes it another one: whom it is for, and what it holds.
+    /// What makes it another one: whom it is for, what it holds, and which of several like it it is.
     pub fn content(&self) -> Vec<u8> {
-        [&self.backend, "\n", &self.route, "\n", self.body.as_str()].concat().into_bytes()
+        [&self.backend, "\n", &self.route, "\n", &self.copy, "\n", self.body.as_str()].concat().into_bytes()
     }
 
     /// What it stands for.

@@ -329,7 +329,7 @@ async fn every_item_is_accounted_for_whatever_happens() {
     for seed in first..first + rounds {
         let _seed = Seed(seed);
         let round = Round::new(seed);
-        Box::pin(round.run(&client, &mut totals)).await;
+        round.run(&client, &mut totals).await;
         if let Some(folder) = &round.folder {
             std::fs::remove_dir_all(folder).unwrap();
         }
@@ -389,7 +389,7 @@ impl Round {
     }
 
     async fn run(&self, client: &Client, totals: &mut Totals) {
-        let made = Box::pin(self.made(client)).await;
+        let made = self.made(client).await;
         let mut forwarder = self.forwarder(client, Script::new(self.trouble(1)));
         self.block(true);
         let end = self.ends.map(|after| Instant::now() + after);
@@ -400,7 +400,7 @@ impl Round {
         assert_never_sent_again(&sent, &made);
         totals.count(&outcome, &sent);
         if self.stream {
-            return Box::pin(self.finish_stream(client, forwarder, &outcome, &made)).await;
+            return self.finish_stream(client, forwarder, &outcome, &made).await;
         }
         for (backend, account) in self.backends.iter().zip(&outcome.ledger.backends) {
             self.check_account(&forwarder, &outcome, account, &made[backend]);

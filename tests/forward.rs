@@ -336,11 +336,51 @@ async fn storing_twice_is_storing_once() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_looks_the_same_and_is_not_is_stored_by_itself() {
+    let metric = "MONITORING|1795165334|1|count|shop.orders|#shop:berlin";
+    // Two environments count one order each in the same second: no id tells their metrics apart.
+    let folder = folder("look-the-same");
+    let one = batch([metric]);
+    let other = one.replace("15909c2fa6421cb147e9d82215066c24", "22be53a8cfde4e68b844f8ec293b2543");
+    // Lambda repeats the second.
+    for event in [&one, &other, &other] {
+        forward(&mut unreachable_into(&folder, &[]), &packed(event)).await;
+    }
+    assert_eq!(parcels(&folder).iter().map(|(_, parcel)| parcel.weight().metrics).collect::<Vec<_>>(), [1, 1]);
+
+    // One environment counts two in the same millisecond, and the intake takes neither.
+    let folder = crate::folder("look-the-same-in-one");
+    let pairs = [
+        ("LOGFERRY_BACKENDS", "splunk"),
+        ("SPLUNK_HEC_URL", "https://splunk.example.com"),
+        ("SPLUNK_HEC_TOKEN", "0123456789abcdef"),
+        ("LOGFERRY_STORE", folder.to_str().unwrap()),
+    ];
+    for _ in 0..2 {
+        let mut too_large = forwarder(&pairs, Script::new(|_, _| Answer::status(413)));
+        let outcome = forward(&mut too_large, &packed(batch([metric, metric]))).await;
+        assert_eq!(outcome.ledger.backends[0].dropped[&Reason::Oversize].metrics, 2);
+    }
+    assert_eq!(parcels(&folder).iter().map(|(_, parcel)| parcel.weight().metrics).collect::<Vec<_>>(), [1, 1]);
+
+    // A redrive that takes a request apart keeps both, too.
+    let mut stored = forwarder(&pairs, Script::new(|_, _| Answer::status(503)));
+    forward(&mut stored, &packed(batch([metric, metric, "a log"]))).await;
+    stored.transport.turn(|request, _| match request.weight() {
+        weight if weight.logs > 0 && weight.metrics == 0 => Answer::status(200),
+        _ => Answer::status(413),
+    });
+    redrive(&mut stored, &json!(true)).await;
+    let metrics: u64 = parcels(&folder).iter().map(|(_, parcel)| parcel.weight().metrics).sum();
+    assert_eq!(metrics, 4);
+}
+
+#[tokio::test(start_paused = true)]
 async fn nothing_leaves_the_store_before_its_own_acknowledgement() {
     let folder = folder("own-acknowledgement");
     let mut forwarder = unreachable_into(&folder, &[]);
     for text in ["good", "bad", "fine"] {
-        forward(&mut forwarder, &packed(batch_at(NOW - 9000 + i64::from(text.as_bytes()[0]), &[text]))).await;
+        forward(&mut forwarder, &packed(batch_at(NOW - 9000 + 10 * i64::from(text.as_bytes()[0]), &[text]))).await;
     }
     // b, f, g: the first is refused, which says nothing of the others.
     forwarder.transport.turn(|request, _| Answer::status(if holds(request, "bad") { 404 } else { 202 }));
@@ -836,7 +876,7 @@ async fn forward_within(forwarder: &mut Forwarder<Script>, event: &str, now: i64
     };
     let now = Timestamp::from_millis(now);
     let invocation = Invocation { forwarder: &own, now, deadline: Instant::now() + left, seed: 7 };
-    let outcome = Box::pin(forwarder.handle(event, &invocation, &mut ())).await;
+    let outcome = forwarder.handle(event, &invocation, &mut ()).await;
     assert_eq!(outcome.ledger.unaccounted(), []);
     outcome
 }

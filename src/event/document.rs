@@ -56,6 +56,11 @@ impl<'a> Document<'a> {
         from..self.at
     }
 
+    /// What is read.
+    pub(super) const fn payload(&self) -> &'a [u8] {
+        self.source.payload()
+    }
+
     /// Bytes that were read so far.
     pub(super) const fn produced(&self) -> u64 {
         self.source.produced()

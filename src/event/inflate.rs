@@ -65,6 +65,13 @@ impl<'a> Source<'a> {
         *self = Self::new(self.payload, self.limit);
     }
 
+    /// All that is decoded, as it came.
+    pub(super) const fn payload(&self) -> &'a [u8] {
+        match self.payload {
+            Payload::Base64(bytes) | Payload::Bytes(bytes) => bytes,
+        }
+    }
+
     /// Bytes given out so far.
     pub(super) const fn produced(&self) -> u64 {
         self.produced

@@ -166,6 +166,11 @@ impl<'a> Batch<'a> {
         }))
     }
 
+    /// What was delivered, as it came: base64 or gzip or neither.
+    pub const fn payload(&self) -> &'a [u8] {
+        self.document.payload()
+    }
+
     /// Bytes that were inflated so far.
     pub const fn inflated_bytes(&self) -> u64 {
         self.document.produced()

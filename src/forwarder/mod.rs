@@ -26,7 +26,7 @@ use crate::model::{self, Log, Metric, Origin, Sink, Timestamp};
 use crate::parcel::Parcel;
 use crate::pipeline::{Counts, Pipeline, Run};
 use crate::request::{Destination, Request, Weight};
-use crate::store::{Shelf, Store};
+use crate::store::{Copies, Shelf, Store};
 
 /// Log events that are taken before it is looked whether requests are ready, and bytes of their messages.
 const STRIDE: usize = 64;
@@ -118,7 +118,8 @@ impl<T: Transport> Forwarder<T> {
     /// Forwards what a payload carries. `observer` sees everything that is made.
     pub async fn handle(&mut self, payload: &str, invocation: &Invocation<'_>, observer: &mut impl Sink) -> Outcome {
         match Event::from_json(payload) {
-            Ok(event) => self.records(event, invocation, observer).await,
+            // On the heap: it holds all that is on its way.
+            Ok(event) => Box::pin(self.records(event, invocation, observer)).await,
             Err(error) => {
                 let mut outcome = self.outcome();
                 outcome.ledger.damaged += 1;
@@ -162,6 +163,7 @@ impl<T: Transport> Forwarder<T> {
             outcome.ledger.own_log_group += 1;
             return outcome;
         }
+        let payload = batch.payload();
         let context = Context { forwarder: invocation.forwarder, now: invocation.now };
         let lanes = self.lanes(terms, invocation.forwarder);
         let leading = |place: usize| lanes.get(place).is_some_and(|lane| lane.leader == place);
@@ -176,6 +178,7 @@ impl<T: Transport> Forwarder<T> {
             end: last_moment(self.sending, invocation),
             seed: invocation.seed,
             store: self.store.as_ref(),
+            copies: Copies::of(payload),
         };
         ferry.drive(&mut batch, &mut run, &mut out, lanes, &mut outcome, log_group).await;
         // The next invocation keeps back what storing has shown to take, several times over.
@@ -257,6 +260,7 @@ struct Ferry<'a, T> {
     end: Instant,
     seed: u64,
     store: Option<&'a Store>,
+    copies: Copies<'a>,
 }
 
 /// What became of a request, and of what couldn't be sent.
@@ -347,6 +351,7 @@ impl<T: Transport> Ferry<'_, T> {
                 continue;
             }
             let parcel = Parcel::pack(&name, &dropped.request, dropped.reason.as_str(), &dropped.last);
+            let parcel = self.copies.mark(parcel);
             let before = Instant::now();
             let put = timeout_at(self.end, store.put(place, &parcel)).await;
             landed.storing = landed.storing.max(before.elapsed());

@@ -18,7 +18,7 @@ use crate::delivery::{Delivered, Dropped, Transport, deliver};
 use crate::event::Redrive;
 use crate::parcel::{Parcel, ParcelError};
 use crate::request::Weight;
-use crate::store::{Shelf, Store, StoreError, folder_of, moved};
+use crate::store::{Copies, Shelf, Store, StoreError, folder_of, moved};
 
 /// Keys that are asked for at once.
 const PAGE: usize = 100;
@@ -381,6 +381,8 @@ async fn take_apart(
     redriven: &mut Redriven,
 ) -> Result<Next, StoreError> {
     let mut next = Next::GoOn;
+    let whole = parcel.content();
+    let copies = Copies::of(&whole);
     for dropped in delivered.dropped {
         if dropped.weight != dropped.request.weight() {
             redriven.dropped += dropped.weight;
@@ -388,6 +390,7 @@ async fn take_apart(
         }
         let mut piece = Parcel::pack(&parcel.backend, &dropped.request, dropped.reason.as_str(), &dropped.last);
         (piece.oldest, piece.tries) = (parcel.oldest, parcel.tries);
+        let piece = copies.mark(piece);
         if dropped.reason.may_pass() {
             redriven.left += dropped.weight;
             next = Next::Stop;

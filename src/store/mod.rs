@@ -1,7 +1,7 @@
 //! Where requests are kept that couldn't be sent, until they can.
 //!
-//! What is stored has a key that follows from its content: storing it twice is
-//! storing it once. Keys sort by backend, then by time, the oldest first:
+//! What is stored has a key that follows from its content and from the delivery that it
+//! is of: storing it twice is storing it once. Keys sort by backend, then by time, the oldest first:
 //!
 //! ```text
 //! pending/datadog/2026/11/20/10/1795170600000-3f1c9a40b7e25d86.json
@@ -12,6 +12,8 @@ mod folder;
 mod s3;
 mod sqs;
 
+use std::cell::{OnceCell, RefCell};
+use std::collections::HashMap;
 use std::path::PathBuf;
 
 pub use folder::Folder;
@@ -266,6 +268,37 @@ pub fn key(shelf: Shelf, parcel: &Parcel) -> String {
     let hour = time.get(..13).unwrap_or_default().replace(['-', 'T'], "/");
     let backend = folder_of(&parcel.backend);
     format!("{}/{backend}/{hour}/{}-{hash}.json", shelf.name(), parcel.oldest)
+}
+
+/// Tells requests apart that hold the same and aren't the same: metrics have no id, so two
+/// deliveries, or two halves of one request, may make the same bytes, and both have to be kept.
+///
+/// A delivery that is repeated, or a stored request that is taken apart again,
+/// gives each the mark that it had.
+#[derive(Debug)]
+pub struct Copies<'a> {
+    /// What they are made of.
+    source: &'a [u8],
+    hash: OnceCell<String>,
+    /// How many of each there were.
+    before: RefCell<HashMap<String, u32>>,
+}
+
+impl<'a> Copies<'a> {
+    /// Requests that are made of this, as it came.
+    pub fn of(source: &'a [u8]) -> Self {
+        Self { source, hash: OnceCell::new(), before: RefCell::default() }
+    }
+
+    /// Marks a request before it is stored.
+    pub fn mark(&self, mut parcel: Parcel) -> Parcel {
+        let mut before = self.before.borrow_mut();
+        let count = before.entry(hash(&parcel.content())).or_default();
+        let copy = format!("{}-{count}", self.hash.get_or_init(|| hash(self.source)));
+        *count += 1;
+        parcel.copy = copy;
+        parcel
+    }
 }
 
 /// The first 64 bits of SHA-256, in hexadecimal digits.
