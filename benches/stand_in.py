@@ -174,11 +174,15 @@ def run(bootstrap, events, measure, backend="datadog"):
         sleeping(process.pid)
         return measure(process.pid, server, server.idle_since - started)
     finally:
-        process.kill()
-        process.wait()
-        server.over.set()
-        server.shutdown()
-        server.server_close()
+        end(process, server)
+
+
+def end(process, server):
+    process.kill()
+    process.wait()
+    server.over.set()
+    server.shutdown()
+    server.server_close()
 
 
 def sleeping(pid):
@@ -350,11 +354,7 @@ def soak(bootstrap, event, seconds):
                     flush=True,
                 )
         finally:
-            process.kill()
-            process.wait()
-            server.over.set()
-            server.shutdown()
-            server.server_close()
+            end(process, server)
         ledger.thread.join()
         stored = sum(1 for _ in Path(server.folder).rglob("*.json"))
     return verdict(samples, ledger, server, stored)

@@ -4,22 +4,23 @@
 //! waits; and the one that sends, and holds nothing of the event. The first
 //! runs until some requests are ready, then the second takes them on their way.
 
+mod lane;
 mod outcome;
 mod records;
 mod redrive;
 mod report;
 
-use std::collections::VecDeque;
 use std::time::Duration;
 
 use futures_util::stream::{FuturesUnordered, StreamExt};
+use lane::{Landed, Lane, hand_out, land, lanes};
 pub use outcome::{Fate, Note, Outcome};
 pub use redrive::Redriven;
 pub use report::Report;
 use tokio::time::{Instant, timeout_at};
 
 use crate::backend::{Backend, Context, Encoded, Encoder};
-use crate::delivery::{Delivered, Dropped, Patience, Transport, deliver};
+use crate::delivery::{Patience, Transport, deliver};
 use crate::event::{Batch, DecodeError, Event, Limits, MessageType, TransformResult};
 use crate::ledger::{Ledger, Reason};
 use crate::model::{self, Log, Metric, Origin, Sink, Timestamp};
@@ -165,7 +166,7 @@ impl<T: Transport> Forwarder<T> {
         }
         let payload = batch.payload();
         let context = Context { forwarder: invocation.forwarder, now: invocation.now };
-        let lanes = self.lanes(terms, invocation.forwarder);
+        let lanes = lanes(&self.backends, invocation.forwarder, |place| terms.of(place));
         let leading = |place: usize| lanes.get(place).is_some_and(|lane| lane.leader == place);
         let backends = self.backends.iter_mut().enumerate().filter(|(place, _)| leading(*place));
         let encoders = backends.map(|(place, backend)| (place, backend.encoder(&context))).collect();
@@ -193,24 +194,6 @@ impl<T: Transport> Forwarder<T> {
     /// An empty ledger for these backends.
     pub fn ledger(&self) -> Ledger {
         Ledger::new(self.backends.iter().map(Backend::name))
-    }
-
-    /// A lane for each backend; one whose requests are the same as an earlier one's follows that.
-    fn lanes(&self, terms: &Terms<'_>, forwarder: &model::Forwarder) -> Vec<Lane> {
-        let lane = |(place, backend): (usize, &Backend)| {
-            let leader = self.backends.iter().position(|other| other.encodes_like(backend));
-            let leader = leader.filter(|leader| *leader < place);
-            Lane {
-                name: backend.name().to_owned(),
-                remote: backend.is_remote(),
-                leader: leader.unwrap_or(place),
-                own: leader.map(|_| (backend.clone(), forwarder.clone())),
-                patience: terms.of(place),
-                waiting: VecDeque::new(),
-                flying: 0,
-            }
-        };
-        self.backends.iter().enumerate().map(lane).collect()
     }
 
     fn outcome(&self) -> Outcome {
@@ -261,17 +244,6 @@ struct Ferry<'a, T> {
     seed: u64,
     store: Option<&'a Store>,
     copies: Copies<'a>,
-}
-
-/// What became of a request, and of what couldn't be sent.
-struct Landed {
-    delivered: Delivered,
-    stored: Vec<Dropped>,
-    unauthorized: bool,
-    /// How long storing took.
-    storing: Duration,
-    /// Why something couldn't be stored.
-    trouble: Option<String>,
 }
 
 impl<T: Transport> Ferry<'_, T> {
@@ -373,40 +345,6 @@ impl<T: Transport> Ferry<'_, T> {
     }
 }
 
-/// Requests of one backend.
-#[derive(Debug)]
-struct Lane {
-    name: String,
-    /// Whether what is sent goes over a network.
-    remote: bool,
-    /// Place of the lane whose requests these are, too; its own if there is none before it.
-    leader: usize,
-    /// What makes another lane's requests its own.
-    own: Option<(Backend, model::Forwarder)>,
-    patience: Patience,
-    waiting: VecDeque<Request>,
-    flying: usize,
-}
-
-/// Gives requests to the lane that they were encoded for, and to those that follow it.
-fn hand_out(lanes: &mut [Lane], leader: usize, requests: Vec<Request>, oldest: Timestamp) {
-    for lane in lanes.iter_mut().filter(|lane| lane.leader == leader) {
-        if let Some((backend, forwarder)) = &lane.own {
-            let own = requests.iter().filter_map(|request| backend.readdressed(request, forwarder)).collect();
-            lane.take(own, oldest);
-        }
-    }
-    if let Some(lane) = lanes.get_mut(leader) {
-        lane.take(requests, oldest);
-    }
-}
-
-impl Lane {
-    fn take(&mut self, requests: Vec<Request>, oldest: Timestamp) {
-        self.waiting.extend(requests.into_iter().map(|request| Request { oldest, ..request }));
-    }
-}
-
 /// Takes what the end of the batch leaves.
 fn end<S: Sink>(run: &mut Run<'_>, out: &mut FanOut<'_, '_, S>, lanes: &mut [Lane], outcome: &mut Outcome) -> Counts {
     let counts = run.finish(out);
@@ -438,47 +376,6 @@ fn end<S: Sink>(run: &mut Run<'_>, out: &mut FanOut<'_, '_, S>, lanes: &mut [Lan
         }
     }
     counts
-}
-
-/// Takes down what became of a request.
-fn land(lanes: &mut [Lane], index: usize, landed: Landed, outcome: &mut Outcome) {
-    let (Some(lane), Some(account)) = (lanes.get_mut(index), outcome.ledger.backends.get_mut(index)) else { return };
-    let Landed { delivered, stored, unauthorized, storing, trouble } = landed;
-    outcome.unauthorized |= unauthorized;
-    outcome.storing = outcome.storing.max(storing);
-    lane.flying -= 1;
-    account.stored += stored.iter().map(|dropped| dropped.weight).sum::<Weight>();
-    if let Some(trouble) = trouble {
-        outcome.note_store(trouble);
-    }
-    let Some(account) = outcome.ledger.backends.get_mut(index) else { return };
-    account.sent += delivered.sent;
-    if lane.remote {
-        account.requests += delivered.requests;
-        account.retries += delivered.retries;
-        account.bytes += delivered.bytes;
-        account.slowest = account.slowest.max(delivered.slowest);
-    }
-    for dropped in &delivered.dropped {
-        account.drop(dropped.reason, dropped.weight);
-        // A part of a metric, as lines of a histogram: it counts for nothing, and is missed all the same.
-        outcome.undone += u64::from(dropped.weight.total() == 0 && dropped.reason.may_pass());
-    }
-    let dropped = delivered.dropped.into_iter().map(|dropped| (Fate::Dropped, dropped));
-    for (fate, dropped) in dropped.chain(stored.into_iter().map(|dropped| (Fate::Stored, dropped))) {
-        let address = match dropped.request.destination {
-            Destination::Http(endpoint) => endpoint.url,
-            Destination::Stdout => "standard output".to_owned(),
-        };
-        outcome.note_undelivered(Note::Undelivered {
-            backend: lane.name.clone(),
-            address,
-            fate,
-            reason: dropped.reason,
-            weight: dropped.weight,
-            last: dropped.last,
-        });
-    }
 }
 
 /// Takes log events until some backend has a request ready; `false` after the last.

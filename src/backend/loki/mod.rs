@@ -29,20 +29,23 @@
 //! Sources: <https://grafana.com/docs/loki/latest/reference/loki-http-api/#ingest-logs>,
 //! <https://grafana.com/docs/loki/latest/configure/#limits_config>, and what Loki 3.7 answers.
 
+mod answer;
+mod late;
+
 use std::borrow::Cow;
 use std::collections::HashSet;
-use std::sync::Arc;
 
-use super::body::{Body, Limits, Template, compress, decompress};
+use answer::judge;
+pub(super) use late::with_fallback;
+
+use super::body::{Body, Limits, Template};
 use super::order::Order;
 use super::write::{bounded, text};
 use super::{Encode, Encoded, Signals, auth, protobuf};
 use crate::env::{Env, Row, Secret, Setting, read};
 use crate::json::JsonStr;
 use crate::model::{Log, Metric, Origin, Sink, Timestamp};
-use crate::request::{
-    Compression, Destination, Endpoint, Fallback, Frame, Header, Refused, Request, Response, Verdict, Weight, Wrapper,
-};
+use crate::request::{Compression, Destination, Endpoint, Frame, Header, Request, Weight, Wrapper};
 
 /// A megabyte is far below the burst of 6 MB that a tenant has by default.
 const LIMITS: Limits = Limits { bytes: 1_000_000, compressed: usize::MAX, items: usize::MAX, item_bytes: 900_000 };
@@ -434,134 +437,8 @@ fn start(text: &str, bytes: usize) -> &str {
     text.get(..text.floor_char_boundary(bytes)).unwrap_or(text)
 }
 
-/// A request whose entries may turn out to be late.
-pub(super) fn with_fallback(request: Request) -> Request {
-    Request { fallback: Some(Fallback { encode: late, needed: Arc::default() }), ..request }
-}
-
-/// The same entries in the stream of late ones; `None` if they were there, or the label is somebody else's.
-fn late(request: &Request) -> Option<Request> {
-    let plain = decompress(request.compression, &request.body)?;
-    let inside = request.items.last()?.end;
-    let entries = plain.get(request.frame.open(inside).len()..)?.get(..inside)?;
-    let frame = late_frame(&request.frame)?;
-    let plain = [&frame.open(inside), entries, frame.close()].concat();
-    let body = compress(request.compression, &plain);
-    Some(Request { body, frame, fallback: None, ..request.clone() })
-}
-
-fn late_frame(frame: &Frame) -> Option<Frame> {
-    let has = |labels: &[u8], name: &[u8]| memchr::memmem::find(labels, name).is_some();
-    match frame {
-        Frame::Text { open, separator, close } => {
-            let labels = open.strip_suffix(JSON_VALUES)?;
-            let first = labels.ends_with(b"{");
-            let label: &[u8] = if first { br#""late":"true""# } else { br#","late":"true""# };
-            let open = [labels, label, JSON_VALUES].concat();
-            let close = close.clone();
-            (!has(labels, br#""late":"#)).then(|| Frame::Text {
-                open: open.into(),
-                separator: separator.clone(),
-                close,
-            })
-        }
-        Frame::Protobuf(wrappers) => {
-            let [Wrapper { field, before }] = wrappers.as_slice() else { return None };
-            let [(1, protobuf::Field::Bytes(selector))] = *protobuf::fields(before)? else { return None };
-            let labels = selector.strip_suffix(b"}")?;
-            let label: &[u8] = if labels == b"{" { br#"late="true"}"# } else { br#", late="true"}"# };
-            let mut before = Vec::new();
-            protobuf::bytes(1, &[labels, label].concat(), &mut before);
-            let known = [&b"{late="[..], b" late="].iter().any(|name| has(labels, name));
-            (!known).then(|| Frame::Protobuf(vec![Wrapper { field: *field, before }]))
-        }
-    }
-}
-
 /// What stands between the labels of a stream and its entries.
 const JSON_VALUES: &[u8] = b"},\"values\":[";
-
-/// What an answer means.
-///
-/// Loki says 400 when it has refused some entries and stored the others, and
-/// 260 or another 2xx (`block_ingestion_status_code`) when it stores nothing.
-fn judge(request: &Request, response: &Response) -> Verdict {
-    let text = String::from_utf8_lossy(&response.body);
-    match response.status {
-        200 | 204 => Verdict::Accepted,
-        status @ 201..=299 => Verdict::Partly {
-            retry: Vec::new(),
-            refused: Refused::Items((0..request.items.len()).collect()),
-            why: format!("status {status}: Loki blocks what it is sent and stores none of it: {text}"),
-        },
-        400 if let Some(others) = behind(request.items.len(), &text) => {
-            Verdict::Otherwise { others, why: format!("status 400: {text}") }
-        }
-        400 => match ignored(request.items.len() as u64, &text.to_ascii_lowercase()) {
-            Some(logs) => Verdict::Partly {
-                retry: Vec::new(),
-                refused: Refused::Count(Weight { logs, metrics: 0 }),
-                why: format!("status 400: {text}"),
-            },
-            None => Verdict::Refused,
-        },
-        429 if request.items.len() > 1 && is_too_much(&text) => Verdict::TooLarge,
-        _ => Verdict::of(request, response),
-    }
-}
-
-/// Places of the entries that are too far behind the newest of their stream, if these are all that aren't stored:
-/// they ascend, so it is the first ones. `None` if it can't be told which they are.
-fn behind(entries: usize, text: &str) -> Option<Vec<usize>> {
-    let (reasons, counts) = text.split_once("total ignored: ")?;
-    let (ignored, rest) = counts.split_once(" out of ")?;
-    let (ignored, of) = (ignored.parse::<usize>().ok()?, leading_number(rest)?);
-    let late = reasons.matches("reason: 'entry too far behind").count();
-    let all_are = late > 0 && late == reasons.matches("reason: '").count();
-    let told = all_are && of == entries as u64 && ignored <= entries && !text.contains("__stream_shard__");
-    told.then(|| (0..ignored).collect())
-}
-
-/// How many of the entries an answer says are not stored; `None` when it doesn't speak of entries.
-///
-/// ```text
-/// entry with timestamp 2026-11-21 … ignored, reason: 'entry too far behind, …',
-/// user 'fake', total ignored: 2 out of 3 for stream: {…}
-/// 2 errors like: max entry size '262144' bytes exceeded …; 1 errors like: entry for stream '{…}' has timestamp too old: …
-/// entry for stream '{…}' has timestamp too old: …
-/// ```
-///
-/// The first counts those that the distributor let through: it has refused the
-/// others. (Of a stream that Loki itself has cut into shards it counts a shard's.)
-fn ignored(entries: u64, text: &str) -> Option<u64> {
-    const OF_ONE: [&str; 4] = ["timestamp too old", "timestamp too new", "entry size", "structured metadata"];
-    if let Some((_, counts)) = text.split_once("total ignored: ") {
-        let (ignored, rest) = counts.split_once(" out of ")?;
-        let (ignored, of) = (ignored.parse::<u64>().ok()?, leading_number(rest)?);
-        let before = if text.contains("__stream_shard__") { 0 } else { entries.saturating_sub(of) };
-        return Some(ignored + before);
-    }
-    let mut groups: Vec<_> = text.split(" errors like: ").collect();
-    groups.pop();
-    if groups.is_empty() {
-        return OF_ONE.iter().any(|words| text.contains(words)).then_some(1);
-    }
-    groups.iter().map(|group| group.rsplit(' ').next().and_then(|count| count.parse::<u64>().ok())).sum()
-}
-
-/// Whether a push has more bytes than may come in a second, so that waiting may never help.
-///
-/// ```text
-/// ingestion rate limit exceeded for user … (limit: 4194304 bytes/sec) while attempting to ingest '40' lines totaling '8000000' bytes, …
-/// ```
-fn is_too_much(text: &str) -> bool {
-    let number = |before: &str| text.split_once(before).and_then(|(_, rest)| leading_number(rest));
-    matches!((number("(limit: "), number("totaling '")), (Some(limit), Some(total)) if total > limit)
-}
-
-fn leading_number(text: &str) -> Option<u64> {
-    text.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
-}
 
 fn format(value: &str) -> Result<Format, String> {
     match value {

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::backend::decompress;
 use crate::model::{Function, Level, Timestamp};
-use crate::request::{Item, Refused};
+use crate::request::{Item, Refused, Response, Verdict};
 
 fn loki(format: Format) -> Loki {
     let labels = vec![("env".to_owned(), "prod".to_owned())];

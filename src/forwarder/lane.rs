@@ -1,0 +1,118 @@
+//! Requests of one backend: those that wait, those that are on their way, and what became of them.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use super::{Fate, Note, Outcome};
+use crate::backend::Backend;
+use crate::delivery::{Delivered, Dropped, Patience};
+use crate::model::{self, Timestamp};
+use crate::request::{Destination, Request, Weight};
+
+/// Requests of one backend.
+#[derive(Debug)]
+pub(super) struct Lane {
+    pub(super) name: String,
+    /// Whether what is sent goes over a network.
+    pub(super) remote: bool,
+    /// Place of the lane whose requests these are, too; its own if there is none before it.
+    pub(super) leader: usize,
+    /// What makes another lane's requests its own.
+    pub(super) own: Option<(Backend, model::Forwarder)>,
+    pub(super) patience: Patience,
+    pub(super) waiting: VecDeque<Request>,
+    pub(super) flying: usize,
+}
+
+/// What became of a request, and of what couldn't be sent.
+pub(super) struct Landed {
+    pub(super) delivered: Delivered,
+    pub(super) stored: Vec<Dropped>,
+    pub(super) unauthorized: bool,
+    /// How long storing took.
+    pub(super) storing: Duration,
+    /// Why something couldn't be stored.
+    pub(super) trouble: Option<String>,
+}
+
+/// A lane for each backend; one whose requests are the same as an earlier one's follows that.
+pub(super) fn lanes(
+    backends: &[Backend],
+    forwarder: &model::Forwarder,
+    patience: impl Fn(usize) -> Patience,
+) -> Vec<Lane> {
+    let lane = |(place, backend): (usize, &Backend)| {
+        let leader = backends.iter().position(|other| other.encodes_like(backend));
+        let leader = leader.filter(|leader| *leader < place);
+        Lane {
+            name: backend.name().to_owned(),
+            remote: backend.is_remote(),
+            leader: leader.unwrap_or(place),
+            own: leader.map(|_| (backend.clone(), forwarder.clone())),
+            patience: patience(place),
+            waiting: VecDeque::new(),
+            flying: 0,
+        }
+    };
+    backends.iter().enumerate().map(lane).collect()
+}
+
+/// Gives requests to the lane that they were encoded for, and to those that follow it.
+pub(super) fn hand_out(lanes: &mut [Lane], leader: usize, requests: Vec<Request>, oldest: Timestamp) {
+    for lane in lanes.iter_mut().filter(|lane| lane.leader == leader) {
+        if let Some((backend, forwarder)) = &lane.own {
+            let own = requests.iter().filter_map(|request| backend.readdressed(request, forwarder)).collect();
+            lane.take(own, oldest);
+        }
+    }
+    if let Some(lane) = lanes.get_mut(leader) {
+        lane.take(requests, oldest);
+    }
+}
+
+impl Lane {
+    fn take(&mut self, requests: Vec<Request>, oldest: Timestamp) {
+        self.waiting.extend(requests.into_iter().map(|request| Request { oldest, ..request }));
+    }
+}
+
+/// Takes down what became of a request.
+pub(super) fn land(lanes: &mut [Lane], index: usize, landed: Landed, outcome: &mut Outcome) {
+    let (Some(lane), Some(account)) = (lanes.get_mut(index), outcome.ledger.backends.get_mut(index)) else { return };
+    let Landed { delivered, stored, unauthorized, storing, trouble } = landed;
+    outcome.unauthorized |= unauthorized;
+    outcome.storing = outcome.storing.max(storing);
+    lane.flying -= 1;
+    account.stored += stored.iter().map(|dropped| dropped.weight).sum::<Weight>();
+    if let Some(trouble) = trouble {
+        outcome.note_store(trouble);
+    }
+    let Some(account) = outcome.ledger.backends.get_mut(index) else { return };
+    account.sent += delivered.sent;
+    if lane.remote {
+        account.requests += delivered.requests;
+        account.retries += delivered.retries;
+        account.bytes += delivered.bytes;
+        account.slowest = account.slowest.max(delivered.slowest);
+    }
+    for dropped in &delivered.dropped {
+        account.drop(dropped.reason, dropped.weight);
+        // A part of a metric, as lines of a histogram: it counts for nothing, and is missed all the same.
+        outcome.undone += u64::from(dropped.weight.total() == 0 && dropped.reason.may_pass());
+    }
+    let dropped = delivered.dropped.into_iter().map(|dropped| (Fate::Dropped, dropped));
+    for (fate, dropped) in dropped.chain(stored.into_iter().map(|dropped| (Fate::Stored, dropped))) {
+        let address = match dropped.request.destination {
+            Destination::Http(endpoint) => endpoint.url,
+            Destination::Stdout => "standard output".to_owned(),
+        };
+        outcome.note_undelivered(Note::Undelivered {
+            backend: lane.name.clone(),
+            address,
+            fate,
+            reason: dropped.reason,
+            weight: dropped.weight,
+            last: dropped.last,
+        });
+    }
+}
