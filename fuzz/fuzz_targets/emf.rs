@@ -4,7 +4,7 @@
 
 use libfuzzer_sys::fuzz_target;
 use logferry::model::{Timestamp, Value};
-use logferry::parse::{DatadogMetric, Emf, Monitoring};
+use logferry::parse::{DatadogMetric, Emf, MonitoringLine};
 
 fuzz_target!(|text: &str| {
     let written = Some(Timestamp::from_millis(1_700_000_000_000));
@@ -18,7 +18,7 @@ fuzz_target!(|text: &str| {
     if let Some(metric) = DatadogMetric::parse(text) {
         assert!(metric.value.is_finite() && !metric.name.is_empty());
     }
-    for record in Monitoring::parse(text, written).into_iter().flatten() {
+    for record in MonitoringLine::parse(text, written).iter().flat_map(MonitoringLine::metrics) {
         assert!(record.value.number().is_finite());
         assert!(record.name.len() <= 200 && record.name.starts_with(|c: char| c.is_ascii_alphabetic()));
         if let Value::Check(status) = record.value {

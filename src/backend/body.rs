@@ -88,22 +88,23 @@ impl Body {
         let from = self.raw.len();
         write(&mut self.raw);
         let len = self.raw.len() - from;
-        if len > limits.item_bytes || self.template.overhead(len) + len > limits.bytes {
+        let inside = self.inside + self.raw.len() - start;
+        let fits = |bytes: usize| self.template.overhead(bytes) + bytes <= limits.bytes;
+        let has_room = fits(inside)
+            && self.items.len() < limits.items
+            && (limits.compressed == usize::MAX || self.compressed_at_most() <= limits.compressed);
+        if len > limits.item_bytes || !(has_room || fits(len)) {
             self.raw.truncate(start);
             return Err(Oversize);
         }
-        let inside = self.inside + self.raw.len() - start;
-        let full = self.items.len() >= limits.items
-            || self.template.overhead(inside) + inside > limits.bytes
-            || (limits.compressed < usize::MAX && self.compressed_at_most() > limits.compressed);
-        if full && !self.items.is_empty() {
+        if has_room || self.items.is_empty() {
+            self.inside = inside;
+        } else {
             let item = self.raw.split_off(from);
             self.raw.truncate(start);
             self.close();
             self.raw.extend_from_slice(&item);
             self.inside = len;
-        } else {
-            self.inside = inside;
         }
         self.items.push(Item { end: self.inside, weight });
         if self.raw.len() >= CHUNK && self.streams() {

@@ -13,9 +13,11 @@ pub(super) fn text(value: &str, out: &mut Vec<u8>) {
 
 /// Writes a finite number: whole ones without a fraction, others as short as they can be read back.
 pub(super) fn number(value: f64, out: &mut Vec<u8>) {
-    #[expect(clippy::cast_possible_truncation, reason = "checked to be whole and in range")]
-    if value.fract() == 0.0 && value.abs() < 1e15 {
-        out.extend_from_slice(itoa::Buffer::new().format(value as i64).as_bytes());
+    #[expect(clippy::cast_possible_truncation, reason = "what it changes isn't whole")]
+    let whole = value as i64;
+    #[expect(clippy::cast_precision_loss, clippy::float_cmp, reason = "whole numbers in range are the same as a float")]
+    if whole as f64 == value && value.abs() < 1e15 {
+        out.extend_from_slice(itoa::Buffer::new().format(whole).as_bytes());
     } else {
         out.extend_from_slice(zmij::Buffer::new().format(value).as_bytes());
     }

@@ -76,15 +76,21 @@ enum Place {
     End,
 }
 
-/// Where the parts of a log event are, relative to its first byte.
+/// A log event that was found, whose parts are told relative to its first byte.
+enum Found {
+    /// Its keys are `id`, `timestamp` and `message`, without a blank between them, and
+    /// its message is good as it stands.
+    Usual { id_end: usize, time: i64, message_start: usize, len: usize },
+    /// Any other.
+    Any { parts: Parts, len: usize },
+}
+
+/// Where the parts of a log event are.
 struct Parts {
     id: Range<usize>,
     time: Option<i64>,
     message: Message,
     extracted_fields: Option<Range<usize>>,
-    len: usize,
-    /// Whether its keys are `id`, `timestamp` and `message`, without a blank between them.
-    usual: bool,
 }
 
 enum Message {
@@ -140,30 +146,45 @@ impl<'a> Batch<'a> {
         if self.place == Place::End {
             return Ok(None);
         }
-        let Some(parts) = self.next_parts()? else {
-            self.place = Place::Start;
-            self.read_keys(When::After)?;
-            return Ok(None);
-        };
-        let at = self.document.advance(parts.len).start;
+        match self.find()? {
+            Some(Found::Usual { id_end, time, message_start, len }) => {
+                self.last_time = Timestamp::from_millis(time);
+                let range = self.document.advance(len);
+                let event = self.document.slice(range);
+                let json = event.get(..len - END.len()).unwrap_or_default();
+                Ok(Some(LogEvent {
+                    json,
+                    id: json.get(ID.len()..id_end).unwrap_or_default(),
+                    time: self.last_time,
+                    message: JsonStr::from_escaped(json.get(message_start..).unwrap_or_default()),
+                    extracted_fields: None,
+                }))
+            }
+            Some(Found::Any { parts, len }) => Ok(Some(self.any_event(parts, len))),
+            None => {
+                self.place = Place::Start;
+                self.read_keys(When::After)?;
+                Ok(None)
+            }
+        }
+    }
+
+    fn any_event(&mut self, parts: Parts, len: usize) -> LogEvent<'_> {
+        let at = self.document.advance(len).start;
         self.last_time = parts.time.map_or(self.last_time, Timestamp::from_millis);
         self.mend(at, &parts.message);
         let text = |range: Range<usize>| self.document.slice(range.start + at..range.end + at);
-        let message = match &parts.message {
-            Message::Good(range) => text(range.clone()),
+        let message = match parts.message {
+            Message::Good(range) => text(range),
             Message::Irregular(_) | Message::Other(_) => &self.mended,
         };
-        let json = match parts.message {
-            Message::Good(_) if parts.usual => text(0..parts.len - 2),
-            _ => "",
-        };
-        Ok(Some(LogEvent {
-            json,
+        LogEvent {
+            json: "",
             id: text(parts.id),
             time: self.last_time,
             message: JsonStr::from_escaped(message),
             extracted_fields: parts.extracted_fields.map(text),
-        }))
+        }
     }
 
     /// What was delivered, as it came: base64 or gzip or neither.
@@ -197,7 +218,7 @@ impl<'a> Batch<'a> {
     }
 
     /// Finds the next log event, from the position on, without going past it.
-    fn next_parts(&mut self) -> Result<Option<Parts>, DecodeError> {
+    fn find(&mut self) -> Result<Option<Found>, DecodeError> {
         // Mostly one event follows the other with a comma and nothing else between them.
         if !self.document.skip(*b",{") && self.document.peek()? == Some(b',') {
             self.document.advance(1);
@@ -214,8 +235,8 @@ impl<'a> Batch<'a> {
                 Some(_) => return Err(self.document.error()),
                 None => return Err(DecodeError::Truncated),
             }
-            if let Some(parts) = usual_parts(rest).or_else(|| any_parts(rest)) {
-                return Ok(Some(parts));
+            if let Some(found) = usual(rest).or_else(|| any(rest)) {
+                return Ok(Some(found));
             }
             if !self.document.more()? {
                 return Err(DecodeError::Truncated);
@@ -322,11 +343,14 @@ enum When {
     After,
 }
 
+/// What stands before, between and behind the values of a usual log event.
+const ID: &[u8] = b"{\"id\":\"";
+const TIME: &[u8] = b"\",\"timestamp\":";
+const MESSAGE: &[u8] = b",\"message\":\"";
+const END: &[u8] = b"\"}";
+
 /// A log event with the keys and the order that CloudWatch Logs writes.
-fn usual_parts(bytes: &[u8]) -> Option<Parts> {
-    const ID: &[u8] = b"{\"id\":\"";
-    const TIME: &[u8] = b"\",\"timestamp\":";
-    const MESSAGE: &[u8] = b",\"message\":\"";
+fn usual(bytes: &[u8]) -> Option<Found> {
     let rest = bytes.strip_prefix(ID)?;
     // CloudWatch's ids have 56 digits.
     let id_len = digits::count(rest.first_chunk()?);
@@ -335,27 +359,25 @@ fn usual_parts(bytes: &[u8]) -> Option<Parts> {
     let (time, time_len) = digits::number(rest).filter(|_| rest.first() != Some(&b'0'))?;
     let rest = rest.get(time_len..)?.strip_prefix(MESSAGE)?;
     let found = scan::string(rest)?;
-    if rest.get(found.len + 1)? != &b'}' {
+    if !rest.get(found.len..)?.starts_with(END) {
         return None;
     }
-    let start = bytes.len() - rest.len();
-    let message = start..start + found.len;
-    Some(Parts {
-        id: ID.len()..ID.len() + id_len,
-        time: Some(time),
-        len: message.end + 2,
-        message: if found.irregular { Message::Irregular(message) } else { Message::Good(message) },
-        extracted_fields: None,
-        usual: true,
-    })
+    let (id_end, message_start) = (ID.len() + id_len, bytes.len() - rest.len());
+    let message_end = message_start + found.len;
+    let len = message_end + END.len();
+    if found.irregular {
+        let message = Message::Irregular(message_start..message_end);
+        let parts = Parts { id: ID.len()..id_end, time: Some(time), message, extracted_fields: None };
+        return Some(Found::Any { parts, len });
+    }
+    Some(Found::Usual { id_end, time, message_start, len })
 }
 
 /// A log event with any keys in any order. Returns `None` when its end isn't there.
-fn any_parts(bytes: &[u8]) -> Option<Parts> {
+fn any(bytes: &[u8]) -> Option<Found> {
     let len = scan::value(bytes)?;
     let object = bytes.get(..len)?;
-    let mut parts =
-        Parts { id: 0..0, time: None, message: Message::Other(0..0), extracted_fields: None, len, usual: false };
+    let mut parts = Parts { id: 0..0, time: None, message: Message::Other(0..0), extracted_fields: None };
     for (key, value) in scan::members(object) {
         let json = object.get(value.clone()).unwrap_or_default();
         let quoted = json.first() == Some(&b'"');
@@ -376,7 +398,7 @@ fn any_parts(bytes: &[u8]) -> Option<Parts> {
             _ => {}
         }
     }
-    Some(parts)
+    Some(Found::Any { parts, len })
 }
 
 /// Whether a byte can stand in an id: none that would have to be escaped anywhere.

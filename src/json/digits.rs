@@ -17,28 +17,41 @@ pub(crate) fn count(bytes: &[u8; 64]) -> usize {
 
 /// A whole number of one to eighteen digits at the front, and how many they are.
 pub(crate) fn number(bytes: &[u8]) -> Option<(i64, usize)> {
-    let (mut value, mut len) = bytes.first_chunk().copied().and_then(eight).map_or((0, 0), |value| (value, 8));
-    for byte in bytes.iter().take(19).skip(len).take_while(|b| b.is_ascii_digit()) {
-        value = value.wrapping_mul(10).wrapping_add(i64::from(byte - b'0'));
-        len += 1;
+    let (mut value, mut len) = (0_u64, 0);
+    while len < 24 {
+        let (more, digits) = eight(bytes.get(len..)?);
+        // What more than eighteen digits come to doesn't matter.
+        value = value.wrapping_mul(*POWERS.get(digits)?).wrapping_add(more);
+        len += digits;
+        if digits < 8 {
+            break;
+        }
     }
-    (1..=18).contains(&len).then_some((value, len))
+    let value = i64::try_from(value).ok();
+    value.filter(|_| (1..=18).contains(&len)).map(|value| (value, len))
 }
 
-/// Eight digits: neighbours joined to numbers of two, then four, then eight digits, all pairs at once.
-fn eight(bytes: [u8; 8]) -> Option<i64> {
-    const HIGH: u64 = 0xf0f0_f0f0_f0f0_f0f0;
-    const ZEROS: u64 = 0x3030_3030_3030_3030;
-    let chunk = u64::from_le_bytes(bytes);
-    // `:` to `?` begin as digits do; with six added they don't.
-    if (chunk & HIGH) | ((chunk.wrapping_add(0x0606_0606_0606_0606) & HIGH) >> 4) != 0x3333_3333_3333_3333 {
-        return None;
-    }
-    let ones = chunk - ZEROS;
+/// Powers of ten.
+const POWERS: [u64; 9] = [1, 10, 100, 1_000, 10_000, 100_000, 1_000_000, 10_000_000, 100_000_000];
+
+/// Up to eight digits at the front, and how many they are: neighbours are joined to
+/// numbers of two, then four, then eight digits, all pairs at once.
+fn eight(bytes: &[u8]) -> (u64, usize) {
+    const EACH: u64 = 0x0101_0101_0101_0101;
+    let chunk = bytes.first_chunk().copied().unwrap_or_else(|| {
+        let mut padded = [b' '; 8];
+        padded.iter_mut().zip(bytes).for_each(|(to, from)| *to = *from);
+        padded
+    });
+    let digits = u64::from_le_bytes(chunk) ^ (0x30 * EACH);
+    // The top bit of each byte that is above nine.
+    let others = (((digits & (0x7f * EACH)) + 0x76 * EACH) | digits) & (0x80 * EACH);
+    let len = others.trailing_zeros() as usize / 8;
+    // The first byte is the lowest: moved up, zeros come before it and what is no digit falls off.
+    let ones = digits.checked_shl(64 - 8 * u32::try_from(len).unwrap_or(0)).unwrap_or(0);
     let twos = (ones.wrapping_mul(10) + (ones >> 8)) & 0x00ff_00ff_00ff_00ff;
     let fours = (twos.wrapping_mul(100) + (twos >> 16)) & 0x0000_ffff_0000_ffff;
-    let eight = (fours.wrapping_mul(10_000) + (fours >> 32)) & 0xffff_ffff;
-    i64::try_from(eight).ok()
+    ((fours.wrapping_mul(10_000) + (fours >> 32)) & 0xffff_ffff, len)
 }
 
 #[cfg(test)]
@@ -48,17 +61,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn eight_digits_and_nothing_else() {
+    fn up_to_eight_digits_and_nothing_else() {
         for (text, expected) in [
-            (b"00000000", Some(0)),
-            (b"12345678", Some(12_345_678)),
-            (b"99999999", Some(99_999_999)),
-            (b"1234567:", None),
-            (b"/2345678", None),
-            (b"1234 678", None),
-            (b"1234567\xf9", None),
+            (b"00000000".as_slice(), (0, 8)),
+            (b"12345678", (12_345_678, 8)),
+            (b"99999999", (99_999_999, 8)),
+            (b"1234567:", (1_234_567, 7)),
+            (b"/2345678", (0, 0)),
+            (b"1234 678", (1234, 4)),
+            (b"1\xb234567\xf9", (1, 1)),
+            (b"12", (12, 2)),
+            (b"", (0, 0)),
         ] {
-            assert_eq!(eight(*text), expected, "{text:?}");
+            assert_eq!(eight(text), expected, "{text:?}");
         }
     }
 

@@ -26,10 +26,7 @@ const BLOCK: usize = 64;
 pub(crate) fn string(bytes: &[u8]) -> Option<Scanned> {
     let mut state = State::default();
     let (blocks, tail) = bytes.as_chunks::<BLOCK>();
-    // A text has nothing but words in most of its blocks; in an object each block has quotes.
-    let words =
-        if bytes.first() == Some(&b'{') { 0 } else { blocks.iter().take_while(|block| is_words(block)).count() };
-    for (index, block) in blocks.iter().enumerate().skip(words) {
+    for (index, block) in blocks.iter().enumerate() {
         if let Some(at) = state.block(block) {
             return Some(Scanned { len: index * BLOCK + at, irregular: state.irregular });
         }
@@ -52,31 +49,20 @@ impl State {
     #[inline]
     fn block(&mut self, block: &[u8; BLOCK]) -> Option<usize> {
         let lanes = Lanes::new(block);
-        let is = |byte: u8| lanes.equal(byte).bits();
-        let control = lanes.at_most(0x1f);
-        let control = if control.any() { control.bits() } else { 0 };
-        let (quotes, backslashes) = (is(b'"'), is(b'\\'));
-        if backslashes | self.carry == 0 {
-            self.irregular |= control & before(quotes) != 0;
-            return first(quotes);
+        let (quotes, backslashes, control) = (lanes.equal(b'"'), lanes.equal(b'\\'), lanes.at_most(0x1f));
+        // A text has nothing but words in most of its blocks.
+        if self.carry == 0 && !(quotes | backslashes | control).any() {
+            return None;
         }
+        let control = if control.any() { control.bits() } else { 0 };
+        let (quotes, backslashes) = (quotes.bits(), backslashes.bits());
         let escaped = escaped(backslashes, &mut self.carry);
         let end = quotes & !escaped;
         let inside = before(end);
-        let mut unusual = escaped & !(quotes | backslashes) & inside;
-        if unusual != 0 {
-            unusual &= !(is(b'n') | is(b't'));
-        }
+        let unusual = escaped & !(quotes | backslashes) & inside;
         self.irregular |= control & inside != 0 || has_irregular_escape(unusual, block);
         first(end)
     }
-}
-
-/// Whether a block has neither quotes nor backslashes nor control characters.
-#[inline]
-fn is_words(block: &[u8; BLOCK]) -> bool {
-    let lanes = Lanes::new(block);
-    !(lanes.equal(b'"') | lanes.equal(b'\\') | lanes.at_most(0x1f)).any()
 }
 
 /// A block as vectors, or what was found in it: all bits of a byte, or none.
@@ -137,12 +123,24 @@ fn first(bits: u64) -> Option<usize> {
 }
 
 /// Which bytes a backslash escapes.
-///
-/// A run of backslashes escapes every second byte from its own second one on:
-/// so the byte after the run is escaped when the run is odd. Adding a run's
-/// start to the run carries into the bit after it; where a run starts decides
-/// which parity of that bit means odd.
+#[inline]
 fn escaped(backslashes: u64, carry: &mut u64) -> u64 {
+    let behind = (backslashes << 1) | *carry;
+    if backslashes & behind == 0 {
+        // Mostly each stands alone, and escapes what is behind it.
+        *carry = backslashes >> 63;
+        return behind;
+    }
+    escaped_by_runs(backslashes, carry)
+}
+
+/// The same of runs of backslashes.
+///
+/// A run escapes every second byte from its own second one on: so the byte
+/// after the run is escaped when the run is odd. Adding a run's start to the
+/// run carries into the bit after it; where a run starts decides which parity
+/// of that bit means odd.
+fn escaped_by_runs(backslashes: u64, carry: &mut u64) -> u64 {
     const EVEN: u64 = 0x5555_5555_5555_5555;
     let runs = backslashes & !*carry;
     let starts = runs & !(runs << 1);
@@ -158,7 +156,7 @@ fn escaped(backslashes: u64, carry: &mut u64) -> u64 {
 
 fn has_irregular_escape(mut unusual: u64, block: &[u8; BLOCK]) -> bool {
     while let Some(at) = first(unusual) {
-        if !matches!(block.get(at), Some(b'r' | b'/' | b'b' | b'f')) {
+        if !matches!(block.get(at), Some(b'n' | b't' | b'r' | b'/' | b'b' | b'f')) {
             return true;
         }
         unusual &= unusual - 1;

@@ -122,6 +122,12 @@ pub(super) fn word(text: &str) -> (&str, &str) {
     text.split_at(end)
 }
 
+/// A text without the white space around it. Mostly there is none, which its ends tell.
+pub(super) fn trimmed(text: &str) -> &str {
+    let graphic = |byte: Option<&u8>| byte.is_some_and(u8::is_ascii_graphic);
+    if graphic(text.as_bytes().first()) && graphic(text.as_bytes().last()) { text } else { text.trim() }
+}
+
 /// A number as Lambda writes it: digits, perhaps a point and more digits.
 ///
 /// Not `f64::from_str`, which takes signs, exponents and `inf`. No duration in

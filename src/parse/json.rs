@@ -11,6 +11,7 @@ use memchr::memmem::Finder;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use super::flat::{self, Scalar};
 use super::lenient;
 use super::platform::{InitReport, InitStart, Platform, Report, RestoreReport, Span, Start, Status};
 
@@ -232,6 +233,39 @@ struct Keys<'a> {
 }
 
 impl<'a> Application<'a> {
+    /// Reads a line that is a JSON object and nothing but what an application wrote, as it
+    /// stands inside a JSON string. Returns `None` when unescaping has to show what it is.
+    pub fn parse_escaped(line: &'a str) -> Option<Self> {
+        let (mut level, mut log_level, mut request_id, mut aws_request_id) = (None, None, None, None);
+        let (mut error_type, mut message) = (None, None);
+        flat::members(line, |key, value| {
+            let known = match key {
+                "level" => &mut level,
+                "log_level" => &mut log_level,
+                "requestId" => &mut request_id,
+                "AWSRequestId" => &mut aws_request_id,
+                "errorType" => &mut error_type,
+                "message" => &mut message,
+                // One of Lambda's own, or a metric of Datadog's.
+                "type" if matches!(value, Scalar::Text(kind) if kind.starts_with("platform.")) => return None,
+                "m" => return None,
+                _ => return Some(()),
+            };
+            // An object that has a key twice isn't read.
+            known.replace(value).is_none().then_some(())
+        })?;
+        let text = |value| match value {
+            Some(Scalar::Text(text)) => Some(Cow::Borrowed(text)),
+            Some(Scalar::Other) | None => None,
+        };
+        Some(Self {
+            level: text(level).or_else(|| text(log_level)),
+            request_id: text(request_id).or_else(|| text(aws_request_id)),
+            error_type: text(error_type),
+            message: text(message),
+        })
+    }
+
     /// Reads a line that is a JSON object.
     pub fn parse(line: &'a str) -> Option<Self> {
         let keys: Keys<'a> = serde_json::from_str(line).ok()?;

@@ -7,6 +7,7 @@
 mod datadog;
 mod emf;
 mod fields;
+mod flat;
 mod json;
 mod lenient;
 mod monitoring;
@@ -20,12 +21,12 @@ pub use datadog::DatadogMetric;
 pub use emf::{Emf, EmfMetric};
 pub use fields::Prefix;
 pub use json::{Application, Metrics, PlatformEvent, RawSpan, Record};
-pub use monitoring::{Monitoring, metric_name};
+pub use monitoring::{Monitoring, MonitoringLine, metric_name};
 pub use platform::{
-    Failure, Fault, InitReport, InitStart, Platform, Report, RestoreReport, Span, Start, Status, Timeout, Xray,
+    Failure, Fault, InitReport, InitStart, Platform, Registration, Report, RestoreReport, Span, Start, Status, Timeout,
+    Xray,
 };
 pub use signature::{handler_error, oom_signature};
-pub use text::Registration;
 
 use crate::model::Timestamp;
 
@@ -42,78 +43,27 @@ pub enum Line<'a> {
     Emf(Emf<'a>),
     /// Nothing but white space.
     Empty,
-    /// `END`.
-    End(&'a str),
-    /// `EXTENSION`.
-    Extension(Registration<'a>),
-    /// A runtime that ended where it shouldn't have.
-    Fault(Fault<'a>),
-    /// `IMAGE`.
-    ImageError,
-    /// `INIT_REPORT`.
-    InitReport(InitReport<'a>),
-    /// `INIT_START`.
-    InitStart(InitStart<'a>),
-    /// `LOGS`.
-    LogsSubscription(Registration<'a>),
     /// Custom metrics in `MONITORING|` form.
     Monitoring(MonitoringLine<'a>),
     /// One of Lambda's own lines, as JSON.
     PlatformJson(Box<PlatformEvent<'a>>),
-    /// `REPORT`.
-    Report(Report<'a>),
-    /// `RESTORE_REPORT`.
-    RestoreReport(RestoreReport<'a>),
-    /// `RESTORE_START`.
-    RestoreStart(InitStart<'a>),
-    /// `START`.
-    Start(Start<'a>),
-    /// `TELEMETRY`.
-    TelemetrySubscription(Registration<'a>),
-    /// `Task timed out`.
-    Timeout(Timeout<'a>),
-}
-
-/// Custom metrics, and who wrote them.
-#[derive(Clone, Debug)]
-pub struct MonitoringLine<'a> {
-    /// Invocation, where the runtime says it before the metric.
-    pub request_id: Option<Cow<'a, str>>,
-    /// Metrics: at least one.
-    pub metrics: Vec<Monitoring<'a>>,
+    /// One of Lambda's own lines, as text.
+    PlatformText(Platform<'a>),
 }
 
 impl<'a> Line<'a> {
     /// Finds out what a line is; `written` is the time of its log event, if it is known.
     pub fn parse(line: &'a str, written: Option<Timestamp>) -> Self {
-        Self::platform_text(line)
+        let prefixed = || {
+            let prefix = Prefix::parse(line);
+            let rest = line.get(prefix.map_or(0, |prefix| prefix.len)..)?;
+            Self::metric(rest, prefix.and_then(|prefix| prefix.request_id), written)
+        };
+        Platform::parse_text(line)
+            .map(Self::PlatformText)
             .or_else(|| Self::json(line, written))
-            .or_else(|| Self::metric_text(line, written))
+            .or_else(prefixed)
             .unwrap_or_else(|| if line.trim().is_empty() { Self::Empty } else { Self::AppText(Prefix::parse(line)) })
-    }
-
-    /// One of Lambda's own lines, as text.
-    pub fn platform_text(line: &'a str) -> Option<Self> {
-        match line.as_bytes().first()? {
-            b'S' => text::start(line).map(Self::Start),
-            b'E' => text::end(line).map(Self::End).or_else(|| text::extension(line).map(Self::Extension)),
-            b'R' => text::report(line)
-                .map(Self::Report)
-                .or_else(|| text::fault(line).map(Self::Fault))
-                .or_else(|| text::restore_start(line).map(Self::RestoreStart))
-                .or_else(|| text::restore_report(line).map(Self::RestoreReport)),
-            b'I' => text::init_start(line)
-                .map(Self::InitStart)
-                .or_else(|| text::init_report(line).map(Self::InitReport))
-                .or_else(|| text::image_error(line).then_some(Self::ImageError)),
-            b'T' => text::timeout(line)
-                .map(Self::Timeout)
-                .or_else(|| text::telemetry(line).map(Self::TelemetrySubscription)),
-            b'L' => text::logs(line).map(Self::LogsSubscription),
-            b'U' => text::fault(line).map(Self::Fault),
-            b'0'..=b'9' => text::timeout(line).map(Self::Timeout),
-            _ => None,
-        }
     }
 
     /// A JSON object: one of Lambda's own lines, a metric, or what an application wrote.
@@ -129,23 +79,26 @@ impl<'a> Line<'a> {
             .or_else(|| Application::parse(line).map(|app| Self::app_json(app, written)))
     }
 
-    /// `MONITORING|` at the start of the line, or it or an EMF document behind what a runtime puts before it.
-    pub fn metric_text(line: &'a str, written: Option<Timestamp>) -> Option<Self> {
-        let prefix = Prefix::parse(line);
-        let rest = line.get(prefix.map_or(0, |prefix| prefix.len)..)?;
-        let request_id = prefix.and_then(|prefix| prefix.request_id).map(Cow::Borrowed);
-        if rest.starts_with('{') {
-            return Emf::parse(rest, written).map(|emf| Self::Emf(Emf { request_id, ..emf }));
+    /// The same of a line that is still escaped as the inside of a JSON string; `None` when
+    /// it has to be unescaped to tell.
+    pub fn json_escaped(line: &'a str, written: Option<Timestamp>) -> Option<Self> {
+        Application::parse_escaped(line).map(|app| Self::app_json(app, written))
+    }
+
+    /// `MONITORING|` or an EMF document at the start of what `request_id` wrote.
+    pub fn metric(text: &'a str, request_id: Option<&'a str>, written: Option<Timestamp>) -> Option<Self> {
+        let request_id = request_id.map(Cow::Borrowed);
+        if text.starts_with('{') {
+            return Emf::parse(text, written).map(|emf| Self::Emf(Emf { request_id, ..emf }));
         }
-        let metrics = Monitoring::parse(rest, written)?;
-        Some(Self::Monitoring(MonitoringLine { request_id, metrics }))
+        MonitoringLine::parse(text, written).map(|line| Self::Monitoring(MonitoringLine { request_id, ..line }))
     }
 
     /// What an application wrote as JSON, whose message may be a metric.
     fn app_json(app: Application<'a>, written: Option<Timestamp>) -> Self {
         let inside = match &app.message {
-            Some(Cow::Borrowed(message)) => Self::metric_message(message, written),
-            Some(Cow::Owned(message)) => Self::metric_message(message, written).map(Line::into_owned_metric),
+            Some(Cow::Borrowed(message)) => Self::metric(message, None, written),
+            Some(Cow::Owned(message)) => Line::metric(message, None, written).map(Line::into_owned_metric),
             None => None,
         };
         match inside {
@@ -155,23 +108,11 @@ impl<'a> Line<'a> {
         }
     }
 
-    /// A message that is a metric from its first byte on.
-    fn metric_message(message: &str, written: Option<Timestamp>) -> Option<Line<'_>> {
-        if message.starts_with('{') {
-            return Emf::parse(message, written).map(Line::Emf);
-        }
-        let metrics = Monitoring::parse(message, written)?;
-        Some(Line::Monitoring(MonitoringLine { request_id: None, metrics }))
-    }
-
     /// A metric, borrowing nothing.
     fn into_owned_metric<'b>(self) -> Line<'b> {
         match self {
             Self::Emf(emf) => Line::Emf(emf.into_owned()),
-            Self::Monitoring(line) => Line::Monitoring(MonitoringLine {
-                request_id: None,
-                metrics: line.metrics.into_iter().map(Monitoring::into_owned).collect(),
-            }),
+            Self::Monitoring(line) => Line::Monitoring(line.into_owned()),
             _ => Line::Empty,
         }
     }
@@ -183,26 +124,78 @@ impl<'a> Line<'a> {
     /// The line itself, when it isn't one of Lambda's own.
     #[expect(clippy::result_large_err, reason = "the line comes back, and is not copied on the way")]
     pub fn into_platform(self) -> Result<Platform<'a>, Self> {
-        Ok(match self {
-            Self::End(request_id) => Platform::End { request_id },
-            Self::Fault(fault) => Platform::Fault(fault),
-            Self::InitReport(report) => Platform::InitReport(report),
-            Self::InitStart(start) => Platform::InitStart(start),
-            Self::PlatformJson(event) => event.meaning(),
-            Self::Report(report) => Platform::Report(report),
-            Self::RestoreReport(report) => Platform::RestoreReport(report),
-            Self::RestoreStart(start) => Platform::RestoreStart(start),
-            Self::Start(start) => Platform::Start(start),
-            Self::Timeout(timeout) => Platform::Timeout(timeout),
-            Self::Extension(_) | Self::ImageError | Self::LogsSubscription(_) | Self::TelemetrySubscription(_) => {
-                Platform::Other
-            }
+        match self {
+            Self::PlatformJson(event) => Ok(event.meaning()),
+            Self::PlatformText(platform) => Ok(platform),
             Self::AppJson(_)
             | Self::AppText(_)
             | Self::DatadogMetric(_)
             | Self::Emf(_)
             | Self::Empty
-            | Self::Monitoring(_) => return Err(self),
-        })
+            | Self::Monitoring(_) => Err(self),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::json::JsonStr;
+
+    /// Members of objects that applications write, and such as make reading hard.
+    fn member() -> impl Strategy<Value = String> {
+        let key = prop_oneof![
+            Just("level"),
+            Just("log_level"),
+            Just("requestId"),
+            Just("AWSRequestId"),
+            Just("errorType"),
+            Just("message"),
+            Just("type"),
+            Just("m"),
+            Just("v"),
+            Just("_aws"),
+            Just("a b"),
+            Just("k\\u00e9")
+        ];
+        let value = prop_oneof![
+            4 => "\"[a-zé ]{0,9}\"", 1 => Just(r#""MONITORING|1700000000|1|count|a.b|#x:y""#.to_owned()),
+            1 => Just(r#""platform.start""#.to_owned()), 1 => Just(r#""a\"b\n""#.to_owned()),
+            1 => r"-?[0-9]{1,3}(\.[0-9]{1,2})?", 1 => Just("1e5".to_owned()), 1 => Just("null".to_owned()), 1 => Just("tru".to_owned()),
+            1 => Just("{\"a\":[1]}".to_owned()), 1 => Just("[]".to_owned()), 1 => Just(String::new()),
+        ];
+        (key, prop_oneof![4 => Just(":"), 2 => Just(": "), 1 => Just(" : "), 1 => Just("=")], value)
+            .prop_map(|(key, colon, value)| format!("\"{key}\"{colon}{value}"))
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_read_escaped_is_what_is_read_unescaped(
+            members in proptest::collection::vec(member(), 0..5),
+            comma in prop_oneof![Just(","), Just(", "), Just(",,")],
+            end in prop_oneof![4 => Just("}"), 1 => Just("}\n"), 1 => Just(""), 1 => Just("}x"), 1 => Just(" }")],
+        ) {
+            let text = format!("{{{}{end}", members.join(comma));
+            let mut buffer = Vec::new();
+            let escaped = JsonStr::escape(&text, &mut buffer).escaped();
+            if let Some(line) = Line::json_escaped(escaped, None) {
+                prop_assert_eq!(format!("{:?}", Some(line)), format!("{:?}", Line::json(&text, None)));
+            }
+        }
+    }
+
+    #[test]
+    fn usual_objects_need_not_be_unescaped() {
+        for text in [
+            r#"{"timestamp":"2026-11-20T10:00:00.123Z","level":"INFO","requestId":"8edab1f8-7d34","message":"é","n":-12.5,"ok":true}"#,
+            "{\"level\": \"ERROR\", \"message\": \"MONITORING|1700000000|1|count|a.b|#x:y\"}\n",
+        ] {
+            let mut buffer = Vec::new();
+            let line = Line::json_escaped(JsonStr::escape(text, &mut buffer).escaped(), None);
+            assert!(line.is_some(), "{text}");
+            assert_eq!(format!("{line:?}"), format!("{:?}", Line::json(text, None)));
+        }
     }
 }

@@ -15,9 +15,8 @@
 
 use std::borrow::Cow;
 
-use memchr::memchr_iter;
-
-use super::fields::split;
+use super::fields::{number, split, trimmed};
+use crate::json::digits;
 use crate::model::{CheckStatus, Timestamp, Value};
 
 const MARKER: &str = "MONITORING|";
@@ -44,26 +43,54 @@ pub struct Monitoring<'a> {
     tags: Cow<'a, str>,
 }
 
-impl<'a> Monitoring<'a> {
+/// Custom metrics, and who wrote them.
+#[derive(Clone, Debug, PartialEq)]
+pub struct MonitoringLine<'a> {
+    /// Invocation, where the runtime says it before the metric.
+    pub request_id: Option<Cow<'a, str>>,
+    /// The first metric, which mostly is the only one.
+    pub first: Monitoring<'a>,
+    /// Metrics that follow it without a newline.
+    pub more: Vec<Monitoring<'a>>,
+}
+
+impl<'a> MonitoringLine<'a> {
     /// Reads the records of a line that begins with `MONITORING|`.
     ///
     /// Returns nothing when it isn't one, or when a record can't be read: the
     /// line then stays a log. `written` is the time of the log event, if it is known.
-    pub fn parse(line: &'a str, written: Option<Timestamp>) -> Option<Vec<Self>> {
-        let rest = line.trim();
-        if !rest.starts_with(MARKER) {
+    pub fn parse(line: &'a str, written: Option<Timestamp>) -> Option<Self> {
+        if !line.starts_with(MARKER) {
             return None;
         }
-        Records { rest, written }.collect()
+        let mut records = Records { rest: trimmed(line), written };
+        let first = records.next()??;
+        let more = records.collect::<Option<_>>()?;
+        Some(Self { request_id: None, first, more })
     }
 
-    /// The tags, as the line has them.
-    pub fn tags(&self) -> impl Iterator<Item = &str> {
-        self.tags.split(',').map(|tag| tag.trim().trim_start_matches('#').trim()).filter(|tag| !tag.is_empty())
+    /// The metrics: at least one.
+    pub fn metrics(&self) -> impl Iterator<Item = &Monitoring<'a>> {
+        std::iter::once(&self.first).chain(&self.more)
     }
 
     /// The same, borrowing nothing.
-    pub fn into_owned(self) -> Monitoring<'static> {
+    pub fn into_owned(self) -> MonitoringLine<'static> {
+        MonitoringLine {
+            request_id: self.request_id.map(|id| Cow::Owned(id.into_owned())),
+            first: self.first.into_owned(),
+            more: self.more.into_iter().map(Monitoring::into_owned).collect(),
+        }
+    }
+}
+
+impl<'a> Monitoring<'a> {
+    /// The tags, as the line has them.
+    pub fn tags(&self) -> impl Iterator<Item = &str> {
+        self.tags.split(',').map(|tag| trimmed(trimmed(tag).trim_start_matches('#'))).filter(|tag| !tag.is_empty())
+    }
+
+    fn into_owned(self) -> Monitoring<'static> {
         Monitoring {
             name: Cow::Owned(self.name.into_owned()),
             tags: Cow::Owned(self.tags.into_owned()),
@@ -81,8 +108,8 @@ impl<'a> Monitoring<'a> {
         let (number, rest) = split(rest, b'|')?;
         let (kind, rest) = split(rest, b'|')?;
         let (name, tags) = split(rest, b'|').unwrap_or((rest, ""));
-        let number = decimal(number.trim())?;
-        let value = match kind.trim() {
+        let number = decimal(trimmed(number))?;
+        let value = match trimmed(kind) {
             "count" => Value::Count(number),
             "gauge" => Value::Gauge(number),
             "histogram" => Value::Histogram(number),
@@ -91,7 +118,7 @@ impl<'a> Monitoring<'a> {
         };
         let name = metric_name(name)?;
         let near = |time: &Timestamp| written.is_none_or(|written| time.distance(written) <= MAX_DISTANCE);
-        let own = stamped(stamp.trim()).filter(near);
+        let own = stamped(trimmed(stamp)).filter(near);
         Some(Self {
             name,
             value,
@@ -109,6 +136,9 @@ struct Records<'a> {
     written: Option<Timestamp>,
 }
 
+/// Bars of two records without tags: in a line with fewer there is but one record.
+const BARS_OF_TWO: usize = 8;
+
 impl<'a> Iterator for Records<'a> {
     type Item = Option<Monitoring<'a>>;
 
@@ -116,38 +146,34 @@ impl<'a> Iterator for Records<'a> {
         if self.rest.is_empty() {
             return None;
         }
-        let mut from = MARKER.len();
-        while let Some(at) = self.rest.get(from..).and_then(next_marker).map(|at| at + from) {
-            let (record, tail) = self.rest.split_at(at);
-            let whole = Monitoring::one(first_of(tail), self.written).is_some();
-            if let (true, Some(record)) = (whole, Monitoring::one(record.trim_end(), self.written)) {
-                self.rest = tail;
-                return Some(Some(record));
+        if self.rest.bytes().filter(|byte| *byte == b'|').count() >= BARS_OF_TWO {
+            let mut from = MARKER.len();
+            while let Some(at) = self.rest.get(from..).and_then(|rest| rest.find(MARKER)).map(|at| at + from) {
+                let (record, tail) = self.rest.split_at(at);
+                let whole = Monitoring::one(first_of(tail), self.written).is_some();
+                if let (true, Some(record)) = (whole, Monitoring::one(record.trim_end(), self.written)) {
+                    self.rest = tail;
+                    return Some(Some(record));
+                }
+                from = at + MARKER.len();
             }
-            from = at + MARKER.len();
         }
         Some(Monitoring::one(std::mem::take(&mut self.rest), self.written))
     }
 }
 
-/// By its last byte, of which a record has few; to prepare a search takes longer than this.
-fn next_marker(records: &str) -> Option<usize> {
-    let bytes = records.as_bytes();
-    let before = MARKER.len() - 1;
-    memchr_iter(b'|', bytes).find_map(|bar| {
-        let at = bar.checked_sub(before)?;
-        bytes.get(at..=bar).is_some_and(|found| found == MARKER.as_bytes()).then_some(at)
-    })
-}
-
 /// What precedes the next marker.
 fn first_of(records: &str) -> &str {
-    let end = records.get(MARKER.len()..).and_then(next_marker).map_or(records.len(), |at| at + MARKER.len());
+    let behind = records.get(MARKER.len()..).unwrap_or_default();
+    let end = behind.find(MARKER).map_or(records.len(), |at| at + MARKER.len());
     records.get(..end).unwrap_or(records).trim_end()
 }
 
 /// Reads a finite number in decimal or with an exponent.
 pub(super) fn decimal(text: &str) -> Option<f64> {
+    if let Some(number) = number(text) {
+        return Some(number);
+    }
     let plain = text.bytes().all(|b| b.is_ascii_digit() || matches!(b, b'+' | b'-' | b'.' | b'e' | b'E'));
     let value: f64 = if plain { text.parse().ok()? } else { return None };
     value.is_finite().then_some(value)
@@ -155,7 +181,8 @@ pub(super) fn decimal(text: &str) -> Option<f64> {
 
 /// Reads a stamp in the unit that its size tells.
 pub(super) fn stamped(text: &str) -> Option<Timestamp> {
-    let millis = if let Ok(whole) = text.parse::<i64>() {
+    let digits = digits::number(text.as_bytes()).filter(|(_, len)| *len == text.len()).map(|(number, _)| number);
+    let millis = if let Some(whole) = digits.or_else(|| text.parse::<i64>().ok()) {
         match whole {
             100_000_000_000_000_000.. => whole / 1_000_000,
             100_000_000_000_000.. => whole / 1_000,
@@ -175,13 +202,14 @@ pub(super) fn stamped(text: &str) -> Option<Timestamp> {
 
 /// Makes a name legal as Datadog's agent does; `None` when nothing is left.
 pub fn metric_name(name: &str) -> Option<Cow<'_, str>> {
-    let name = name.trim();
+    let name = trimmed(name);
     let start = name.bytes().position(|b| b.is_ascii_alphabetic())?;
     let name = name.get(start..)?;
     let legal = |b: u8| b.is_ascii_alphanumeric() || b == b'_' || b == b'.';
+    let mut pairs = name.bytes().zip(name.bytes().skip(1));
     if name.len() <= MAX_NAME
         && name.bytes().fold(true, |all, b| all & legal(b))
-        && !name.as_bytes().windows(2).any(|pair| pair == b"__")
+        && !pairs.any(|pair| pair == (b'_', b'_'))
     {
         return Some(Cow::Borrowed(name));
     }

@@ -10,13 +10,19 @@ pub enum Platform<'a> {
         /// Invocation.
         request_id: &'a str,
     },
+    /// What becomes of an extension (text only).
+    Extension(Registration<'a>),
     /// The runtime ended where it shouldn't have (old style).
     Fault(Fault<'a>),
+    /// A container image that can't be started (text only).
+    ImageError,
     /// An execution environment has started, or failed to.
     InitReport(InitReport<'a>),
     /// An execution environment starts.
     InitStart(InitStart<'a>),
-    /// Something of no consequence here: extensions, subscriptions, what is new.
+    /// An extension subscribes to the Logs API (text only).
+    LogsSubscription(Registration<'a>),
+    /// Something of no consequence here: extensions and subscriptions in JSON, what is new.
     Other,
     /// What an invocation took.
     Report(Report<'a>),
@@ -28,6 +34,8 @@ pub enum Platform<'a> {
     RuntimeDone(Report<'a>),
     /// An invocation starts.
     Start(Start<'a>),
+    /// An extension subscribes to the Telemetry API (text only).
+    TelemetrySubscription(Registration<'a>),
     /// An invocation took too long (old style).
     Timeout(Timeout<'a>),
 }
@@ -156,6 +164,19 @@ pub struct RestoreReport<'a> {
     pub error_type: Option<Cow<'a, str>>,
 }
 
+/// A line about something that subscribes: an extension, or its subscription.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Registration<'a> {
+    /// Name of the extension.
+    pub name: &'a str,
+    /// As `Ready`, `Subscribed`.
+    pub state: &'a str,
+    /// Events or types that it wants.
+    pub items: Vec<&'a str>,
+    /// As `Extension.LaunchError`.
+    pub error_type: Option<&'a str>,
+}
+
 /// `… Task timed out after 3.00 seconds`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Timeout<'a> {
@@ -185,9 +206,15 @@ impl<'a> Platform<'a> {
             Self::Timeout(timeout) => return timeout.request_id,
             Self::Report(report) | Self::RuntimeDone(report) => &report.request_id,
             Self::Start(start) => &start.request_id,
-            Self::InitReport(_) | Self::InitStart(_) | Self::Other | Self::RestoreReport(_) | Self::RestoreStart(_) => {
-                &None
-            }
+            Self::Extension(_)
+            | Self::ImageError
+            | Self::InitReport(_)
+            | Self::InitStart(_)
+            | Self::LogsSubscription(_)
+            | Self::Other
+            | Self::RestoreReport(_)
+            | Self::RestoreStart(_)
+            | Self::TelemetrySubscription(_) => return None,
         };
         match id {
             Some(Cow::Borrowed(id)) => Some(id),

@@ -12,23 +12,104 @@ use std::borrow::Cow;
 use memchr::{memchr, memchr3};
 
 use super::fields::{error_type, number, request_id, request_word, word};
-use super::platform::{Fault, InitReport, InitStart, Report, RestoreReport, Start, Status, Timeout, Xray};
+use super::platform::{
+    Fault, InitReport, InitStart, Platform, Registration, Report, RestoreReport, Start, Status, Timeout, Xray,
+};
 
-/// A line about something that subscribes: an extension, or its subscription.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Registration<'a> {
-    /// Name of the extension.
-    pub name: &'a str,
-    /// As `Ready`, `Subscribed`.
-    pub state: &'a str,
-    /// Events or types that it wants.
-    pub items: Vec<&'a str>,
-    /// As `Extension.LaunchError`.
-    pub error_type: Option<&'a str>,
+impl<'a> Platform<'a> {
+    /// Reads the lines of an invocation in their usual form as they stand inside a JSON
+    /// string; `None` when a line has to be unescaped to tell.
+    pub fn parse_escaped(line: &'a str) -> Option<Self> {
+        usual::platform(line)
+    }
+
+    /// Reads one of Lambda's own lines as text.
+    pub fn parse_text(line: &'a str) -> Option<Self> {
+        match line.as_bytes().first()? {
+            b'S' => start(line).map(Self::Start),
+            b'E' => {
+                end(line).map(|request_id| Self::End { request_id }).or_else(|| extension(line).map(Self::Extension))
+            }
+            b'R' => report(line)
+                .map(Self::Report)
+                .or_else(|| fault(line).map(Self::Fault))
+                .or_else(|| restore_start(line).map(Self::RestoreStart))
+                .or_else(|| restore_report(line).map(Self::RestoreReport)),
+            b'I' => init_start(line)
+                .map(Self::InitStart)
+                .or_else(|| init_report(line).map(Self::InitReport))
+                .or_else(|| is_image_error(line).then_some(Self::ImageError)),
+            b'T' => timeout(line).map(Self::Timeout).or_else(|| telemetry(line).map(Self::TelemetrySubscription)),
+            b'L' => logs(line).map(Self::LogsSubscription),
+            b'U' => fault(line).map(Self::Fault),
+            b'0'..=b'9' => timeout(line).map(Self::Timeout),
+            _ => None,
+        }
+    }
+}
+
+/// The lines of an invocation in the form that nearly all of them have, read as they stand
+/// inside a JSON string, where a TAB is `\t`.
+mod usual {
+    use super::super::fields::{number, request_id};
+    use super::super::platform::{Platform, Report, Start};
+
+    pub(super) fn platform(line: &str) -> Option<Platform<'_>> {
+        match line.as_bytes().first()? {
+            b'S' => start(line).map(Platform::Start),
+            b'E' => end(line).map(|request_id| Platform::End { request_id }),
+            b'R' => report(line).map(Platform::Report),
+            _ => None,
+        }
+    }
+
+    fn start(line: &str) -> Option<Start<'_>> {
+        let (id, rest) = uuid(line.strip_prefix("START RequestId: ")?)?;
+        let version = rest.strip_prefix(" Version: ")?.strip_suffix("\\n")?;
+        let plain = !version.is_empty() && version.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'$');
+        plain.then(|| Start { request_id: Some(id.into()), version: Some(version.into()), function_arn: None })
+    }
+
+    fn end(line: &str) -> Option<&str> {
+        let (id, rest) = uuid(line.strip_prefix("END RequestId: ")?)?;
+        (rest == "\\n").then_some(id)
+    }
+
+    fn report(line: &str) -> Option<Report<'_>> {
+        let (id, rest) = uuid(line.strip_prefix("REPORT RequestId: ")?)?;
+        let (duration, rest) = measured(rest, "\\tDuration: ", " ms\\t")?;
+        let (billed, rest) = measured(rest, "Billed Duration: ", " ms\\t")?;
+        let (memory_size, rest) = measured(rest, "Memory Size: ", " MB\\t")?;
+        let (memory_used, rest) = measured(rest, "Max Memory Used: ", " MB\\t")?;
+        let init = measured(rest, "Init Duration: ", " ms\\t");
+        let rest = init.map_or(rest, |(_, rest)| rest);
+        (rest == "\\n").then(|| Report {
+            request_id: Some(id.into()),
+            duration_ms: Some(duration),
+            billed_duration_ms: Some(billed),
+            memory_size_mb: Some(memory_size),
+            max_memory_used_mb: Some(memory_used),
+            init_duration_ms: init.map(|(duration, _)| duration),
+            ..Report::default()
+        })
+    }
+
+    /// An id of as many characters as a UUID has, and what is behind it.
+    fn uuid(text: &str) -> Option<(&str, &str)> {
+        let (id, rest) = text.split_at_checked(36)?;
+        Some((request_id(id)?, rest))
+    }
+
+    fn measured<'a>(text: &'a str, label: &str, unit: &str) -> Option<(f64, &'a str)> {
+        let text = text.strip_prefix(label)?;
+        let len = text.bytes().position(|byte| byte == b' ')?;
+        let (value, rest) = text.split_at_checked(len)?;
+        Some((number(value)?, rest.strip_prefix(unit)?))
+    }
 }
 
 /// `START RequestId: 8edab1f8-… Version: $LATEST`
-pub(super) fn start(line: &str) -> Option<Start<'_>> {
+fn start(line: &str) -> Option<Start<'_>> {
     let (id, rest) = request_word(line.strip_prefix("START RequestId: ")?)?;
     let rest = rest.trim_start().strip_prefix("Version: ")?;
     let (version, rest) = word(rest);
@@ -37,7 +118,7 @@ pub(super) fn start(line: &str) -> Option<Start<'_>> {
 }
 
 /// `END RequestId: 8edab1f8-…`: its request id.
-pub(super) fn end(line: &str) -> Option<&str> {
+fn end(line: &str) -> Option<&str> {
     request_id(line.strip_prefix("END RequestId: ")?.trim_end())
 }
 
@@ -54,7 +135,7 @@ pub(super) fn end(line: &str) -> Option<&str> {
 /// repeats the first holds. Durations are in ms, memory in MB.
 ///
 /// Returns `None` for any other line.
-pub(super) fn report(line: &str) -> Option<Report<'_>> {
+fn report(line: &str) -> Option<Report<'_>> {
     const LABELS: [&str; 9] = [
         "Billed Restore Duration: ",
         "Restore Duration: ",
@@ -103,12 +184,12 @@ fn xray(line: &str) -> Option<Xray<'_>> {
 }
 
 /// `INIT_START Runtime Version: nodejs:18.v28⇥Runtime Version ARN: arn:aws:lambda:…`
-pub(super) fn init_start(line: &str) -> Option<InitStart<'_>> {
+fn init_start(line: &str) -> Option<InitStart<'_>> {
     runtime(line.strip_prefix("INIT_START ")?)
 }
 
 /// `RESTORE_START Runtime Version: java:11.v20⇥Runtime Version ARN: arn:aws:lambda:…`
-pub(super) fn restore_start(line: &str) -> Option<InitStart<'_>> {
+fn restore_start(line: &str) -> Option<InitStart<'_>> {
     runtime(line.strip_prefix("RESTORE_START ")?)
 }
 
@@ -122,7 +203,7 @@ fn runtime(fields: &str) -> Option<InitStart<'_>> {
 }
 
 /// `INIT_REPORT Init Duration: 229.04 ms⇥Phase: init⇥Status: error⇥Error Type: Runtime.ImportModuleError`
-pub(super) fn init_report(line: &str) -> Option<InitReport<'_>> {
+fn init_report(line: &str) -> Option<InitReport<'_>> {
     let fields = line.strip_prefix("INIT_REPORT ")?;
     let mut report = InitReport::default();
     each_field(fields, &["Init Duration: ", "Phase: ", "Status: ", "Error Type: "], |label, value| {
@@ -137,7 +218,7 @@ pub(super) fn init_report(line: &str) -> Option<InitReport<'_>> {
 }
 
 /// `RESTORE_REPORT Restore Duration: 398.97 ms`, with `Status: …` and `Error Type: …` on failure
-pub(super) fn restore_report(line: &str) -> Option<RestoreReport<'_>> {
+fn restore_report(line: &str) -> Option<RestoreReport<'_>> {
     let fields = line.strip_prefix("RESTORE_REPORT ")?;
     let mut report = RestoreReport::default();
     each_field(fields, &["Restore Duration: ", "Status: ", "Error Type: "], |label, value| {
@@ -151,17 +232,17 @@ pub(super) fn restore_report(line: &str) -> Option<RestoreReport<'_>> {
 }
 
 /// `EXTENSION⇥Name: datadog-agent⇥State: Ready⇥Events: [INVOKE,SHUTDOWN]`
-pub(super) fn extension(line: &str) -> Option<Registration<'_>> {
+fn extension(line: &str) -> Option<Registration<'_>> {
     registration(line.strip_prefix("EXTENSION\t")?, "Events: ")
 }
 
 /// `TELEMETRY⇥Name: datadog-agent⇥State: Subscribed⇥Types: [Platform, Function, Extension]`
-pub(super) fn telemetry(line: &str) -> Option<Registration<'_>> {
+fn telemetry(line: &str) -> Option<Registration<'_>> {
     registration(line.strip_prefix("TELEMETRY\t")?, "Types: ")
 }
 
 /// `LOGS⇥Name: my-extension⇥State: Subscribed⇥Types: [Platform,Function]`
-pub(super) fn logs(line: &str) -> Option<Registration<'_>> {
+fn logs(line: &str) -> Option<Registration<'_>> {
     registration(line.strip_prefix("LOGS\t")?, "Types: ")
 }
 
@@ -177,13 +258,13 @@ fn registration<'a>(fields: &'a str, items: &str) -> Option<Registration<'a>> {
 }
 
 /// `IMAGE⇥Launch error: fork/exec /entry.sh: exec format error⇥Entrypoint: …`: whether it is one.
-pub(super) fn image_error(line: &str) -> bool {
+fn is_image_error(line: &str) -> bool {
     line.strip_prefix("IMAGE\t")
         .is_some_and(|rest| rest.starts_with("Launch error: ") || rest.starts_with("Invalid task config: "))
 }
 
 /// `2020-06-09T15:02:26.150Z 7c9567b5-… Task timed out after 3.00 seconds⏎⏎`, and nothing else.
-pub(super) fn timeout(line: &str) -> Option<Timeout<'_>> {
+fn timeout(line: &str) -> Option<Timeout<'_>> {
     const TEXT: &str = "Task timed out after ";
     let line = line.trim_end();
     let (id, rest) = if let Some(rest) = line.strip_prefix(TEXT) {
@@ -205,7 +286,7 @@ pub(super) fn timeout(line: &str) -> Option<Timeout<'_>> {
 /// RequestId: 5952… Process exited before completing request⏎⏎
 /// Unknown application error occurred⏎Runtime.ImportModuleError⏎
 /// ```
-pub(super) fn fault(line: &str) -> Option<Fault<'_>> {
+fn fault(line: &str) -> Option<Fault<'_>> {
     const UNKNOWN: &str = "Unknown application error occurred";
     const PROCESS: &str = "Process exited before completing request";
     let line = line.trim_end();
@@ -294,4 +375,61 @@ fn each_field<'a>(text: &'a str, labels: &[&'static str], mut found: impl FnMut(
         }
     }
     cut
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::json::JsonStr;
+
+    const ID: &str = "8edab1f8-7d34-4a8e-a965-15ccbbb78d4c";
+
+    fn both(line: &str) -> (Option<Platform<'static>>, Option<Platform<'static>>) {
+        let mut buffer = Vec::new();
+        let escaped = JsonStr::escape(line, &mut buffer).escaped().to_owned().leak();
+        (Platform::parse_escaped(escaped), Platform::parse_text(line.to_owned().leak()))
+    }
+
+    #[test]
+    fn usual_lines_need_not_be_unescaped() {
+        for line in [
+            format!("START RequestId: {ID} Version: $LATEST\n"),
+            format!("START RequestId: {ID} Version: 40\n"),
+            format!("END RequestId: {ID}\n"),
+            format!(
+                "REPORT RequestId: {ID}\tDuration: 1.72 ms\tBilled Duration: 2 ms\tMemory Size: 1024 MB\tMax Memory Used: 76 MB\t\n"
+            ),
+            format!(
+                "REPORT RequestId: {ID}\tDuration: 1.72 ms\tBilled Duration: 2 ms\tMemory Size: 1024 MB\tMax Memory Used: 97 MB\tInit Duration: 488.91 ms\t\n"
+            ),
+        ] {
+            let (escaped, text) = both(&line);
+            assert!(escaped.is_some(), "{line}");
+            assert_eq!(escaped, text, "{line}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_read_escaped_is_what_is_read_unescaped(
+            name in prop_oneof![Just("START"), Just("END"), Just("REPORT")],
+            id in prop_oneof![8 => Just(ID.to_owned()), 1 => "[a-z0-9-]{30,40}", 1 => Just("é".repeat(18))],
+            fields in proptest::collection::vec(
+                prop_oneof![
+                    Just(" Version: $LATEST"), Just(" Version: a b"), Just("\tDuration: 1.72 ms"), Just("\tDuration: 1e3 ms"),
+                    Just("\tBilled Duration: 2 ms"), Just("\tMemory Size: 128 MB"), Just("\tMax Memory Used: 9 MB"),
+                    Just("\tInit Duration: 1.5 ms"), Just("\tStatus: timeout"), Just("\t"), Just(" "), Just("\nXRAY TraceId: 1-2\tSegmentId: 3\t"),
+                ],
+                0..7,
+            ),
+            end in prop_oneof![4 => Just("\t\n"), 4 => Just("\n"), 1 => Just(""), 1 => Just("\t\nx")],
+        ) {
+            let (escaped, text) = both(&format!("{name} RequestId: {id}{}{end}", fields.concat()));
+            if escaped.is_some() {
+                prop_assert_eq!(escaped, text);
+            }
+        }
+    }
 }

@@ -1,16 +1,16 @@
 //! Metrics that functions write as lines.
 
-use std::collections::HashSet;
+use std::collections::BTreeSet;
 
 use super::{Bounds, Counts};
 use crate::event::LogEvent;
 use crate::model::{Metric, Name, Origin, Sink, Tag, Timestamp, Unit, Value};
-use crate::parse::{DatadogMetric, Emf, EmfMetric, MonitoringLine};
+use crate::parse::{DatadogMetric, Emf, EmfMetric, Monitoring, MonitoringLine};
 
 /// Custom metrics of a batch, within bounds: names are text that functions print.
 #[derive(Debug, Default)]
 pub(super) struct Custom {
-    names: HashSet<String>,
+    names: BTreeSet<String>,
 }
 
 /// The event that a metric is read from, and where it goes.
@@ -27,17 +27,24 @@ pub(super) struct From<'a, S> {
 impl Custom {
     /// Makes metrics of `MONITORING` records; `false` when there are too many names.
     pub(super) fn monitoring<S: Sink>(&mut self, line: &MonitoringLine<'_>, from: &mut From<'_, S>) -> bool {
-        if line.metrics.is_empty() || !self.admits(line.metrics.iter().map(|metric| metric.name.as_ref()), from) {
+        if !self.admits(line.metrics().map(|metric| metric.name.as_ref()), from) {
             return false;
         }
-        let tags: Vec<_> = line.metrics.iter().map(|metric| from.tags(metric.tags().map(Tag::parse))).collect();
-        let metrics = line.metrics.iter().zip(&tags);
-        let metrics: Vec<_> = metrics
-            .map(|(metric, tags)| {
-                from.metric(&metric.name, metric.time, metric.value, None, tags, line.request_id.as_deref())
-            })
-            .collect();
-        from.emit(&metrics);
+        let request_id = line.request_id.as_deref();
+        let tags = from.tags(line.first.tags().map(Tag::parse));
+        let Monitoring { name, time, value, .. } = &line.first;
+        let first = from.metric(name, *time, *value, None, &tags, request_id);
+        if line.more.is_empty() {
+            from.emit(&[first]);
+            return true;
+        }
+        let tags: Vec<_> = line.more.iter().map(|metric| from.tags(metric.tags().map(Tag::parse))).collect();
+        let more = line.more.iter().zip(&tags).map(|(metric, tags)| {
+            let Monitoring { name, time, value, .. } = metric;
+            from.metric(name, *time, *value, None, tags, request_id)
+        });
+        let all: Vec<_> = std::iter::once(first).chain(more).collect();
+        from.emit(&all);
         true
     }
 

@@ -13,11 +13,12 @@ pub struct Filter {
 
 impl Filter {
     /// Whether a log with this message is shipped.
+    #[inline]
     pub fn passes(&self, message: JsonStr<'_>) -> bool {
-        if self.include.is_none() && self.exclude.is_none() {
-            return true;
-        }
-        let text = message.unescape();
+        (self.include.is_none() && self.exclude.is_none()) || self.matches(&message.unescape())
+    }
+
+    fn matches(&self, text: &str) -> bool {
         let matches = |pattern: &Regex| pattern.is_match(text.as_bytes());
         self.include.as_ref().is_none_or(matches) && !self.exclude.as_ref().is_some_and(matches)
     }

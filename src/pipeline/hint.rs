@@ -16,13 +16,17 @@ pub struct Hints {
 
 impl Hints {
     /// What a line tells; nothing when it is logged as less than an error.
+    #[inline]
     pub(super) fn read(self, message: JsonStr<'_>, level: Option<Level>) -> Option<Failure> {
         if !(self.out_of_memory || self.handler_errors) || level.is_some_and(|level| level < Level::Error) {
             return None;
         }
-        let text = message.unescape();
-        let out_of_memory = self.out_of_memory && oom_signature(&text);
-        let error = out_of_memory || (self.handler_errors && handler_error(&text));
+        self.told(&message.unescape())
+    }
+
+    fn told(self, text: &str) -> Option<Failure> {
+        let out_of_memory = self.out_of_memory && oom_signature(text);
+        let error = out_of_memory || (self.handler_errors && handler_error(text));
         error.then_some(Failure { error, timeout: false, out_of_memory })
     }
 }

@@ -128,14 +128,18 @@ impl Attempts {
         // To look for it takes a hash.
         let known = request_id.filter(|_| !self.by_request.is_empty());
         let attempt = known.and_then(|id| self.by_request.remove(id)).unwrap_or_default();
+        let name = at.origin.function.as_ref().map_or("", |function| function.name.as_str());
         let mut number = itoa::Buffer::new();
+        let [architecture, price_basis] = prices.tags(name);
         let tags = [
             Tag { key: "memory_size_mb", value: report.memory_size_mb.map_or("", |mb| number.format(whole(mb))) },
             Tag { key: "cold_start", value: if report.cold_start() { "true" } else { "false" } },
+            architecture,
+            price_basis,
         ];
-        let tags = if report.memory_size_mb.is_some() { tags.as_slice() } else { tags.get(1..).unwrap_or_default() };
-        let name = at.origin.function.as_ref().map_or("", |function| function.name.as_str());
-        let cost_tags: Vec<_> = tags.iter().copied().chain(prices.tags(name)).collect();
+        let first = usize::from(report.memory_size_mb.is_none());
+        let cost_tags = tags.get(first..).unwrap_or_default();
+        let tags = tags.get(first..2).unwrap_or_default();
         let mut measured = at.measured(request_id);
         measured.metrics.reserve(MEASURES_OF_A_REPORT);
         let mut emit = |measure, value| measured.add(measure, value, tags);
@@ -156,7 +160,7 @@ impl Attempts {
         }
         let failure = both(report.failure(), attempt.hinted);
         measured.add_failure(less(failure, attempt.counted), tags);
-        measured.add(Measure::EstimatedCost, prices.cost(name, report), &cost_tags);
+        measured.add(Measure::EstimatedCost, prices.cost(name, report), cost_tags);
         at.emit(&measured);
     }
 

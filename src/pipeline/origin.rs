@@ -43,11 +43,16 @@ impl Origins {
         &self.current
     }
 
-    /// Takes the event's own account and region, when it has them.
+    /// Takes the event's own account and region, when it has them: most have none.
+    #[inline]
     pub(super) fn extracted(&mut self, json: Option<&str>) {
-        let json = json.unwrap_or_default();
-        // Most events have none. To compare nothing with nothing costs 80 ns where `memcmp` is of masked loads.
-        if (json.is_empty() && self.extracted.is_empty()) || json == self.extracted {
+        if json.is_some() || !self.extracted.is_empty() {
+            self.change_extracted(json.unwrap_or_default());
+        }
+    }
+
+    fn change_extracted(&mut self, json: &str) {
+        if json == self.extracted {
             return;
         }
         json.clone_into(&mut self.extracted);

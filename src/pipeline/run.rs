@@ -1,3 +1,5 @@
+use std::borrow::Cow;
+
 use memchr::{memchr, memmem};
 
 use super::custom::{Custom, From};
@@ -60,6 +62,15 @@ struct About<'a> {
 impl<'a> About<'a> {
     fn of(prefix: Prefix<'a>) -> Self {
         Self { level: Level::parse(prefix.level), request_id: prefix.request_id, prefix: prefix.len }
+    }
+
+    /// What a JSON line says of itself, its request id as far as it says it without escapes.
+    fn of_json(app: &Application<'a>) -> Self {
+        let request_id = match app.request_id {
+            Some(Cow::Borrowed(id)) => Some(id),
+            Some(Cow::Owned(_)) | None => None,
+        };
+        Self { level: app.level.as_deref().and_then(Level::parse), request_id, prefix: 0 }
     }
 }
 
@@ -131,17 +142,19 @@ impl Run<'_> {
         let escaped = event.message.escaped();
         match escaped.as_bytes().first() {
             Some(b'{') => self.json(event, text, out),
-            Some(b'M') if escaped.starts_with("MONITORING|") => self.text(event, text, out),
+            Some(b'M') if escaped.starts_with("MONITORING|") => self.metric_text(event, None, text, out),
             Some(b'0'..=b'9' | b'[') => match Prefix::parse_escaped(escaped) {
-                Some(prefix) if self.starts_metric(escaped, prefix.len) => self.text(event, text, out),
+                Some(prefix) if self.starts_metric(escaped, prefix.len) => {
+                    self.metric_text(event, Some(prefix), text, out)
+                }
                 Some(prefix) => Fate::Log(About::of(prefix)),
                 None if memmem::find(escaped.as_bytes(), b"Task timed out after ").is_some() => {
-                    self.text(event, text, out)
+                    self.platform_text(event, text, out)
                 }
                 None => Fate::Log(About::default()),
             },
             Some(b'S' | b'E' | b'R' | b'I' | b'T' | b'L' | b'U') if may_be_platform(escaped) => {
-                self.text(event, text, out)
+                self.platform_text(event, text, out)
             }
             _ => Fate::Log(About::default()),
         }
@@ -154,14 +167,29 @@ impl Run<'_> {
         })
     }
 
-    /// A line that may be one of Lambda's own or a metric, as text.
-    fn text<'a>(&mut self, event: &LogEvent<'a>, text: &'a mut String, out: &mut impl Sink) -> Fate<'a> {
-        let text = plain(event.message, text);
-        let line = Line::platform_text(text).or_else(|| Line::metric_text(text, Some(event.time)));
-        match line.map(Line::into_platform) {
-            Some(Ok(platform)) => self.platform(platform, Spelling::Text, event, out),
-            Some(Err(line)) => self.metric(&line, event, out, About::default),
-            None => Fate::Log(Prefix::parse_escaped(event.message.escaped()).map_or_else(About::default, About::of)),
+    /// A line that may be one of Lambda's own, as text.
+    fn platform_text<'a>(&mut self, event: &LogEvent<'a>, text: &'a mut String, out: &mut impl Sink) -> Fate<'a> {
+        let platform = Platform::parse_escaped(event.message.escaped());
+        match platform.or_else(|| Platform::parse_text(plain(event.message, text))) {
+            Some(platform) => self.platform(platform, Spelling::Text, event, out),
+            None => Fate::Log(About::default()),
+        }
+    }
+
+    /// A line that begins as a metric does, perhaps behind what the runtime put before it.
+    fn metric_text<'a>(
+        &mut self,
+        event: &LogEvent<'a>,
+        prefix: Option<Prefix<'a>>,
+        text: &'a mut String,
+        out: &mut impl Sink,
+    ) -> Fate<'a> {
+        let written = event.message.escaped().get(prefix.map_or(0, |prefix| prefix.len)..).unwrap_or_default();
+        let request_id = prefix.and_then(|prefix| prefix.request_id);
+        let about = || prefix.map_or_else(About::default, About::of);
+        match Line::metric(plain(JsonStr::from_escaped(written), text), request_id, Some(event.time)) {
+            Some(line) => self.metric(&line, event, out, about),
+            None => Fate::Log(about()),
         }
     }
 
@@ -175,14 +203,28 @@ impl Run<'_> {
         if !special && !out.wants_json_fields() {
             return Fate::Log(About::default());
         }
-        event.message.unescape_into(text);
-        let text: &'a str = text;
-        if !special {
-            return Fate::Log(about_json(text));
-        }
-        match Line::json(text, Some(event.time)).map(Line::into_platform) {
+        let read = Line::json_escaped(escaped, Some(event.time));
+        let unescaped: &'a str = if read.is_none() {
+            event.message.unescape_into(text);
+            text
+        } else {
+            ""
+        };
+        // Without a sign of anything else it can only be an application's.
+        let line = read.or_else(|| {
+            if special {
+                Line::json(unescaped, Some(event.time))
+            } else {
+                Application::parse(unescaped).map(Line::AppJson)
+            }
+        });
+        match line.map(Line::into_platform) {
             Some(Ok(platform)) => self.platform(platform, Spelling::Json, event, out),
-            Some(Err(line)) => self.metric(&line, event, out, || about_json(text)),
+            Some(Err(Line::AppJson(app))) => Fate::Log(About::of_json(&app)),
+            Some(Err(line)) => {
+                let app = || Application::parse_escaped(escaped).or_else(|| Application::parse(unescaped));
+                self.metric(&line, event, out, || app().as_ref().map_or_else(About::default, About::of_json))
+            }
             None => Fate::Log(About::default()),
         }
     }
@@ -204,14 +246,8 @@ impl Run<'_> {
         match line {
             Line::Monitoring(line) if self.custom.monitoring(line, &mut from) => Fate::Consumed,
             Line::DatadogMetric(metric) if self.custom.datadog(metric, &mut from) => Fate::Consumed,
-            Line::Emf(emf) if self.custom.emf(emf, &mut from) => {
-                let prefix = Prefix::parse_escaped(event.message.escaped());
-                Fate::Emf(prefix.map_or_else(about, About::of))
-            }
-            _ => {
-                let prefix = Prefix::parse_escaped(event.message.escaped());
-                Fate::Log(prefix.map_or_else(about, About::of))
-            }
+            Line::Emf(emf) if self.custom.emf(emf, &mut from) => Fate::Emf(about()),
+            _ => Fate::Log(about()),
         }
     }
 
@@ -263,10 +299,14 @@ impl Run<'_> {
                 self.origins.initialization_type("on-demand");
             }
             Platform::End { .. }
+            | Platform::Extension(_)
             | Platform::Fault(_)
+            | Platform::ImageError
+            | Platform::LogsSubscription(_)
             | Platform::Other
             | Platform::Report(_)
             | Platform::RuntimeDone(_)
+            | Platform::TelemetrySubscription(_)
             | Platform::Timeout(_) => {}
         }
     }
@@ -276,7 +316,7 @@ impl Run<'_> {
             Platform::Start(start) => {
                 self.release(out);
                 self.reported = None;
-                self.running = start.request_id.map(std::borrow::Cow::into_owned);
+                self.running = start.request_id.map(Cow::into_owned);
             }
             Platform::End { request_id } => {
                 if self.running.as_deref() == Some(request_id) {
@@ -297,7 +337,13 @@ impl Run<'_> {
             Platform::Fault(fault) => self.failed(fault.failure(), fault.request_id, event, out),
             Platform::InitReport(report) => at(&self.origins, event, out, &mut self.counts).init_report(&report),
             Platform::RestoreReport(report) => at(&self.origins, event, out, &mut self.counts).restore_report(&report),
-            Platform::InitStart(_) | Platform::Other | Platform::RestoreStart(_) => {}
+            Platform::Extension(_)
+            | Platform::ImageError
+            | Platform::InitStart(_)
+            | Platform::LogsSubscription(_)
+            | Platform::Other
+            | Platform::RestoreStart(_)
+            | Platform::TelemetrySubscription(_) => {}
         }
     }
 
@@ -417,16 +463,6 @@ impl Run<'_> {
             self.attempts.hinted(hinted, id);
         }
     }
-}
-
-/// What a JSON line says of itself, as far as it says it without escapes.
-fn about_json(text: &str) -> About<'_> {
-    let app = Application::parse(text).unwrap_or_default();
-    let request_id = match app.request_id {
-        Some(std::borrow::Cow::Borrowed(id)) => Some(id),
-        Some(std::borrow::Cow::Owned(_)) | None => None,
-    };
-    About { level: app.level.as_deref().and_then(Level::parse), request_id, prefix: 0 }
 }
 
 fn at<'a, S: Sink>(origins: &'a Origins, event: &LogEvent<'a>, out: &'a mut S, counts: &'a mut Counts) -> At<'a, S> {

@@ -44,8 +44,8 @@ struct Rendered {
     /// From behind the message, or the status, to the request id.
     aws: Vec<u8>,
     is_lambda: bool,
-    /// The request id of the log before, and how it is written.
-    request_id: (String, Vec<u8>),
+    /// The request id of the log before.
+    request_id: String,
     /// From behind the request id to the service.
     source: Vec<u8>,
     service: String,
@@ -53,6 +53,8 @@ struct Rendered {
     ddtags: String,
     /// From behind the request id to the end, when the message changes nothing.
     tail: Vec<u8>,
+    /// From behind the message, or the status, to the end, with the request id of the log before.
+    rest: Vec<u8>,
 }
 
 /// What a message says of its tags.
@@ -100,20 +102,18 @@ impl<'b> Logs<'b> {
         } else {
             None
         };
-        let (message, tail) = match &own {
-            None => (message, None),
-            Some(own) => (own.message.as_str(), Some(rendered.tail_with(&own.tags))),
-        };
-        let tail = tail.as_deref().unwrap_or(&rendered.tail);
+        let rest_with = own.as_ref().map(|own| rendered.rest_with(&rendered.tail_with(&own.tags)));
+        let message = own.as_ref().map_or(message, |own| &own.message);
+        let rest = rest_with.as_ref().unwrap_or(&rendered.rest);
         // One that no body can hold isn't even written: the room for it would stay.
         let pushed = if message.len() > super::LOGS.item_bytes {
             Err(Oversize)
         } else {
-            self.body.push(Weight::LOG, |out| write(log, message, rendered, tail, out))
+            self.body.push(Weight::LOG, |out| write(log, message, rendered.oldest, rest, out))
         };
         pushed.or_else(|Oversize| {
             let cut = bounded(JsonStr::from_escaped(message), usize::MAX, CUT_MESSAGE);
-            self.body.push(Weight::LOG, |out| write(log, &cut, rendered, tail, out))
+            self.body.push(Weight::LOG, |out| write(log, &cut, rendered.oldest, rest, out))
         })
     }
 
@@ -154,14 +154,16 @@ impl<'b> Logs<'b> {
             oldest: self.oldest,
             aws,
             is_lambda: arn.is_some(),
-            request_id: (String::new(), Vec::new()),
+            request_id: String::new(),
             source,
             service: service.to_owned(),
             host,
             ddtags: self.ddtags(origin, named("env").is_none(), service),
             tail: Vec::new(),
+            rest: Vec::new(),
         };
         rendered.tail = rendered.tail_with("");
+        rendered.rest = rendered.rest_with(&rendered.tail);
         rendered
     }
 
@@ -192,16 +194,22 @@ impl Rendered {
     /// Writes the request id, unless it is that of the log before.
     fn request(&mut self, id: Option<&str>) {
         let id = if self.is_lambda { id.unwrap_or_default() } else { "" };
-        let (last, written) = &mut self.request_id;
-        if last == id {
-            return;
+        if self.request_id != id {
+            id.clone_into(&mut self.request_id);
+            self.rest = self.rest_with(&self.tail);
         }
-        id.clone_into(last);
-        written.clear();
-        if !id.is_empty() {
-            written.extend_from_slice(b",\"request_id\":");
-            text(id, written);
+    }
+
+    /// From behind the message, or the status, to the end.
+    fn rest_with(&self, tail: &[u8]) -> Vec<u8> {
+        let mut rest = Vec::with_capacity(self.aws.len() + 64 + tail.len());
+        rest.extend_from_slice(&self.aws);
+        if !self.request_id.is_empty() {
+            rest.extend_from_slice(b",\"request_id\":");
+            text(&self.request_id, &mut rest);
         }
+        rest.extend_from_slice(tail);
+        rest
     }
 
     /// The end of a log whose message has tags of its own: its service wins.
@@ -224,21 +232,19 @@ impl Rendered {
     }
 }
 
-fn write(log: &Log<'_>, message: &str, rendered: &Rendered, tail: &[u8], out: &mut Vec<u8>) {
-    head(log, message, rendered, out);
+fn write(log: &Log<'_>, message: &str, oldest: i64, rest: &[u8], out: &mut Vec<u8>) {
+    head(log, message, oldest, out);
     if let Some(level) = log.level {
         out.extend_from_slice(b"\",\"status\":\"");
         out.extend_from_slice(level.as_str().as_bytes());
     }
-    out.extend_from_slice(&rendered.aws);
-    out.extend_from_slice(&rendered.request_id.1);
-    out.extend_from_slice(tail);
+    out.extend_from_slice(rest);
 }
 
 /// Up to the end of the message.
-fn head(log: &Log<'_>, message: &str, rendered: &Rendered, out: &mut Vec<u8>) {
+fn head(log: &Log<'_>, message: &str, oldest: i64, out: &mut Vec<u8>) {
     // CloudWatch Logs and Datadog use the same names.
-    if !log.json.is_empty() && std::ptr::eq(message, log.message.escaped()) && log.time.millis() >= rendered.oldest {
+    if !log.json.is_empty() && std::ptr::eq(message, log.message.escaped()) && log.time.millis() >= oldest {
         out.extend_from_slice(log.json.as_bytes());
         return;
     }
@@ -249,8 +255,8 @@ fn head(log: &Log<'_>, message: &str, rendered: &Rendered, out: &mut Vec<u8>) {
         out.extend_from_slice(log.id.as_bytes());
         out.extend_from_slice(b"\",\"timestamp\":");
     }
-    out.extend_from_slice(itoa::Buffer::new().format(log.time.millis().max(rendered.oldest)).as_bytes());
-    if log.time.millis() < rendered.oldest {
+    out.extend_from_slice(itoa::Buffer::new().format(log.time.millis().max(oldest)).as_bytes());
+    if log.time.millis() < oldest {
         out.extend_from_slice(b",\"original_timestamp\":");
         out.extend_from_slice(itoa::Buffer::new().format(log.time.millis()).as_bytes());
     }

@@ -1,3 +1,4 @@
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 
 use super::super::body::Body;
@@ -31,7 +32,7 @@ pub(super) struct Metrics {
     sets: Vec<Set>,
     /// Place in `sets` of each set of tags.
     by_tags: HashMap<Vec<u8>, usize>,
-    /// The sets that were used last, the latest first: to look through them takes less than a hash.
+    /// Sets that were used lately, the last one first: to look through them takes less than a hash.
     last: Vec<usize>,
     held: usize,
     oversize: Weight,
@@ -132,7 +133,7 @@ impl Metrics {
             self.last.push(place);
             self.last.len() - 1
         };
-        self.last.get_mut(..=at)?.rotate_right(1);
+        self.last.swap(0, at);
         self.sets.get_mut(*self.last.first()?)
     }
 
@@ -297,14 +298,15 @@ impl Set {
                 }
             }
             Name::Custom(name) => {
-                let name = metric_name(name).unwrap_or(std::borrow::Cow::Borrowed("unnamed"));
-                if !self.custom.contains_key(name.as_ref()) {
-                    self.custom.insert(name.to_string(), BTreeMap::new());
+                let point = (second, metric.value.number());
+                let nature = Nature::of(metric, mode);
+                // A name that is known is legal.
+                if let Some(points) = self.custom.get_mut(name).and_then(|natures| natures.get_mut(&nature)) {
+                    points.push(point);
+                    return;
                 }
-                if let Some(natures) = self.custom.get_mut(name.as_ref()) {
-                    let points = natures.entry(Nature::of(metric, mode)).or_default();
-                    points.push((second, metric.value.number()));
-                }
+                let name = metric_name(name).map_or_else(|| "unnamed".to_owned(), Cow::into_owned);
+                self.custom.entry(name).or_default().entry(nature).or_default().push(point);
             }
         }
     }

@@ -85,19 +85,6 @@ fn explain(text: &str, time: Option<Timestamp>) -> Explanation {
         }
         Line::Emf(emf) => ("emf", self::emf(emf), "it is a JSON object whose _aws holds CloudWatchMetrics"),
         Line::Empty => ("empty", Fields::new(), "it holds nothing but white space"),
-        Line::End(id) => {
-            ("end", fields([("request_id", json!(id))]), "it is `END RequestId: ` and an id, and nothing else")
-        }
-        Line::Extension(it) => ("extension", registration(it), "it begins with `EXTENSION` and a TAB"),
-        Line::Fault(fault) => {
-            ("fault", self::fault(fault), "it has the form in which Lambda reported a runtime that ended (old style)")
-        }
-        Line::ImageError => ("image_error", Fields::new(), "it begins with `IMAGE`, a TAB and the kind of error"),
-        Line::InitReport(report) => {
-            ("init_report", init_report(report), "it begins with `INIT_REPORT Init Duration: `")
-        }
-        Line::InitStart(start) => ("init_start", init_start(start), "it begins with `INIT_START Runtime Version: `"),
-        Line::LogsSubscription(it) => ("logs_subscription", registration(it), "it begins with `LOGS` and a TAB"),
         Line::Monitoring(line) => (
             "monitoring",
             monitoring(line),
@@ -106,26 +93,49 @@ fn explain(text: &str, time: Option<Timestamp>) -> Explanation {
         Line::PlatformJson(event) => {
             ("platform_json", platform(event), "it is a JSON object with a type of `platform.*`")
         }
-        Line::Report(report) => {
-            ("report", self::report(report), "its first bytes are `REPORT RequestId: ` and an id, followed by a field")
-        }
-        Line::RestoreReport(report) => {
-            ("restore_report", restore_report(report), "it begins with `RESTORE_REPORT Restore Duration: `")
-        }
-        Line::RestoreStart(start) => {
-            ("restore_start", init_start(start), "it begins with `RESTORE_START Runtime Version: `")
-        }
-        Line::Start(start) => {
-            ("start", self::start(start), "it is `START RequestId: `, an id and a version, and nothing else")
-        }
-        Line::TelemetrySubscription(it) => {
-            ("telemetry_subscription", registration(it), "it begins with `TELEMETRY` and a TAB")
-        }
-        Line::Timeout(timeout) => {
-            ("timeout", self::timeout(timeout), "it is the whole of Lambda's old message about a time-out")
-        }
+        Line::PlatformText(platform) => platform_text(platform),
     };
     Explanation { kind, fields, why, derive: derive(line, text) }
+}
+
+/// Kind and fields of one of Lambda's own lines, and why it is one.
+fn platform_text(platform: &Platform<'_>) -> (&'static str, Fields, &'static str) {
+    match platform {
+        Platform::End { request_id } => {
+            ("end", fields([("request_id", json!(request_id))]), "it is `END RequestId: ` and an id, and nothing else")
+        }
+        Platform::Extension(it) => ("extension", registration(it), "it begins with `EXTENSION` and a TAB"),
+        Platform::Fault(fault) => {
+            ("fault", self::fault(fault), "it has the form in which Lambda reported a runtime that ended (old style)")
+        }
+        Platform::ImageError => ("image_error", Fields::new(), "it begins with `IMAGE`, a TAB and the kind of error"),
+        Platform::InitReport(report) => {
+            ("init_report", init_report(report), "it begins with `INIT_REPORT Init Duration: `")
+        }
+        Platform::InitStart(start) => {
+            ("init_start", init_start(start), "it begins with `INIT_START Runtime Version: `")
+        }
+        Platform::LogsSubscription(it) => ("logs_subscription", registration(it), "it begins with `LOGS` and a TAB"),
+        Platform::Report(report) => {
+            ("report", self::report(report), "its first bytes are `REPORT RequestId: ` and an id, followed by a field")
+        }
+        Platform::RestoreReport(report) => {
+            ("restore_report", restore_report(report), "it begins with `RESTORE_REPORT Restore Duration: `")
+        }
+        Platform::RestoreStart(start) => {
+            ("restore_start", init_start(start), "it begins with `RESTORE_START Runtime Version: `")
+        }
+        Platform::Start(start) => {
+            ("start", self::start(start), "it is `START RequestId: `, an id and a version, and nothing else")
+        }
+        Platform::TelemetrySubscription(it) => {
+            ("telemetry_subscription", registration(it), "it begins with `TELEMETRY` and a TAB")
+        }
+        Platform::Timeout(timeout) => {
+            ("timeout", self::timeout(timeout), "it is the whole of Lambda's old message about a time-out")
+        }
+        Platform::Other | Platform::RuntimeDone(_) => ("platform_json", Fields::new(), "only JSON says so"),
+    }
 }
 
 const fn app_text_why(prefix: Option<&Prefix<'_>>) -> &'static str {
@@ -311,7 +321,7 @@ fn metrics(metrics: &Metrics) -> Fields {
 }
 
 fn monitoring(line: &MonitoringLine<'_>) -> Fields {
-    let mut records = line.metrics.iter().map(one_metric);
+    let mut records = line.metrics().map(one_metric);
     let mut first = records.next().unwrap_or_default();
     if let Some(id) = &line.request_id {
         first.insert("request_id".into(), json!(id));
