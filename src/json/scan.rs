@@ -24,23 +24,22 @@ const BLOCK: usize = 64;
 /// control characters, each as the bits of a word. Method: Langdale & Lemire,
 /// "Parsing Gigabytes of JSON per Second", 2019, §3.1.1.
 pub(crate) fn string(bytes: &[u8]) -> Option<Scanned> {
-    let mut state = State::default();
+    let mut state = State { carry: 0, lowest: u8x16::splat(0xff), irregular: false };
     let (blocks, tail) = bytes.as_chunks::<BLOCK>();
     for (index, block) in blocks.iter().enumerate() {
         if let Some(at) = state.block(block) {
-            return Some(Scanned { len: index * BLOCK + at, irregular: state.irregular });
+            return state.found(bytes, index * BLOCK + at);
         }
     }
-    let mut padded = [b' '; BLOCK];
-    padded.get_mut(..tail.len())?.copy_from_slice(tail);
-    let at = state.block(&padded)?;
-    Some(Scanned { len: blocks.len() * BLOCK + at, irregular: state.irregular })
+    let at = state.tail(tail)?;
+    state.found(bytes, blocks.len() * BLOCK + at)
 }
 
-#[derive(Default)]
 struct State {
     /// 1 when the first byte of the next block is escaped.
     carry: u64,
+    /// The lowest byte that was in each place of a vector.
+    lowest: u8x16,
     irregular: bool,
 }
 
@@ -49,19 +48,34 @@ impl State {
     #[inline]
     fn block(&mut self, block: &[u8; BLOCK]) -> Option<usize> {
         let lanes = Lanes::new(block);
-        let (quotes, backslashes, control) = (lanes.equal(b'"'), lanes.equal(b'\\'), lanes.at_most(0x1f));
+        let (quotes, backslashes) = (lanes.equal(b'"'), lanes.equal(b'\\'));
+        self.lowest = self.lowest.min(lanes.lowest());
         // A text has nothing but words in most of its blocks.
-        if self.carry == 0 && !(quotes | backslashes | control).any() {
+        if !(quotes | backslashes).any() && self.carry == 0 {
             return None;
         }
-        let control = if control.any() { control.bits() } else { 0 };
         let (quotes, backslashes) = (quotes.bits(), backslashes.bits());
         let escaped = escaped(backslashes, &mut self.carry);
         let end = quotes & !escaped;
-        let inside = before(end);
-        let unusual = escaped & !(quotes | backslashes) & inside;
-        self.irregular |= control & inside != 0 || has_irregular_escape(unusual, block);
+        let unusual = escaped & !(quotes | backslashes) & before(end);
+        self.irregular |= has_irregular_escape(unusual, block);
         first(end)
+    }
+
+    /// Looks at what isn't a whole block.
+    #[cold]
+    fn tail(&mut self, tail: &[u8]) -> Option<usize> {
+        let mut padded = [b' '; BLOCK];
+        padded.get_mut(..tail.len())?.copy_from_slice(tail);
+        self.block(&padded)
+    }
+
+    /// The string, whose end was found.
+    fn found(&self, bytes: &[u8], len: usize) -> Option<Scanned> {
+        let control = |byte: &u8| *byte < b' ';
+        // There is one in what was read, but it may be behind the string.
+        let low = self.lowest.to_array().iter().any(control) && bytes.get(..len)?.iter().any(control);
+        Some(Scanned { len, irregular: self.irregular || low })
     }
 }
 
@@ -84,11 +98,10 @@ impl Lanes {
         Self(self.0.simd_eq(byte), self.1.simd_eq(byte), self.2.simd_eq(byte), self.3.simd_eq(byte))
     }
 
-    /// Which bytes aren't above this one.
+    /// The lowest byte in each place.
     #[inline]
-    fn at_most(self, byte: u8) -> Self {
-        let is = |lane: u8x16| lane.min(u8x16::splat(byte)).simd_eq(lane);
-        Self(is(self.0), is(self.1), is(self.2), is(self.3))
+    fn lowest(self) -> u8x16 {
+        self.0.min(self.1).min(self.2.min(self.3))
     }
 
     #[inline]
