@@ -150,13 +150,13 @@ impl<'a> Batch<'a> {
             Some(Found::Usual { id_end, time, message_start, len }) => {
                 self.last_time = Timestamp::from_millis(time);
                 let range = self.document.advance(len);
-                let event = self.document.slice(range);
-                let json = event.get(..len - END.len()).unwrap_or_default();
+                let json = self.document.slice(range.start..range.end - END.len());
+                let (head, message) = json.split_at_checked(message_start).unwrap_or_default();
                 Ok(Some(LogEvent {
                     json,
-                    id: json.get(ID.len()..id_end).unwrap_or_default(),
+                    id: head.get(ID.len()..id_end).unwrap_or_default(),
                     time: self.last_time,
-                    message: JsonStr::from_escaped(json.get(message_start..).unwrap_or_default()),
+                    message: JsonStr::from_escaped(message),
                     extracted_fields: None,
                 }))
             }

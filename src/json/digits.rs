@@ -17,24 +17,24 @@ pub(crate) fn count(bytes: &[u8; 64]) -> usize {
 
 /// A whole number of one to eighteen digits at the front, and how many they are.
 pub(crate) fn number(bytes: &[u8]) -> Option<(i64, usize)> {
-    let (mut value, mut len) = (0_u64, 0);
-    while len < 24 {
-        let (more, digits) = eight(bytes.get(len..)?);
-        // What more than eighteen digits come to doesn't matter.
-        value = value.wrapping_mul(*POWERS.get(digits)?).wrapping_add(more);
-        len += digits;
-        if digits < 8 {
-            break;
-        }
+    let (first, len) = eight(bytes);
+    if len < 8 {
+        return (len > 0).then_some((first.cast_signed(), len));
     }
-    let value = i64::try_from(value).ok();
-    value.filter(|_| (1..=18).contains(&len)).map(|value| (value, len))
+    let (second, more) = eight(bytes.get(8..)?);
+    let value = first * POWERS.get(more)? + second;
+    if more < 8 {
+        return Some((value.cast_signed(), 8 + more));
+    }
+    let (third, more) = eight(bytes.get(16..)?);
+    let power = POWERS.get(more).filter(|_| more <= 2)?;
+    Some(((value * power + third).cast_signed(), 16 + more))
 }
 
 /// Powers of ten.
 const POWERS: [u64; 9] = [1, 10, 100, 1_000, 10_000, 100_000, 1_000_000, 10_000_000, 100_000_000];
 
-/// Up to eight digits at the front, and how many they are: neighbours are joined to
+/// At most eight digits at the front, and how many they are: neighbours are joined to
 /// numbers of two, then four, then eight digits, all pairs at once.
 fn eight(bytes: &[u8]) -> (u64, usize) {
     const EACH: u64 = 0x0101_0101_0101_0101;
