@@ -322,9 +322,10 @@ impl<T: Transport> Ferry<'_, T> {
                 left.push(dropped);
                 continue;
             }
+            // To mark the first one takes a hash of all that was delivered.
+            let before = Instant::now();
             let parcel = Parcel::pack(&name, &dropped.request, dropped.reason.as_str(), &dropped.last);
             let parcel = self.copies.mark(parcel);
-            let before = Instant::now();
             let put = timeout_at(self.end, store.put(place, &parcel)).await;
             landed.storing = landed.storing.max(before.elapsed());
             match put {
