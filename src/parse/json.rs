@@ -5,10 +5,12 @@
 //! `platform.initStart` aren't in the published schema.
 
 use std::borrow::Cow;
+use std::fmt;
 use std::sync::LazyLock;
 
 use memchr::memmem::Finder;
 use serde::Deserialize;
+use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::flat::{self, Scalar};
@@ -203,7 +205,8 @@ impl<'a> Record<'a> {
 /// What a JSON line of an application says of itself.
 ///
 /// Keys: `level` (Node.js, Python, Java, .NET) or `log_level` (Python's
-/// unhandled errors); `requestId` or `AWSRequestId` (Java); `errorType`.
+/// unhandled errors); `requestId` or `AWSRequestId` (Java); `errorType`. Of a key
+/// that repeats the last holds.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Application<'a> {
     /// The level, as the line spells it.
@@ -216,20 +219,72 @@ pub struct Application<'a> {
     pub message: Option<Cow<'a, str>>,
 }
 
-#[derive(Deserialize)]
+/// The values of the keys. Not derived, as then a key that repeats would be the end of the others.
+#[derive(Default)]
 struct Keys<'a> {
-    #[serde(borrow, default, deserialize_with = "lenient::string")]
     level: Option<Cow<'a, str>>,
-    #[serde(borrow, default, deserialize_with = "lenient::string")]
     log_level: Option<Cow<'a, str>>,
-    #[serde(borrow, default, rename = "requestId", deserialize_with = "lenient::string")]
     request_id: Option<Cow<'a, str>>,
-    #[serde(borrow, default, rename = "AWSRequestId", deserialize_with = "lenient::string")]
     aws_request_id: Option<Cow<'a, str>>,
-    #[serde(borrow, default, rename = "errorType", deserialize_with = "lenient::string")]
     error_type: Option<Cow<'a, str>>,
-    #[serde(borrow, default)]
     message: Option<&'a RawValue>,
+}
+
+#[derive(Deserialize)]
+#[serde(field_identifier, rename_all = "camelCase")]
+enum Key {
+    #[serde(rename = "AWSRequestId")]
+    AwsRequestId,
+    ErrorType,
+    Level,
+    #[serde(rename = "log_level")]
+    LogLevel,
+    Message,
+    RequestId,
+    #[serde(other)]
+    Other,
+}
+
+#[derive(Deserialize)]
+struct Text<'a>(#[serde(borrow, deserialize_with = "lenient::string")] Option<Cow<'a, str>>);
+
+impl<'de> Deserialize<'de> for Keys<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(KeysVisitor)
+    }
+}
+
+struct KeysVisitor;
+
+impl<'de> Visitor<'de> for KeysVisitor {
+    type Value = Keys<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let mut keys = Keys::default();
+        while let Some(key) = map.next_key()? {
+            let slot = match key {
+                Key::AwsRequestId => &mut keys.aws_request_id,
+                Key::ErrorType => &mut keys.error_type,
+                Key::Level => &mut keys.level,
+                Key::LogLevel => &mut keys.log_level,
+                Key::RequestId => &mut keys.request_id,
+                Key::Message => {
+                    keys.message = map.next_value()?;
+                    continue;
+                }
+                Key::Other => {
+                    map.next_value::<IgnoredAny>()?;
+                    continue;
+                }
+            };
+            *slot = map.next_value::<Text<'de>>()?.0;
+        }
+        Ok(keys)
+    }
 }
 
 impl<'a> Application<'a> {
@@ -286,4 +341,15 @@ fn message(raw: &RawValue) -> Option<Cow<'_, str>> {
     // Without escapes, what is between the quotes is the text.
     let inside = json.get(1..json.len() - 1)?;
     if inside.contains('\\') { serde_json::from_str(json).ok().map(Cow::Owned) } else { Some(Cow::Borrowed(inside)) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_a_key_that_repeats_the_last_holds() {
+        let app = Application::parse(r#"{"level":"info","message":"a","level":"warn","message":"b"}"#).unwrap();
+        assert_eq!((app.level.as_deref(), app.message.as_deref()), (Some("warn"), Some("b")));
+    }
 }
