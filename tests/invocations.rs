@@ -217,6 +217,58 @@ fn lines_without_an_id_belong_to_the_request_that_runs() {
     assert_eq!(ids(&[&managed, JSON_START, line])[2], None);
 }
 
+/// What each line says of its time; whether the level of JSON is of use.
+struct Times(Vec<Option<String>>, bool);
+
+impl Sink for Times {
+    fn log(&mut self, _: &Origin, log: &Log<'_>) {
+        self.0.push(log.timestamp.map(str::to_owned));
+    }
+
+    fn wants_json_fields(&self) -> bool {
+        self.1
+    }
+
+    fn metrics(&mut self, _: &Origin, _: &[Metric<'_>]) {}
+}
+
+#[test]
+fn lines_tell_when_their_application_wrote_them() {
+    const STAMP: &str = "2026-11-20T09:00:00.123Z";
+    let emf = r#"{"timestamp":"STAMP","_aws":{"Timestamp":1700000000000,"CloudWatchMetrics":[{"Namespace":"Shop","Dimensions":[[]],"Metrics":[{"Name":"L"}]}]},"L":1}"#;
+    // The line, and whether it tells: always, or only if somebody wants to know what JSON says.
+    let lines = [
+        ("STAMP\t{A}\tINFO\thi", true, true),
+        ("[INFO]\tSTAMP\t\thi", true, true),
+        ("STAMP\t{A}\tINFO\t{\"timestamp\":\"x\"}", true, true),
+        (r#"{"timestamp":"STAMP","level":"INFO","message":"hi"}"#, true, false),
+        (r#"{"level":"INFO","message":"MONITORING","timestamp":"STAMP"}"#, true, false),
+        (emf, true, true),
+        (r#"{"timestamp":"\u0032026-11-20T09:00:00.123Z"}"#, false, false),
+        (r#"{"timestamp":1763629200123}"#, false, false),
+        (r#"{"time":"STAMP"}"#, false, false),
+        (r#"{"time":"STAMP","type":"platform.start","record":{"requestId":"{A}","timestamp":"STAMP"}}"#, false, false),
+        ("STAMP hi", false, false),
+        ("hi", false, false),
+    ];
+    let pipeline = Pipeline::new(Settings::default());
+    for wants in [true, false] {
+        let envelope = Envelope { log_group: "/aws/lambda/checkout".into(), ..Envelope::default() };
+        let mut run = pipeline.run(&envelope, &model::Forwarder::default());
+        let mut times = Times(Vec::new(), wants);
+        for (line, ..) in lines {
+            let line = line.replace("STAMP", STAMP).replace("{A}", A);
+            push_text(&mut run, "", Timestamp::from_millis(1_700_000_000_000), &line, &mut times);
+        }
+        run.finish(&mut times);
+        for (time, (line, wanted, always)) in times.0.iter().zip(lines) {
+            let tells = always || (wants && wanted);
+            assert_eq!(time.as_deref(), tells.then_some(STAMP), "{line}");
+        }
+        assert_eq!(times.0.len(), lines.len());
+    }
+}
+
 #[test]
 fn custom_metrics_stay_within_bounds_and_nothing_is_lost() {
     let bounds = Bounds { metric_names: 2, tags: 3, ..Bounds::default() };

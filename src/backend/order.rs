@@ -1,15 +1,15 @@
 use crate::model::Timestamp;
 
-/// Keeps logs of one millisecond in their order, where times are in ns: each that follows
-/// another of its millisecond is a nanosecond behind it.
+/// Keeps logs of one time, mostly a millisecond, in their order, where times are in ns: each that follows
+/// another of its time is a nanosecond behind it.
 #[derive(Debug, Default)]
-pub(super) struct Order {
-    last: Option<(Timestamp, u32)>,
+pub(super) struct Order<T = Timestamp> {
+    last: Option<(T, u32)>,
 }
 
-impl Order {
-    /// How many ns behind its millisecond the next log is.
-    pub(super) fn nanos(&mut self, time: Timestamp) -> u32 {
+impl<T: Copy + PartialEq> Order<T> {
+    /// How many ns behind its time the next log is.
+    pub(super) fn nanos(&mut self, time: T) -> u32 {
         let nanos = match self.last {
             // A millisecond has room for more logs than any batch.
             Some((last, nanos)) if last == time => (nanos + 1).min(999_999),

@@ -248,7 +248,7 @@ mod tests {
             let time = crate::model::Timestamp::default();
             encoder.log(
                 &Origin::default(),
-                &Log { id, time, message, level: None, request_id: None, prefix: 0, json: "" },
+                &Log { id, time, message, level: None, request_id: None, prefix: 0, timestamp: None, json: "" },
             );
         }
         assert!(encoder.has_ready());

@@ -6,8 +6,11 @@ use crate::json::JsonStr;
 pub struct Log<'a> {
     /// Id that CloudWatch gave the event: stable when a batch is delivered again.
     pub id: &'a str,
-    /// When it was written.
+    /// When CloudWatch says that it was written.
     pub time: Timestamp,
+    /// When the application's own clock says so, as the line has it: [`application_time`](Self::application_time)
+    /// reads it.
+    pub timestamp: Option<&'a str>,
     /// What was written, to the byte.
     pub message: JsonStr<'a>,
     /// The event as CloudWatch Logs has written it, from its first byte to the end of its message:
@@ -20,6 +23,20 @@ pub struct Log<'a> {
     /// Bytes of `message`, as it stands in JSON, that the runtime put before
     /// what was logged: time, request id and level.
     pub prefix: usize,
+}
+
+/// How far what an application says may be from what CloudWatch says, in ms: a day. What is farther isn't about the line.
+const MAX_SKEW: u64 = 86_400_000;
+
+impl Log<'_> {
+    /// When the application's own clock says that it was written, and the nanoseconds below that millisecond.
+    ///
+    /// Absent unless the line has RFC 3339 with a zone and with milliseconds or finer, at most a day from
+    /// [`time`](Self::time): of whole seconds the order of lines would be lost. It is read anew each time.
+    pub fn application_time(&self) -> Option<(Timestamp, u32)> {
+        let read = Timestamp::parse_rfc_3339(self.timestamp?);
+        read.filter(|(time, _)| time.distance(self.time) <= MAX_SKEW)
+    }
 }
 
 /// How bad it is.
@@ -80,6 +97,31 @@ impl Level {
             Self::Warn => "warn",
             Self::Error => "error",
             Self::Fatal => "fatal",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_time_of_an_application_is_near_that_of_its_event() {
+        for (timestamp, expected) in [
+            (None, None),
+            (Some("2023-11-14T22:13:20.123456789Z"), Some((0, 456_789))),
+            (Some("2023-11-13T22:13:20.123Z"), Some((-86_400_000, 0))),
+            (Some("2023-11-15T22:13:20.123Z"), Some((86_400_000, 0))),
+            (Some("2023-11-13T22:13:20.122Z"), None),
+            (Some("2023-11-15T22:13:20.124Z"), None),
+            (Some("2023-11-14T22:13:20Z"), None),
+            (Some("1700000000123"), None),
+        ] {
+            let time = Timestamp::from_millis(1_700_000_000_123);
+            let message = JsonStr::from_escaped("");
+            let log = Log { id: "", time, timestamp, message, json: "", level: None, request_id: None, prefix: 0 };
+            let found = log.application_time().map(|(own, below)| (own.millis() - time.millis(), below));
+            assert_eq!(found, expected, "{timestamp:?}");
         }
     }
 }

@@ -154,7 +154,7 @@ impl<'a> Tag<'a> {
 pub trait Sink {
     /// Takes a log.
     fn log(&mut self, origin: &super::Origin, log: &super::Log<'_>);
-    /// Whether level and request id of JSON lines are of use; finding them takes time.
+    /// Whether level, request id and timestamp of JSON lines are of use; finding them takes time.
     fn wants_json_fields(&self) -> bool {
         true
     }

@@ -205,8 +205,8 @@ impl<'a> Record<'a> {
 /// What a JSON line of an application says of itself.
 ///
 /// Keys: `level` (Node.js, Python, Java, .NET) or `log_level` (Python's
-/// unhandled errors); `requestId` or `AWSRequestId` (Java); `errorType`. Of a key
-/// that repeats the last holds.
+/// unhandled errors); `requestId` or `AWSRequestId` (Java); `errorType`;
+/// `timestamp`. Of a key that repeats the last holds.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Application<'a> {
     /// The level, as the line spells it.
@@ -215,6 +215,8 @@ pub struct Application<'a> {
     pub request_id: Option<Cow<'a, str>>,
     /// As `TypeError`.
     pub error_type: Option<Cow<'a, str>>,
+    /// When it was written, as the line has it: `2026-11-20T09:48:55.722Z`.
+    pub timestamp: Option<Cow<'a, str>>,
     /// The message; of one that isn't a string its JSON.
     pub message: Option<Cow<'a, str>>,
 }
@@ -227,6 +229,7 @@ struct Keys<'a> {
     request_id: Option<Cow<'a, str>>,
     aws_request_id: Option<Cow<'a, str>>,
     error_type: Option<Cow<'a, str>>,
+    timestamp: Option<Cow<'a, str>>,
     message: Option<&'a RawValue>,
 }
 
@@ -241,6 +244,7 @@ enum Key {
     LogLevel,
     Message,
     RequestId,
+    Timestamp,
     #[serde(other)]
     Other,
 }
@@ -272,6 +276,7 @@ impl<'de> Visitor<'de> for KeysVisitor {
                 Key::Level => &mut keys.level,
                 Key::LogLevel => &mut keys.log_level,
                 Key::RequestId => &mut keys.request_id,
+                Key::Timestamp => &mut keys.timestamp,
                 Key::Message => {
                     keys.message = map.next_value()?;
                     continue;
@@ -292,7 +297,7 @@ impl<'a> Application<'a> {
     /// stands inside a JSON string. Returns `None` when unescaping has to show what it is.
     pub fn parse_escaped(line: &'a str) -> Option<Self> {
         let (mut level, mut log_level, mut request_id, mut aws_request_id) = (None, None, None, None);
-        let (mut error_type, mut message) = (None, None);
+        let (mut error_type, mut timestamp, mut message) = (None, None, None);
         flat::members(line, |key, value| {
             let known = match key {
                 "level" => &mut level,
@@ -300,6 +305,7 @@ impl<'a> Application<'a> {
                 "requestId" => &mut request_id,
                 "AWSRequestId" => &mut aws_request_id,
                 "errorType" => &mut error_type,
+                "timestamp" => &mut timestamp,
                 "message" => &mut message,
                 // One of Lambda's own, or a metric of Datadog's.
                 "type" if matches!(value, Scalar::Text(kind) if kind.starts_with("platform.")) => return None,
@@ -317,6 +323,7 @@ impl<'a> Application<'a> {
             level: text(level).or_else(|| text(log_level)),
             request_id: text(request_id).or_else(|| text(aws_request_id)),
             error_type: text(error_type),
+            timestamp: text(timestamp),
             message: text(message),
         })
     }
@@ -328,6 +335,7 @@ impl<'a> Application<'a> {
             level: keys.level.or(keys.log_level),
             request_id: keys.request_id.or(keys.aws_request_id),
             error_type: keys.error_type,
+            timestamp: keys.timestamp,
             message: keys.message.and_then(message),
         })
     }
@@ -346,6 +354,34 @@ fn message(raw: &RawValue) -> Option<Cow<'_, str>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn reads_what_applications_say_of_themselves() {
+        for (line, [level, request_id, error_type, timestamp, message]) in [
+            (
+                r#"{"timestamp":"2026-11-20T09:48:55.722Z","level":"INFO","requestId":"r","message":"m"}"#,
+                [Some("INFO"), Some("r"), None, Some("2026-11-20T09:48:55.722Z"), Some("m")],
+            ),
+            (
+                r#"{"log_level":"ERROR","AWSRequestId":"r","errorType":"KeyError","x":{"level":1}}"#,
+                [Some("ERROR"), Some("r"), Some("KeyError"), None, None],
+            ),
+            (
+                r#"{"level":30,"timestamp":1700000000123,"message":{"a":[1]}}"#,
+                [None, None, None, None, Some(r#"{"a":[1]}"#)],
+            ),
+            (r#"{"level":null,"requestId":null,"timestamp":null,"message":null}"#, [None; 5]),
+        ] {
+            let app = Application::parse(line).unwrap();
+            let found = [app.level, app.request_id, app.error_type, app.timestamp, app.message];
+            assert_eq!(
+                found.each_ref().map(Option::as_deref),
+                [level, request_id, error_type, timestamp, message],
+                "{line}"
+            );
+        }
+        assert_eq!(Application::parse(r#"{"level":"a""#), None);
+    }
 
     #[test]
     fn of_a_key_that_repeats_the_last_holds() {

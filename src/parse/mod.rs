@@ -152,6 +152,7 @@ mod tests {
             Just("requestId"),
             Just("AWSRequestId"),
             Just("errorType"),
+            Just("timestamp"),
             Just("message"),
             Just("type"),
             Just("m"),

@@ -57,20 +57,24 @@ struct About<'a> {
     request_id: Option<&'a str>,
     /// Bytes that the runtime put before the message, as it stands in JSON.
     prefix: usize,
+    /// When the application says that it wrote it.
+    timestamp: Option<&'a str>,
 }
 
 impl<'a> About<'a> {
     fn of(prefix: Prefix<'a>) -> Self {
-        Self { level: Level::parse(prefix.level), request_id: prefix.request_id, prefix: prefix.len }
+        let Prefix { timestamp, request_id, level, len } = prefix;
+        Self { level: Level::parse(level), request_id, prefix: len, timestamp: Some(timestamp) }
     }
 
-    /// What a JSON line says of itself, its request id as far as it says it without escapes.
+    /// What a JSON line says of itself, its request id and time as far as it says them without escapes.
     fn of_json(app: &Application<'a>) -> Self {
-        let request_id = match app.request_id {
-            Some(Cow::Borrowed(id)) => Some(id),
+        let plain = |text: &Option<Cow<'a, str>>| match text {
+            Some(Cow::Borrowed(text)) => Some(*text),
             Some(Cow::Owned(_)) | None => None,
         };
-        Self { level: app.level.as_deref().and_then(Level::parse), request_id, prefix: 0 }
+        let level = app.level.as_deref().and_then(Level::parse);
+        Self { level, request_id: plain(&app.request_id), prefix: 0, timestamp: plain(&app.timestamp) }
     }
 }
 
@@ -431,6 +435,7 @@ impl Run<'_> {
         let log = Log {
             id: event.id,
             time: event.time,
+            timestamp: about.timestamp,
             message: event.message,
             json: event.json,
             level: about.level,

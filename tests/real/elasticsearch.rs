@@ -22,8 +22,18 @@ const NO_MESSAGE: &str =
 const EMF_AFTER: i64 = 777;
 
 /// The lines that are logs, with what they tell: place, level, whether they are of the request.
-const LOGS: [(usize, Option<&str>, bool); 6] =
-    [(0, None, false), (1, None, true), (2, Some("warn"), true), (5, None, true), (6, None, true), (7, None, true)];
+const LOGS: [(usize, Option<&str>, bool); 6] = [
+    (0, None, false),
+    (1, None, true),
+    (WARNING, Some("warn"), true),
+    (5, None, true),
+    (6, None, true),
+    (7, None, true),
+];
+
+/// The line that the application says the time of, in ms after the start: a bit before its event.
+const WARNING: usize = 2;
+const WARNED_AFTER: i64 = 1;
 
 /// All documents of metrics.
 const METRICS: [Measured; 7] = [
@@ -127,7 +137,7 @@ fn events(function: &str) -> Events {
     events
         .at(1, "INIT_START Runtime Version: nodejs:22.v61\tRuntime Version ARN: arn:aws:lambda:eu-west-1::runtime:39\n")
         .at(2, &format!("START RequestId: {REQUEST} Version: $LATEST\n"))
-        .at(3, &format!("2026-11-20T09:02:14.734Z\t{REQUEST}\tWARN\t{unicode}"))
+        .at(3, &format!("{}\t{REQUEST}\tWARN\t{unicode}", Timestamp::from_millis(start + WARNED_AFTER)))
         .at(4, &format!("MONITORING|{second}|3|count|orders.placed|#payment:card,shop:berlin"))
         .at(5, &format!("MONITORING|{second}|-0.007|gauge|basket_eur|#shop:köln \"süd\""))
         .at(5, &emf.to_string())
@@ -139,7 +149,9 @@ fn events(function: &str) -> Events {
 fn expected(events: &Events) -> Vec<Document> {
     let logs = LOGS.iter().map(|(place, level, of_request)| {
         let (time, message) = &events.messages[*place];
-        let mut document = shared(events, *place, *time, "logs");
+        let own = (*place == WARNING).then_some(events.start + WARNED_AFTER);
+        let mut document = shared(events, *place, own.unwrap_or(*time), "logs");
+        document.extend(own.map(|_| ("event.created".to_owned(), Timestamp::from_millis(*time).to_string())));
         document.insert("_msg".into(), message.clone());
         document.extend(level.map(|level| ("log.level".to_owned(), level.to_owned())));
         document.extend(of_request.then(|| ("faas.execution".to_owned(), REQUEST.to_owned())));

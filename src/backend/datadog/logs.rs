@@ -345,6 +345,7 @@ mod tests {
                 level: None,
                 request_id: None,
                 prefix: 0,
+                timestamp: None,
                 json: "",
             };
             encoder.log(&Origin::default(), &log);

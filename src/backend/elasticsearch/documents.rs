@@ -3,7 +3,7 @@ use std::borrow::Cow;
 use super::super::record::Record;
 use super::super::write::{bounded, text};
 use super::Elasticsearch;
-use crate::model::{Log, Metric, Name, Origin, Tag};
+use crate::model::{Log, Metric, Name, Origin, Tag, Timestamp};
 
 /// Bytes of a message: the rest of a document takes less than what is left of its limit.
 const MAX_MESSAGE: usize = 900_000;
@@ -48,7 +48,8 @@ impl<'b> Documents<'b> {
         let elasticsearch = self.elasticsearch;
         action(elasticsearch, "logs", &elasticsearch.logs_dataset, log.id, out);
         let rendered = Rendered::of(&mut self.rendered, origin, elasticsearch);
-        head(log.time, out);
+        let own_time = log.application_time().map(|(time, _)| time);
+        head(own_time.unwrap_or(log.time), out);
         out.extend_from_slice(b",\"message\":\"");
         out.extend_from_slice(bounded(log.message, MAX_MESSAGE, MAX_MESSAGE).as_bytes());
         out.push(b'"');
@@ -57,7 +58,7 @@ impl<'b> Documents<'b> {
             text(level.as_str(), out);
             out.push(b'}');
         }
-        event(log.id, &elasticsearch.logs_dataset, out);
+        event(log.id, own_time.map(|_| log.time), &elasticsearch.logs_dataset, out);
         rendered.faas(log.request_id, None, out);
         out.extend_from_slice(&rendered.place);
         out.extend_from_slice(b",\"aws\":{");
@@ -89,7 +90,7 @@ impl<'b> Documents<'b> {
         let (measures, custom): (Vec<_>, Vec<_>) =
             record.fields.iter().partition(|(_, metric)| matches!(metric.name, Name::Measure(_)));
         head(record.time, out);
-        event(record.event_id, &elasticsearch.metrics_dataset, out);
+        event(record.event_id, None, &elasticsearch.metrics_dataset, out);
         let cold = record.tags.iter().find(|tag| tag.key == "cold_start" && !measures.is_empty());
         rendered.faas(record.request_id, cold.map(|tag| tag.value == "true"), out);
         out.extend_from_slice(&rendered.place);
@@ -236,14 +237,20 @@ fn action(elasticsearch: &Elasticsearch, kind: &str, dataset: &str, id: &str, ou
     out.extend_from_slice(b"}}\n");
 }
 
-fn head(time: crate::model::Timestamp, out: &mut Vec<u8>) {
+fn head(time: Timestamp, out: &mut Vec<u8>) {
     out.extend_from_slice(b"{\"@timestamp\":\"");
     time.write_rfc_3339(out);
     out.push(b'"');
 }
 
-fn event(id: &str, dataset: &str, out: &mut Vec<u8>) {
+/// `created` is when CloudWatch has taken the event, where that isn't the time of the document.
+fn event(id: &str, created: Option<Timestamp>, dataset: &str, out: &mut Vec<u8>) {
     out.extend_from_slice(b",\"event\":{");
+    if let Some(created) = created {
+        out.extend_from_slice(b"\"created\":\"");
+        created.write_rfc_3339(out);
+        out.extend_from_slice(b"\",");
+    }
     if !id.is_empty() {
         out.extend_from_slice(b"\"id\":");
         text(id, out);

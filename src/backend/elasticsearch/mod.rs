@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! {"create":{"_index":"logs-aws.lambda-default","_id":"4003…"}}
-//! {"@timestamp":"2026-11-20T09:02:14.734Z","message":"…","log":{"level":"info"},"event":{"id":"4003…","dataset":"aws.lambda"},
+//! {"@timestamp":"2026-11-20T09:02:14.734Z","message":"…","log":{"level":"info"},
+//!  "event":{"created":"2026-11-20T09:02:14.735Z","id":"4003…","dataset":"aws.lambda"},
 //!  "faas":{"name":"checkout","version":"$LATEST","id":"arn:…","execution":"1ab9…"},"service":{"name":"checkout"},
 //!  "cloud":{…},"aws":{"cloudwatch":{"log_group":"…","log_stream":"…"}},"labels":{…},"data_stream":{…},"ecs":{…}}
 //! {"create":{"_index":"metrics-aws.lambda-default","_id":"4003…-0-9c5f…"}}
@@ -10,7 +11,9 @@
 //! {"@timestamp":"…","metrics":{"orders_placed":3.0},"labels":{"shop":"berlin"},…}
 //! ```
 //!
-//! A document of metrics holds what one event says with the same tags. Names
+//! The time of a log is that of the application's own clock where the line has
+//! it, and then `event.created` is that of the log event; else that of the log
+//! event. A document of metrics holds what one event says with the same tags. Names
 //! are those of Elastic's AWS integration where it has them. Custom metrics are
 //! fields of `metrics`, their dots made underscores, as a name that is the
 //! beginning of another could not be mapped. Numbers have a fraction, so that a

@@ -49,7 +49,7 @@ proptest! {
             let mut buffer = Vec::new();
             let message = JsonStr::escape(&piece.repeat(*times), &mut buffer);
             let time = Timestamp::from_millis(1_795_165_334_000);
-            let log = Log { id: "4003", time, message, level: Some(Level::Info), request_id: Some("r"), prefix: 0, json: "" };
+            let log = Log { id: "4003", time, message, level: Some(Level::Info), request_id: Some("r"), prefix: 0, timestamp: None, json: "" };
             encoder.log(&origin(*generation), &log);
         }
         let tags = [Tag { key: "shop.a", value: "berlin" }, Tag { key: "shop.a", value: "" }];
@@ -81,6 +81,35 @@ proptest! {
         }
         prop_assert_eq!(values, 2 * names.len());
     }
+}
+
+#[test]
+fn a_log_has_the_time_that_the_application_says_and_that_of_its_event() {
+    let elasticsearch = read(&[("ELASTICSEARCH_URL", "http://es:9200")]).0.unwrap();
+    let logs = [
+        (None, "2026-11-20T09:02:14.000Z", None),
+        (Some("2026-11-20T09:02:13.998Z"), "2026-11-20T09:02:13.998Z", Some("2026-11-20T09:02:14.000Z")),
+        (Some("2026-11-20T10:02:13.998765+01:00"), "2026-11-20T09:02:13.998Z", Some("2026-11-20T09:02:14.000Z")),
+        (Some("2026-11-20T09:02:14.000Z"), "2026-11-20T09:02:14.000Z", Some("2026-11-20T09:02:14.000Z")),
+        (Some("2026-11-19T09:02:14.000Z"), "2026-11-19T09:02:14.000Z", Some("2026-11-20T09:02:14.000Z")),
+        (Some("2026-11-19T09:02:13.999Z"), "2026-11-20T09:02:14.000Z", None),
+        (Some("2026-11-20T09:02:13Z"), "2026-11-20T09:02:14.000Z", None),
+    ];
+    let mut encoder = elasticsearch.encoder();
+    for (timestamp, ..) in logs {
+        let time = Timestamp::from_millis(1_795_165_334_000);
+        let message = JsonStr::from_escaped("x");
+        encoder.log(
+            &origin(0),
+            &Log { id: "4003", time, timestamp, message, level: None, request_id: None, prefix: 0, json: "" },
+        );
+    }
+    let documents = documents(&encoder.finish().requests[0]);
+    for ((_, document), (timestamp, time, created)) in documents.iter().zip(logs) {
+        let found = (document["@timestamp"].as_str(), document["event"]["created"].as_str());
+        assert_eq!(found, (Some(time), created), "{timestamp:?}");
+    }
+    assert_eq!(documents.len(), logs.len());
 }
 
 #[test]

@@ -232,7 +232,7 @@ fn tells_who_wrote_a_line() {
 
 fn log<'a>(id: &'a str, message: JsonStr<'a>, millis: i64) -> Log<'a> {
     let time = Timestamp::from_millis(1_764_000_000_000 + millis);
-    Log { id, time, message, level: Some(Level::Error), request_id: Some("r\"1"), prefix: 0, json: "" }
+    Log { id, time, message, level: Some(Level::Error), request_id: Some("r\"1"), prefix: 0, timestamp: None, json: "" }
 }
 
 fn text(value: Option<&Value>) -> String {

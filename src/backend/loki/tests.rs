@@ -75,6 +75,7 @@ proptest! {
                     level: Some(Level::Info),
                     request_id: None,
                     prefix: 0,
+                    timestamp: None,
                     json: "",
                 };
                 encoder.log(&origin(*generation), &log);
@@ -121,7 +122,10 @@ fn entries_of_a_millisecond_follow_one_another_and_late_ones_find_their_place() 
     for (millis, message) in [(5, "a"), (5, "b"), (7, "c"), (5, "d"), (6, "e")] {
         let time = Timestamp::from_millis(millis);
         let message = JsonStr::from_escaped(message);
-        encoder.log(&origin(1), &Log { id: "1", time, message, level: None, request_id: None, prefix: 0, json: "" });
+        encoder.log(
+            &origin(1),
+            &Log { id: "1", time, message, level: None, request_id: None, prefix: 0, timestamp: None, json: "" },
+        );
     }
     let request = encoder.finish().requests.pop().unwrap();
     let found: Vec<_> = entries(&request).into_iter().map(|entry| (entry.1, entry.2)).collect();
@@ -225,7 +229,16 @@ fn entries_that_are_too_far_behind_are_sent_again_as_late_ones() {
                 let (time, message) = (Timestamp::from_millis(*millis), JsonStr::from_escaped(message));
                 encoder.log(
                     &origin(1),
-                    &Log { id: "1", time, message, level: None, request_id: None, prefix: 0, json: "" },
+                    &Log {
+                        id: "1",
+                        time,
+                        message,
+                        level: None,
+                        request_id: None,
+                        prefix: 0,
+                        timestamp: None,
+                        json: "",
+                    },
                 );
             }
             encoder.finish().requests.pop().unwrap()

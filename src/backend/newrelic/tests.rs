@@ -208,7 +208,7 @@ fn what_hardly_compresses_keeps_the_limit() {
 
 fn log<'a>(id: &'a str, message: JsonStr<'a>) -> Log<'a> {
     let time = Timestamp::from_millis(1_764_000_000_123);
-    Log { id, time, message, level: Some(Level::Warn), request_id: Some("r\"1"), prefix: 0, json: "" }
+    Log { id, time, message, level: Some(Level::Warn), request_id: Some("r\"1"), prefix: 0, timestamp: None, json: "" }
 }
 
 fn messages() -> impl Strategy<Value = String> {

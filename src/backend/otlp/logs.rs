@@ -14,6 +14,10 @@ const LOG_RECORDS: Field = (2, "logRecords");
 const CUT_MESSAGE: usize = 1_250_000;
 const CUT_IN_JSON: usize = 2_500_000;
 
+/// How far an application's clock may be from that of CloudWatch to be a record's time, in ms: ten minutes. Loki
+/// loses what is more than that in the future or an hour behind its stream, and answers as if it had taken nothing.
+const MAX_SKEW: u64 = 600_000;
+
 /// Logs on their way to a collector.
 ///
 /// ```text
@@ -23,8 +27,11 @@ const CUT_IN_JSON: usize = 2_500_000;
 /// ```
 ///
 /// The body is the line as it was written, and nothing is taken out of it:
-/// collectors have parsers for that, and know which. Logs of a millisecond are a
-/// nanosecond apart, so that receivers keep their order.
+/// collectors have parsers for that, and know which. Its time is that of the
+/// application's own clock where the line has it, else that of the log event,
+/// which is when CloudWatch has observed it. Logs of a millisecond are a
+/// nanosecond apart, so that receivers keep their order; so are those to which
+/// the application's clock gave one time.
 pub(super) struct Logs<'b> {
     body: Body,
     format: Format,
@@ -34,11 +41,21 @@ pub(super) struct Logs<'b> {
     /// Whether that is a function: elsewhere a request id names no invocation.
     of_function: bool,
     order: Order,
+    /// The same for times of applications' clocks, in ns, which come in between.
+    own_order: Order<u64>,
 }
 
 impl<'b> Logs<'b> {
     pub(super) fn new(body: Body, format: Format, shared: &'b Shared) -> Self {
-        Self { body, format, shared, generation: None, of_function: false, order: Order::default() }
+        Self {
+            body,
+            format,
+            shared,
+            generation: None,
+            of_function: false,
+            order: Order::default(),
+            own_order: Order::default(),
+        }
     }
 
     pub(super) fn push(&mut self, origin: &Origin, log: &Log<'_>) -> Result<(), Oversize> {
@@ -49,7 +66,7 @@ impl<'b> Logs<'b> {
             self.of_function = origin.function.is_some();
         }
         // One that no body can hold isn't even written: the room for it would stay.
-        let time = nanos(log.time).saturating_add(u64::from(self.order.nanos(log.time)));
+        let time = self.time(log);
         let (whole, most) = (log.message.escaped().len(), super::limits(self.format).item_bytes);
         let too_large = match self.format {
             Format::Json => whole > most,
@@ -64,6 +81,18 @@ impl<'b> Logs<'b> {
             };
             self.write(time, log, JsonStr::from_escaped(&cut))
         })
+    }
+
+    /// When a log was written, in ns.
+    fn time(&mut self, log: &Log<'_>) -> u64 {
+        let observed = nanos(log.time);
+        let own = log.application_time().filter(|(time, _)| time.distance(log.time) <= MAX_SKEW);
+        let own = own.map(|(time, below)| nanos(time).saturating_add(u64::from(below)));
+        let (time, behind) = match own.filter(|own| *own != observed) {
+            Some(own) => (own, self.own_order.nanos(own)),
+            None => (observed, self.order.nanos(log.time)),
+        };
+        time.saturating_add(u64::from(behind))
     }
 
     fn write(&mut self, time: u64, log: &Log<'_>, message: JsonStr<'_>) -> Result<(), Oversize> {

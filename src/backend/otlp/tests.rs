@@ -130,6 +130,7 @@ fn log<'a>(id: &'a str, at: i64, message: &'a str) -> Log<'a> {
         level: None,
         request_id: None,
         prefix: 0,
+        timestamp: None,
         json: "",
     }
 }
@@ -197,6 +198,45 @@ fn a_log_has_every_field() {
             ..LogRecord::default()
         };
         assert_eq!(of_scope.log_records, [expected, bare], "{pairs:?}");
+    }
+}
+
+#[test]
+fn a_record_has_the_time_that_the_application_says() {
+    let logs = [
+        // What the line says, and after `NOW` the event's time in ms and the record's in ns.
+        (None, 0, 0),
+        (Some("2026-11-20T10:29:59.998Z"), 0, -2_000_000),
+        // Once more the same, while events without a time of their own keep their order.
+        (None, 0, 1),
+        (Some("2026-11-20T10:29:59.998Z"), 1, -1_999_999),
+        // At the time of its event it is one of those.
+        (Some("2026-11-20T10:30:00.000Z"), 0, 2),
+        (None, 0, 3),
+        (Some("2026-11-20T11:30:00.000000000+01:00"), 0, 4),
+        (Some("2026-11-20T10:29:59.999000001Z"), 0, -999_999),
+        (Some("2026-11-20T10:29:59.999000001Z"), 0, -999_998),
+        (Some("2026-11-20T10:40:00.000Z"), 0, 600_000_000_000),
+        (Some("2026-11-20T10:20:00.000Z"), 0, -600_000_000_000),
+        // Farther away receivers don't take it, and whole seconds would mix up the lines of each.
+        (Some("2026-11-20T10:40:00.001Z"), 0, 5),
+        (Some("2026-11-20T10:19:59.999Z"), 0, 6),
+        (Some("2026-11-20T10:29:59Z"), 9, 9_000_000),
+        (Some("now"), 10, 10_000_000),
+    ];
+    for pairs in [&[][..], &[JSON]] {
+        let (requests, _) = batch(&mut otlp(pairs), 0, |encoder| {
+            for (timestamp, at, _) in logs {
+                encoder.log(&origin(1), &Log { timestamp, ..log("1", at, "x") });
+            }
+        });
+        let found: ExportLogsServiceRequest = body(&requests[0]);
+        let records = &found.resource_logs[0].scope_logs[0].log_records;
+        for (record, (timestamp, at, expected)) in records.iter().zip(logs) {
+            let after = record.time_unix_nano.cast_signed() - ns(0).cast_signed();
+            assert_eq!((after, record.observed_time_unix_nano), (expected, ns(at)), "{timestamp:?}");
+        }
+        assert_eq!(records.len(), logs.len());
     }
 }
 

@@ -47,7 +47,7 @@ proptest! {
             let mut buffer = Vec::new();
             let message = JsonStr::escape(&piece.repeat(*times), &mut buffer);
             let time = Timestamp::from_millis(1_795_165_334_007);
-            encoder.log(&origin(*generation), &Log { id: "4", time, message, level: None, request_id: Some("r"), prefix: 0, json: "" });
+            encoder.log(&origin(*generation), &Log { id: "4", time, message, level: None, request_id: Some("r"), prefix: 0, timestamp: None, json: "" });
         }
         let tags = [Tag { key: "metric_name:shop", value: "berlin" }, Tag { key: "log_group", value: "other" }];
         let metrics: Vec<_> = names.iter().map(|(name, tagged, value)| Metric {

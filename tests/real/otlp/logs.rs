@@ -1,5 +1,6 @@
 //! Logs.
 
+use logferry::model::Timestamp;
 use reqwest::Method;
 use serde_json::Value;
 
@@ -12,42 +13,69 @@ const HOUR: i64 = 3_600_000;
 /// What Loki makes labels of.
 const LABELS: [&str; 3] = ["cloud.region", "deployment.environment", "service.name"];
 
-/// Messages, with level and its number.
-fn messages() -> Vec<(String, Option<(&'static str, u8)>)> {
-    let line = |level: &str| format!("2026-11-20T09:02:14.734Z\t{REQUEST}\t{level}\tGrüße aus Köln: 日本語 🦀\n");
+/// Message, level with its number, and the time in ns after the start where it isn't the event's.
+type Message = (String, Option<(&'static str, u8)>, Option<i64>);
+
+/// Messages, whose application has begun at a time in ms.
+fn messages(start: i64) -> Vec<Message> {
+    let stamp = |after: i64| Timestamp::from_millis(start + after).to_string();
+    let line = |after, level: &str| format!("{}\t{REQUEST}\t{level}\tGrüße aus Köln: 日本語 🦀\n", stamp(after));
+    // Ahead of UTC, and to the nanosecond.
+    let fine = stamp(HOUR + 40).replace('Z', "123456+01:00");
     vec![
         (
             "INIT_START Runtime Version: nodejs:22.v61\tRuntime Version ARN: arn:aws:lambda:eu-west-1::runtime:39\n"
                 .into(),
             None,
+            None,
         ),
-        (format!("START RequestId: {REQUEST} Version: $LATEST\n"), None),
-        (line("TRACE"), Some(("TRACE", 1))),
-        (line("DEBUG"), Some(("DEBUG", 5))),
-        (line("INFO"), Some(("INFO", 9))),
-        (line("WARN"), Some(("WARN", 13))),
-        (line("ERROR"), Some(("ERROR", 17))),
-        (line("FATAL"), Some(("FATAL", 21))),
-        ("two\nlines, \"quoted\" \\ and controls \u{0}\u{1}\u{1f}\u{7f}".into(), None),
-        (format!("{{\"level\":\"warn\",\"requestId\":\"{REQUEST}\",\"n\":[1,{{\"a\":null}}]}}"), Some(("WARN", 13))),
-        ("again".into(), None),
-        ("again".into(), None),
-        ("x\n".repeat(10_000), None),
-        (format!("END RequestId: {REQUEST}\n"), None),
+        (format!("START RequestId: {REQUEST} Version: $LATEST\n"), None, None),
+        // Before the event, and two at one time.
+        (line(9, "TRACE"), Some(("TRACE", 1)), Some(9_000_000)),
+        (line(10, "DEBUG"), Some(("DEBUG", 5)), Some(10_000_000)),
+        (line(10, "INFO"), Some(("INFO", 9)), Some(10_000_001)),
+        // At the event's time, which nothing before it has.
+        (line(21, "WARN"), Some(("WARN", 13)), Some(21_000_000)),
+        // An hour before, which is no time of the line.
+        (line(-HOUR, "ERROR"), Some(("ERROR", 17)), None),
+        (line(31, "FATAL"), Some(("FATAL", 21)), None),
+        ("two\nlines, \"quoted\" \\ and controls \u{0}\u{1}\u{1f}\u{7f}".into(), None, None),
+        (
+            format!(
+                "{{\"timestamp\":\"{fine}\",\"level\":\"warn\",\"requestId\":\"{REQUEST}\",\"n\":[1,{{\"a\":null}}]}}"
+            ),
+            Some(("WARN", 13)),
+            Some(40_123_456),
+        ),
+        ("again".into(), None, None),
+        ("again".into(), None, None),
+        ("x\n".repeat(10_000), None, None),
+        (format!("END RequestId: {REQUEST}\n"), None, None),
     ]
 }
 
 /// Two in each millisecond, none of which ends with a 0.
 fn events(function: &str) -> Events {
-    messages()
+    let events = Events::of(function);
+    messages(events.start)
         .iter()
         .zip(0..)
-        .fold(Events::of(function), |events, ((message, _), place)| events.at(place / 2 * 10 + 1, message))
+        .fold(events, |events, ((message, ..), place)| events.at(place / 2 * 10 + 1, message))
 }
 
-/// Time in ns, message and attributes of each, where a level is put by `level`.
-fn expected(events: &Events, level: fn(Option<(&str, u8)>, &mut Texts)) -> Vec<(i64, String, Texts)> {
-    let logs = messages().into_iter().enumerate().map(|(place, (message, severity))| {
+/// A log as it should be stored.
+struct Expected {
+    /// In ns.
+    time: i64,
+    /// In ns.
+    observed: i64,
+    message: String,
+    attributes: Texts,
+}
+
+/// All of them, where a level is put by `level`.
+fn expected(events: &Events, level: fn(Option<(&str, u8)>, &mut Texts)) -> Vec<Expected> {
+    let logs = messages(events.start).into_iter().enumerate().map(|(place, (message, severity, own))| {
         let mut attributes = resource(events);
         attributes.insert("log.record.uid".into(), events.id(place));
         if place > 0 {
@@ -56,7 +84,9 @@ fn expected(events: &Events, level: fn(Option<(&str, u8)>, &mut Texts)) -> Vec<(
         level(severity, &mut attributes);
         // The second of a millisecond is a nanosecond behind the first.
         let after = i64::try_from(place % 2).unwrap();
-        (events.messages[place].0 * 1_000_000 + after, message, attributes)
+        let observed = events.messages[place].0 * 1_000_000;
+        let time = own.map_or(observed + after, |own| events.start * 1_000_000 + own);
+        Expected { time, observed, message, attributes }
     });
     logs.collect()
 }
@@ -88,9 +118,9 @@ fn victorialogs_stores_logs_with_all_attributes() {
                 let stored = in_victorialogs(&victorialogs, &events.function);
                 (stored.len() >= expected.len()).then_some(stored)
             });
-            let expected = expected.into_iter().map(|(nanos, message, mut fields)| {
-                fields.extend([("_time".into(), rfc3339(nanos)), ("_msg".into(), message)]);
-                fields
+            let expected = expected.into_iter().map(|Expected { time, message, mut attributes, .. }| {
+                attributes.extend([("_time".into(), rfc3339(time)), ("_msg".into(), message)]);
+                attributes
             });
             assert_eq!(stored, expected.collect::<Vec<_>>());
         }
@@ -146,17 +176,18 @@ fn loki_stores_logs_with_all_attributes_and_once() {
 }
 
 /// Dots become underscores, and it tells scope and time of observation, too.
-fn as_loki_says((nanos, message, attributes): (i64, String, Texts)) -> (i64, String, Texts, Texts) {
+fn as_loki_says(expected: Expected) -> (i64, String, Texts, Texts) {
+    let Expected { time, observed, message, attributes } = expected;
     let (labels, mut metadata): (Texts, Texts) =
         attributes.into_iter().partition(|(name, _)| LABELS.contains(&name.as_str()));
     let own = [
-        ("observed_timestamp", (nanos / 1_000_000 * 1_000_000).to_string()),
+        ("observed_timestamp", observed.to_string()),
         ("scope_name", env!("CARGO_PKG_NAME").to_owned()),
         ("scope_version", env!("CARGO_PKG_VERSION").to_owned()),
     ];
     metadata.extend(own.map(|(name, value)| (name.to_owned(), value)));
     let legal = |texts: Texts| texts.into_iter().map(|(name, value)| (name.replace('.', "_"), value)).collect();
-    (nanos, message, legal(labels), legal(metadata))
+    (time, message, legal(labels), legal(metadata))
 }
 
 /// Time in ns, line, labels and metadata of all logs of a function, in the order of their ids.
