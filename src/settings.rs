@@ -59,6 +59,12 @@ const HANDLER_ERRORS: Setting<bool> = Setting::new(
     "Whether exceptions that Node.js and Python report in the log count as errors; other languages' are not seen.",
 )
 .default("false");
+const TENANT_TAG: Setting<bool> = Setting::new(
+    "LOGFERRY_TENANT_TAG",
+    read::boolean,
+    "Whether Lambda's own measures of an invocation have the tag tenant_id, of functions with tenant isolation that log JSON; each tenant makes series of its own.",
+)
+.default("false");
 const ARCHITECTURE: Setting<Architectures> = Setting::new(
     "LOGFERRY_PRICE_ARCHITECTURE",
     architectures,
@@ -256,6 +262,7 @@ impl Settings {
             EMF_LINES.row(),
             OOM_SIGNATURES.row(),
             HANDLER_ERRORS.row(),
+            TENANT_TAG.row(),
             ARCHITECTURE.row(),
             PRICE_GB_SECOND.row(),
             PRICE_REQUEST.row(),
@@ -288,7 +295,7 @@ fn pipeline_settings(env: &mut Env<'_>) -> Option<pipeline::Settings> {
     let (platform_lines, metric_lines) = (env.read(&PLATFORM_LINES), env.read(&METRIC_LINES));
     let emf_lines = env.read(&EMF_LINES);
     let (out_of_memory, handler_errors) = (env.read(&OOM_SIGNATURES), env.read(&HANDLER_ERRORS));
-    let architectures = env.read(&ARCHITECTURE);
+    let (tenant_tag, architectures) = (env.read(&TENANT_TAG), env.read(&ARCHITECTURE));
     let (gb_second, request) = (env.read(&PRICE_GB_SECOND), env.read(&PRICE_REQUEST));
     let (requests, metric_names, tags_bound) =
         (env.read(&MAX_REQUESTS), env.read(&MAX_METRIC_NAMES), env.read(&MAX_TAGS));
@@ -299,6 +306,7 @@ fn pipeline_settings(env: &mut Env<'_>) -> Option<pipeline::Settings> {
         emf_lines: emf_lines?,
         prices: prices(architectures?, gb_second, request),
         hints: Hints { out_of_memory: out_of_memory?, handler_errors: handler_errors? },
+        tenant_tag: tenant_tag?,
         tags,
         bounds: Bounds { requests: requests?, metric_names: metric_names?, tags: tags_bound? },
     })

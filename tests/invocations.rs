@@ -178,6 +178,50 @@ fn durations_are_joined_and_never_told_twice() {
 }
 
 #[test]
+fn measures_tell_the_tenant_of_their_invocation_only_if_set() {
+    let of = |line: &str, tenant: &str| {
+        line.replacen(r#""requestId":"{A}""#, &format!(r#""requestId":"{{A}}","tenantId":"{tenant}""#), 1)
+    };
+    let lines = [JSON_START, JSON_DONE, JSON_REPORT].map(|line| of(line, "köln \\\"süd\\\""));
+    let lines = lines.each_ref().map(String::as_str);
+    let tags = |tenant_tag, lines: &[&str]| {
+        let settings = Settings { tenant_tag, ..Settings::default() };
+        let (seen, _) = run_in("/aws/lambda/checkout", settings, lines);
+        let tags = |name: &str| seen.last.get(name).map(|(_, tags)| tags.clone()).unwrap_or_default();
+        ["runtime_duration_ms", "produced_bytes", "invocations", "post_runtime_duration", "estimated_cost_usd"]
+            .map(tags)
+    };
+    let (report, basis) =
+        ("checkout memory_size_mb:128,cold_start:true", ",architecture:x86_64,price_basis:list_tier_1");
+    let none = ["checkout ", "checkout ", report, report, &format!("{report}{basis}")].map(str::to_owned);
+    let report = format!("{report},tenant_id:köln \"süd\"");
+    let tenant = "checkout tenant_id:köln \"süd\"";
+    let told = [tenant, tenant, &report, &report, &format!("{report}{basis}")].map(str::to_owned);
+    assert_eq!(tags(false, &lines), none);
+    assert_eq!(tags(true, &lines), told);
+    assert_eq!(tags(true, &[JSON_START, JSON_DONE, JSON_REPORT]), none, "no tenants");
+    let empty = [JSON_START, JSON_DONE, JSON_REPORT].map(|line| of(line, ""));
+    assert_eq!(tags(true, &empty.each_ref().map(String::as_str)), none, "a tenant without a name");
+    let text = tags(true, &[START, END, REPORT]);
+    assert_eq!(text[2], "checkout memory_size_mb:192,cold_start:false", "text doesn't tell");
+    // Managed Instances tell no memory.
+    let bare = of(r#"{"type":"platform.report","record":{"requestId":"{A}","metrics":{"durationMs":1}}}"#, "b");
+    assert_eq!(tags(true, &[&bare])[2], "checkout cold_start:false,tenant_id:b");
+}
+
+#[test]
+fn an_error_that_only_words_tell_has_the_tenant_of_the_start() {
+    let start = JSON_START.replace(r#""version""#, r#""tenantId":"b","version""#);
+    let python = "[ERROR] KeyError: 'x'\nTraceback (most recent call last):\n  File \"a.py\"\n";
+    for (tenant_tag, expected) in [(false, "checkout "), (true, "checkout tenant_id:b")] {
+        let hints = Hints { out_of_memory: false, handler_errors: true };
+        let settings = Settings { tenant_tag, hints, ..Settings::default() };
+        let (seen, _) = run_in("/aws/lambda/checkout", settings, &[&start, python]);
+        assert_eq!(seen.last["errors"].1, expected);
+    }
+}
+
+#[test]
 fn hints_count_only_if_set_and_only_once() {
     let words = "java.lang.OutOfMemoryError: Java heap space";
     let python = "[ERROR] KeyError: 'x'\nTraceback (most recent call last):\n  File \"a.py\"\n";

@@ -82,6 +82,11 @@ impl Tags {
         }
     }
 
+    /// Whether there is a tag of that key.
+    pub(super) fn has(&self, key: &str) -> bool {
+        self.find(key).is_some()
+    }
+
     fn find(&self, key: &str) -> Option<usize> {
         self.pairs.iter().position(|(known, _)| known == key)
     }

@@ -159,6 +159,7 @@ impl<'a> PlatformEvent<'a> {
                 request_id: record.request_id,
                 version: record.version,
                 function_arn: record.function_arn,
+                tenant_id: record.tenant_id,
             }),
             "platform.report" => Platform::Report(record.report(status)),
             "platform.runtimeDone" => Platform::RuntimeDone(record.report(status)),
@@ -197,6 +198,7 @@ impl<'a> Record<'a> {
             error_type: self.error_type.filter(|kind| !kind.is_empty()),
             spans: spans.collect(),
             xray: None,
+            tenant_id: self.tenant_id,
             partial: false,
         }
     }

@@ -49,6 +49,8 @@ pub struct Start<'a> {
     pub version: Option<Cow<'a, str>>,
     /// ARN of the function (JSON only, not in the published schema).
     pub function_arn: Option<Cow<'a, str>>,
+    /// Tenant of a function that isolates them (JSON only).
+    pub tenant_id: Option<Cow<'a, str>>,
 }
 
 /// What `REPORT`, `platform.report` and `platform.runtimeDone` say.
@@ -82,6 +84,8 @@ pub struct Report<'a> {
     pub spans: Vec<Span<'a>>,
     /// Trace of the invocation (text only).
     pub xray: Option<Xray<'a>>,
+    /// Tenant of a function that isolates them (JSON only).
+    pub tenant_id: Option<Cow<'a, str>>,
     /// Whether a value was there that couldn't be read.
     pub partial: bool,
 }
@@ -290,6 +294,7 @@ impl Report<'_> {
         Report {
             request_id: self.request_id.map(owned),
             error_type: self.error_type.map(owned),
+            tenant_id: self.tenant_id.map(owned),
             spans: self
                 .spans
                 .into_iter()

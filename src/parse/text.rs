@@ -67,7 +67,7 @@ mod usual {
         let (id, rest) = uuid(line.strip_prefix("START RequestId: ")?)?;
         let version = rest.strip_prefix(" Version: ")?.strip_suffix("\\n")?;
         let plain = !version.is_empty() && version.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'$');
-        plain.then(|| Start { request_id: Some(id.into()), version: Some(version.into()), function_arn: None })
+        plain.then(|| Start { request_id: Some(id.into()), version: Some(version.into()), ..Start::default() })
     }
 
     fn end(line: &str) -> Option<&str> {
@@ -114,7 +114,7 @@ fn start(line: &str) -> Option<Start<'_>> {
     let rest = rest.trim_start().strip_prefix("Version: ")?;
     let (version, rest) = word(rest);
     let whole = !version.is_empty() && rest.trim_start().is_empty();
-    whole.then_some(Start { request_id: Some(id.into()), version: Some(version.into()), function_arn: None })
+    whole.then(|| Start { request_id: Some(id.into()), version: Some(version.into()), ..Start::default() })
 }
 
 /// `END RequestId: 8edab1f8-…`: its request id.

@@ -10,24 +10,31 @@ use std::collections::HashMap;
 
 use super::cost::Prices;
 use crate::model::{Measure, Metric, Name, Origin, Sink, Tag, Timestamp, Value};
-use crate::parse::{Failure, InitReport, Report, RestoreReport, Status};
+use crate::parse::{Failure, InitReport, Report, RestoreReport, Start, Status};
 
 /// As many measures as most reports have.
 const MEASURES_OF_A_REPORT: usize = 9;
+
+/// The tag that says which tenant an invocation was for.
+const TENANT_TAG: &str = "tenant_id";
 
 /// What is known of attempts that haven't ended.
 #[derive(Debug)]
 pub(super) struct Attempts {
     by_request: HashMap<String, Attempt>,
     max: usize,
+    /// Whether measures are tagged with the tenant.
+    tenant_tag: bool,
 }
 
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Debug, Default)]
 struct Attempt {
     counted: Failure,
     /// What the program's own words tell.
     hinted: Failure,
     runtime_duration_ms: Option<f64>,
+    /// As its `start` says.
+    tenant_id: Option<String>,
 }
 
 /// The event that a measure is read from, and where it goes.
@@ -85,9 +92,9 @@ impl<'a, S: Sink> At<'a, S> {
         }
     }
 
-    fn emit_failure(&mut self, failure: Failure, request_id: Option<&str>) {
+    fn emit_failure(&mut self, failure: Failure, request_id: Option<&str>, tags: &[Tag<'_>]) {
         let mut measured = self.measured(request_id);
-        measured.add_failure(failure, &[]);
+        measured.add_failure(failure, tags);
         self.emit(&measured);
     }
 
@@ -118,8 +125,16 @@ impl<'a, S: Sink> At<'a, S> {
 }
 
 impl Attempts {
-    pub(super) fn new(max: usize) -> Self {
-        Self { by_request: HashMap::new(), max }
+    pub(super) fn new(max: usize, tenant_tag: bool) -> Self {
+        Self { by_request: HashMap::new(), max, tenant_tag }
+    }
+
+    /// Remembers whose invocation it is.
+    pub(super) fn started(&mut self, start: &Start<'_>) {
+        let Some(tenant_id) = start.tenant_id.as_deref().filter(|_| self.tenant_tag) else { return };
+        if let Some(attempt) = start.request_id.as_deref().and_then(|id| self.attempt(id)) {
+            attempt.tenant_id = Some(tenant_id.to_owned());
+        }
     }
 
     /// Ends the attempt: everything its `REPORT` measures.
@@ -130,16 +145,17 @@ impl Attempts {
         let attempt = known.and_then(|id| self.by_request.remove(id)).unwrap_or_default();
         let name = at.origin.function.as_ref().map_or("", |function| function.name.as_str());
         let mut number = itoa::Buffer::new();
+        let memory_size =
+            Tag { key: "memory_size_mb", value: report.memory_size_mb.map_or("", |mb| number.format(whole(mb))) };
+        let cold_start = Tag { key: "cold_start", value: if report.cold_start() { "true" } else { "false" } };
         let [architecture, price_basis] = prices.tags(name);
-        let tags = [
-            Tag { key: "memory_size_mb", value: report.memory_size_mb.map_or("", |mb| number.format(whole(mb))) },
-            Tag { key: "cold_start", value: if report.cold_start() { "true" } else { "false" } },
-            architecture,
-            price_basis,
-        ];
+        let (tags, own) = match self.tenant(report.tenant_id.as_deref().or(attempt.tenant_id.as_deref())) {
+            Some(tenant) => ([memory_size, cold_start, tenant, architecture, price_basis], 3),
+            None => ([memory_size, cold_start, architecture, price_basis, Tag { key: "", value: "" }], 2),
+        };
         let first = usize::from(report.memory_size_mb.is_none());
-        let cost_tags = tags.get(first..).unwrap_or_default();
-        let tags = tags.get(first..2).unwrap_or_default();
+        let cost_tags = tags.get(first..own + 2).unwrap_or_default();
+        let tags = tags.get(first..own).unwrap_or_default();
         let mut measured = at.measured(request_id);
         measured.metrics.reserve(MEASURES_OF_A_REPORT);
         let mut emit = |measure, value| measured.add(measure, value, tags);
@@ -177,18 +193,21 @@ impl Attempts {
         let mut pending: Vec<_> = self.by_request.drain().filter(|(_, attempt)| attempt.hinted.error).collect();
         pending.sort_unstable_by(|a, b| a.0.cmp(&b.0));
         for (id, attempt) in pending.iter().filter(|(_, attempt)| !attempt.hinted.out_of_memory) {
-            at.emit_failure(less(attempt.hinted, attempt.counted), Some(id));
+            let tenant = self.tenant(attempt.tenant_id.as_deref());
+            at.emit_failure(less(attempt.hinted, attempt.counted), Some(id), tenant.as_slice());
         }
     }
 
     /// What the runtime took, which the `report` doesn't have.
     pub(super) fn runtime_done<S: Sink>(&mut self, done: &Report<'_>, at: &mut At<'_, S>) {
         let request_id = done.request_id.as_deref();
+        let tenant = self.tenant(done.tenant_id.as_deref());
+        let tags = tenant.as_slice();
         let mut measured = at.measured(request_id);
-        measured.add(Measure::RuntimeDuration, done.duration_ms, &[]);
-        measured.add(Measure::ProducedBytes, done.produced_bytes, &[]);
-        measured.add(Measure::ResponseLatency, done.span("responseLatency"), &[]);
-        measured.add(Measure::ResponseDuration, done.span("responseDuration"), &[]);
+        measured.add(Measure::RuntimeDuration, done.duration_ms, tags);
+        measured.add(Measure::ProducedBytes, done.produced_bytes, tags);
+        measured.add(Measure::ResponseLatency, done.span("responseLatency"), tags);
+        measured.add(Measure::ResponseDuration, done.span("responseDuration"), tags);
         at.emit(&measured);
         if let Some(attempt) = request_id.and_then(|id| self.attempt(id)) {
             attempt.runtime_duration_ms = done.duration_ms;
@@ -198,12 +217,18 @@ impl Attempts {
     /// A failure that a line of its own tells.
     pub(super) fn failed<S: Sink>(&mut self, failure: Failure, request_id: Option<&str>, at: &mut At<'_, S>) {
         let Some(attempt) = request_id.and_then(|id| self.attempt(id)) else {
-            at.emit_failure(failure, request_id);
+            at.emit_failure(failure, request_id, &[]);
             return;
         };
         let new = less(failure, attempt.counted);
         attempt.counted = both(attempt.counted, failure);
-        at.emit_failure(new, request_id);
+        at.emit_failure(new, request_id, &[]);
+    }
+
+    /// The tag of an invocation's tenant, if it is wanted.
+    fn tenant<'t>(&self, id: Option<&'t str>) -> Option<Tag<'t>> {
+        let id = id.filter(|id| self.tenant_tag && !id.is_empty());
+        id.map(|value| Tag { key: TENANT_TAG, value })
     }
 
     /// The attempt of a request, when there is room to remember it.

@@ -38,6 +38,8 @@ pub struct Settings {
     pub prices: Prices,
     /// Failures that only the words of a program tell.
     pub hints: Hints,
+    /// Whether measures of an invocation are tagged with its tenant.
+    pub tenant_tag: bool,
     /// Tags added to everything.
     pub tags: Vec<(String, String)>,
     /// How much of a batch is remembered.
@@ -54,6 +56,7 @@ impl Default for Settings {
             emf_lines: Lines::Keep,
             prices: Prices::default(),
             hints: Hints::default(),
+            tenant_tag: false,
             tags: Vec::new(),
             bounds: Bounds::default(),
         }

@@ -282,12 +282,12 @@ mod tests {
         let mut origins = origins("/custom/shared", "stream");
         assert_eq!(origins.current().function, None);
         let arn = "arn:aws-cn:lambda:cn-north-1:999999999999:function:Orders";
-        origins.start(&Start { request_id: None, version: Some("7".into()), function_arn: Some(arn.into()) });
+        origins.start(&Start { version: Some("7".into()), function_arn: Some(arn.into()), ..Start::default() });
         let origin = origins.current();
         assert_eq!(origin.function_arn().as_deref(), Some(arn));
         assert_eq!(origin.function.as_ref().unwrap().version.as_deref(), Some("7"));
         let generation = origin.generation;
-        origins.start(&Start { request_id: None, version: Some("7".into()), function_arn: Some(arn.into()) });
+        origins.start(&Start { version: Some("7".into()), function_arn: Some(arn.into()), ..Start::default() });
         assert_eq!(origins.current().generation, generation, "nothing new");
         let fields = r#"{"@aws.account":"111122223333","@aws.region":"eu-north-1","@source.log":"x"}"#;
         origins.extracted(Some(fields));

@@ -96,7 +96,7 @@ impl<'p> Run<'p> {
         Self {
             pipeline,
             origins: Origins::new(envelope, forwarder, pipeline.settings.tags.clone()),
-            attempts: Attempts::new(pipeline.settings.bounds.requests),
+            attempts: Attempts::new(pipeline.settings.bounds.requests, pipeline.settings.tenant_tag),
             spelling: None,
             running: None,
             reported: None,
@@ -320,6 +320,7 @@ impl Run<'_> {
             Platform::Start(start) => {
                 self.release(out);
                 self.reported = None;
+                self.attempts.started(&start);
                 self.running = start.request_id.map(Cow::into_owned);
             }
             Platform::End { request_id } => {

@@ -22,6 +22,8 @@ pub(super) struct Metrics {
 struct Rendered {
     generation: u32,
     head: Vec<u8>,
+    /// Whether the settings' tags tell a tenant.
+    has_tenant: bool,
 }
 
 /// Measures that make one point: each at most once.
@@ -60,12 +62,13 @@ impl Metrics {
         if rendered.as_ref().is_none_or(|rendered| rendered.generation != origin.generation) {
             *rendered = None;
         }
-        let Rendered { head, .. } = rendered.get_or_insert_with(|| Rendered::new(origin, *vocabulary));
+        let Rendered { head, has_tenant, .. } = rendered.get_or_insert_with(|| Rendered::new(origin, *vocabulary));
         let weight = Weight::metrics(point.len() as u64);
         let pushed = body.push(weight, |out| {
             out.extend_from_slice(head);
             memory_size(origin, point, out);
             tag("aws_lambda_initialization_type", initialization_type(origin, point), out);
+            tag("tenant_id", told("tenant_id", point).filter(|_| !*has_tenant).unwrap_or_default(), out);
             let mut separator = b' ';
             for (measure, metric) in point {
                 let value = metric.value.number();
@@ -110,18 +113,23 @@ impl Rendered {
             tags.add_free(key, value, taken);
         }
         let mut head = vocabulary.metric().as_bytes().to_vec();
+        let has_tenant = tags.has("tenant_id");
         tags.write(&mut head);
-        Self { generation: origin.generation, head }
+        Self { generation: origin.generation, head, has_tenant }
     }
+}
+
+/// What the event's metrics are tagged with under a key.
+fn told<'m>(key: &str, point: &Point<'m>) -> Option<&'m str> {
+    point.iter().flat_map(|(_, metric)| metric.tags).find(|tag| tag.key == key).map(|tag| tag.value)
 }
 
 /// The memory that the event tells, or else the function has.
 fn memory_size(origin: &Origin, point: &Point<'_>, out: &mut Vec<u8>) {
     const KEY: &str = "aws_lambda_function_memory_size";
-    let told = point.iter().flat_map(|(_, metric)| metric.tags).find(|tag| tag.key == "memory_size_mb");
     let known = origin.function.as_ref().and_then(|function| function.memory_size_mb);
-    match (told, known) {
-        (Some(told), _) => tag(KEY, told.value, out),
+    match (told("memory_size_mb", point), known) {
+        (Some(told), _) => tag(KEY, told, out),
         (None, Some(known)) => tag(KEY, itoa::Buffer::new().format(known), out),
         (None, None) => {}
     }

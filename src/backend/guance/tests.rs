@@ -184,6 +184,18 @@ fn one_report_is_one_point_in_the_documented_types() {
 }
 
 #[test]
+fn a_point_has_the_tenant_of_its_invocation() {
+    let tags = [Tag { key: "cold_start", value: "true" }, Tag { key: "tenant_id", value: "shop, köln" }];
+    let report = [Metric { tags: &tags, ..metric(Name::Measure(Measure::Invocations), 1.0, "1") }];
+    let own = vec![("tenant_id".to_owned(), "settings".to_owned())];
+    for (origin, expected) in [(origin(0), "shop, köln"), (Origin { tags: own, ..origin(0) }, "settings")] {
+        let (bodies, _) = bodies(&guance("awslambda-metric"), |encoder| encoder.metrics(&origin, &report));
+        assert_eq!(read(&bodies[0]).unwrap()[0].tag("tenant_id"), Some(expected), "{}", bodies[0]);
+        assert_eq!(bodies[0].matches("tenant_id=").count(), 1, "{}", bodies[0]);
+    }
+}
+
+#[test]
 fn points_of_a_millisecond_stay_apart_and_come_back_the_same() {
     let ids: Vec<_> =
         (0..300).map(|number| format!("3719977359558115415481058927954512914844253599764427{number:04}")).collect();

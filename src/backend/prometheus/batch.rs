@@ -161,10 +161,8 @@ impl<'b> Batch<'b> {
             let (name, help) = (words(measure).0.to_owned(), measure.describe());
             Id { name, nature: Nature::of(measure), help, labels }
         };
-        // What an invocation costs depends on what is told beside it; all else is a measure itself.
-        let told =
-            |tag: &Tag<'_>| measure == Measure::EstimatedCost && matches!(tag.key, "architecture" | "price_basis");
-        let labels = self.labels(origin, "AWS/Lambda", None, tags.iter().filter(|tag| told(tag)).copied());
+        let labels = tags.iter().filter(|tag| is_label(Name::Measure(measure), tag)).copied();
+        let labels = self.labels(origin, "AWS/Lambda", None, labels);
         if FROM_ZERO.contains(&measure) && self.options.temporality == Temporality::Cumulative {
             for measure in FROM_ZERO {
                 self.place(id(measure, labels.clone()));
@@ -272,6 +270,15 @@ fn time_of(points: &[(i64, f64)]) -> i64 {
 }
 
 /// What a metric's series are told by, within a batch.
+/// Whether a tag is a label: of a measure its tenant, and of a cost what it depends on; all else is a measure itself.
+fn is_label(name: Name<'_>, tag: &Tag<'_>) -> bool {
+    match (name, tag.key) {
+        (Name::Custom(_), _) | (_, "tenant_id") => true,
+        (Name::Measure(measure), "architecture" | "price_basis") => measure == Measure::EstimatedCost,
+        (Name::Measure(_), _) => false,
+    }
+}
+
 fn write_key(key: &mut Vec<u8>, origin: &Origin, metric: &Metric<'_>) {
     key.clear();
     key.extend_from_slice(&origin.generation.to_le_bytes());
@@ -287,8 +294,7 @@ fn write_key(key: &mut Vec<u8>, origin: &Origin, metric: &Metric<'_>) {
         Name::Measure(measure) => key.push(u8::try_from(measure.index()).unwrap_or_default()),
         Name::Custom(name) => write_text(key, name),
     }
-    let told = !matches!(metric.name, Name::Measure(measure) if measure != Measure::EstimatedCost);
-    for tag in metric.tags.iter().filter(|_| told) {
+    for tag in metric.tags.iter().filter(|tag| is_label(metric.name, tag)) {
         write_text(key, tag.key);
         write_text(key, tag.value);
     }

@@ -219,6 +219,19 @@ fn deltas_are_what_the_batch_says_and_nothing_else() {
 }
 
 #[test]
+fn tenants_have_series_of_their_own() {
+    let tags = |value| [Tag { key: "cold_start", value: "true" }, Tag { key: "tenant_id", value }];
+    let (one, other) = (tags("a"), tags("b\"\\"));
+    let of = |tags, event_id| metric(Name::Measure(Measure::Invocations), Value::Count(1.0), 0, tags, event_id);
+    let metrics = [of(&one, "a"), of(&other, "b"), of(&one, "c"), of(&[], "d")];
+    let (lines, _) = send(&mut prometheus(&[DELTA]), 0, "s", &metrics);
+    let told: Vec<_> = lines.iter().map(|line| line.split(",instance=").next().unwrap()).collect();
+    assert_eq!(told[1..], [r#"invocations_total_delta{tenant_id="a""#, r#"invocations_total_delta{tenant_id="b\"\\""#]);
+    let values: Vec<_> = lines.iter().map(|line| line.rsplit(' ').nth(1).unwrap()).collect();
+    assert_eq!(values, ["1", "2", "1"]);
+}
+
+#[test]
 fn a_second_split_over_two_deliveries_is_two_samples() {
     let mut prometheus = prometheus(&[DELTA]);
     let mut samples = Vec::new();
