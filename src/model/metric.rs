@@ -145,8 +145,9 @@ impl<'a> Name<'a> {
 impl<'a> Tag<'a> {
     /// Splits `key:value` at its first colon, or `key=value`, which some write, at its first `=`.
     pub fn parse(tag: &'a str) -> Self {
-        let (key, value) = tag.split_once(':').or_else(|| tag.split_once('=')).unwrap_or((tag, ""));
-        Self { key, value }
+        let place = |wanted: u8| tag.bytes().position(|byte| byte == wanted);
+        let split = |at: usize| Some(Self { key: tag.get(..at)?, value: tag.get(at + 1..)? });
+        place(b':').or_else(|| place(b'=')).and_then(split).unwrap_or(Self { key: tag, value: "" })
     }
 }
 

@@ -7,10 +7,12 @@ mod log;
 mod measure;
 mod metric;
 mod origin;
+mod text;
 mod time;
 
 pub use log::{Level, Log};
 pub use measure::{Kind, Measure};
 pub use metric::{CheckStatus, Metric, Name, Sink, Tag, Unit, Value};
 pub use origin::{Forwarder, Function, Origin};
+pub(crate) use text::same;
 pub use time::Timestamp;

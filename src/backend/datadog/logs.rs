@@ -5,7 +5,7 @@ use super::super::body::{Body, Oversize};
 use super::super::write::{bounded, text};
 use super::Datadog;
 use crate::json::{JsonStr, scan};
-use crate::model::{Forwarder, Log, Origin};
+use crate::model::{Forwarder, Log, Origin, same};
 use crate::request::{Request, Weight};
 
 /// Bytes of a message, escaped, that is cut because its log would be too large.
@@ -194,7 +194,7 @@ impl Rendered {
     /// Writes the request id, unless it is that of the log before.
     fn request(&mut self, id: Option<&str>) {
         let id = if self.is_lambda { id.unwrap_or_default() } else { "" };
-        if self.request_id != id {
+        if !same(&self.request_id, id) {
             id.clone_into(&mut self.request_id);
             self.rest = self.rest_with(&self.tail);
         }
