@@ -1,5 +1,6 @@
 //! Any lines go through the pipeline: nothing panics, every line is a log to the byte or a metric, and
-//! what comes out is JSON. Lines are set apart by NUL.
+//! what comes out is JSON. What is read of a line as it stands in JSON is what is read of its text.
+//! Lines are set apart by NUL.
 
 #![no_main]
 
@@ -7,8 +8,9 @@ use libfuzzer_sys::fuzz_target;
 use logferry::backend::{Backend, Context};
 use logferry::env::Env;
 use logferry::event::Envelope;
+use logferry::json::JsonStr;
 use logferry::model::{Forwarder, Sink, Timestamp};
-use logferry::parse::Line;
+use logferry::parse::{Line, Platform};
 use logferry::pipeline::{Pipeline, Settings, push_text};
 
 fuzz_target!(|text: &str| {
@@ -23,6 +25,14 @@ fuzz_target!(|text: &str| {
     let lines: Vec<_> = text.split('\0').collect();
     for line in &lines {
         let _ = Line::parse(line, None);
+        let mut buffer = Vec::new();
+        let escaped = JsonStr::escape(line, &mut buffer).escaped();
+        if let Some(read) = Platform::parse_escaped(escaped) {
+            assert_eq!(Some(read), Platform::parse_text(line));
+        }
+        if let Some(read) = Line::json_escaped(escaped, None) {
+            assert_eq!(format!("{:?}", Some(read)), format!("{:?}", Line::json(line, None)));
+        }
         push_text(&mut run, "1", Timestamp::from_millis(1_700_000_000_000), line, &mut encoder);
     }
     let counts = run.finish(&mut encoder);
