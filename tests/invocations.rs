@@ -24,12 +24,15 @@ struct Seen {
     last: BTreeMap<String, (f64, String)>,
     /// Message, level, request id and function of each log.
     logs: Vec<Shipped>,
+    /// How the environment of the last log was started.
+    initialization_type: Option<String>,
 }
 
 impl Sink for Seen {
     fn log(&mut self, origin: &Origin, log: &Log<'_>) {
         let function = origin.function.as_ref().map(|function| function.name.clone());
         let request_id = log.request_id.map(str::to_owned);
+        self.initialization_type = origin.function.as_ref().and_then(|function| function.initialization_type.clone());
         self.logs.push((log.message.unescape().into_owned(), log.level, request_id, function));
     }
 
@@ -94,6 +97,14 @@ const JSON_REPORT: &str = r#"{"time":"2026-11-20T09:00:00.000Z","type":"platform
 const JSON_LATE: &str = r#"{"time":"2026-11-20T09:00:00.000Z","type":"platform.report","record":{"requestId":"{A}","metrics":{"durationMs":5000.0,"billedDurationMs":5000,"memorySizeMB":128,"maxMemoryUsedMB":94},"status":"timeout"}}"#;
 const JSON_INIT: &str = r#"{"time":"2026-11-20T09:00:00.000Z","type":"platform.initReport","record":{"initializationType":"on-demand","phase":"init","status":"success","metrics":{"durationMs":173.778}}}"#;
 
+const FAILED: &str = "REPORT RequestId: {A}\tDuration: 9.00 ms\tBilled Duration: 9 ms\tMemory Size: 192 MB\tMax Memory Used: 72 MB\tStatus: error\tError Type: Runtime.ExitError\n";
+const CRASHED: &str = "RequestId: {A} Error: Runtime exited with error: exit status 1\nRuntime.ExitError\n";
+const ECHO: &str = "Unknown application error occurred\nRuntime.ImportModuleError\n";
+const START_B: &str = "START RequestId: {B} Version: $LATEST\n";
+const END_B: &str = "END RequestId: {B}\n";
+const REPORT_B: &str =
+    "REPORT RequestId: {B}\tDuration: 1.00 ms\tBilled Duration: 1 ms\tMemory Size: 192 MB\tMax Memory Used: 72 MB\t\n";
+
 /// Invocations, errors, time-outs, lack of memory.
 type Tally = [f64; 4];
 
@@ -110,6 +121,7 @@ fn each_invocation_counts_once() {
         ("old-style time-out", vec![START, OLD_TIMEOUT, END, REPORT], [1.0, 1.0, 1.0, 0.0]),
         ("both styles at once", vec![START, OLD_TIMEOUT, END, TIMED_OUT], [1.0, 1.0, 1.0, 0.0]),
         ("killed, old style", vec![START, KILLED, END, REPORT], [1.0, 1.0, 0.0, 1.0]),
+        ("killed, written with CRLF", vec![START, &KILLED.replace('\n', "\r\n"), END, REPORT], [1.0, 1.0, 0.0, 1.0]),
         ("killed, both styles", vec![START, KILLED, END, NO_MEMORY], [1.0, 1.0, 0.0, 1.0]),
         ("lack of memory, new style", vec![START, END, NO_MEMORY], [1.0, 1.0, 0.0, 1.0]),
         ("an asynchronous retry keeps its id", vec![TIMED_OUT, TIMED_OUT], [2.0, 2.0, 2.0, 0.0]),
@@ -130,6 +142,133 @@ fn each_invocation_counts_once() {
         let seen = run(&lines);
         assert_eq!(tally(&seen), expected, "{name}: {seen:#?}");
         assert_eq!(seen.logs.len(), lines.len(), "{name}: every line is a log");
+    }
+}
+
+#[test]
+fn a_failure_told_after_its_report_counts_once() {
+    for (name, lines, expected) in [
+        ("time-out, told twice", vec![START, END, TIMED_OUT, OLD_TIMEOUT], [1.0, 1.0, 1.0, 0.0]),
+        ("killed, told twice", vec![START, END, NO_MEMORY, KILLED], [1.0, 1.0, 0.0, 1.0]),
+        ("crash, told twice", vec![START, END, FAILED, CRASHED], [1.0, 1.0, 0.0, 0.0]),
+        ("crash, told thrice", vec![START, CRASHED, END, FAILED, CRASHED], [1.0, 1.0, 0.0, 0.0]),
+        ("on both sides of a bare REPORT", vec![START, ECHO, END, REPORT, CRASHED], [1.0, 1.0, 0.0, 0.0]),
+        ("time-out, then killed", vec![START, END, TIMED_OUT, KILLED], [1.0, 1.0, 1.0, 1.0]),
+        ("told after a bare REPORT only", vec![START, END, REPORT, OLD_TIMEOUT], [1.0, 1.0, 1.0, 0.0]),
+        ("told twice after it", vec![START, END, REPORT, OLD_TIMEOUT, CRASHED], [1.0, 1.0, 1.0, 0.0]),
+        (
+            "after the next START",
+            vec![START, END, START_B, TIMED_OUT, OLD_TIMEOUT, END_B, REPORT_B],
+            [2.0, 1.0, 1.0, 0.0],
+        ),
+        ("no START, as a filter may have it", vec![TIMED_OUT, OLD_TIMEOUT], [1.0, 1.0, 1.0, 0.0]),
+        ("JSON, whose done comes last", vec![JSON_START, JSON_LATE, JSON_DONE_LATE], [1.0, 1.0, 1.0, 0.0]),
+    ] {
+        assert_eq!(tally(&run(&lines)), expected, "{name}");
+    }
+}
+
+#[test]
+fn a_retry_fails_by_itself() {
+    for (name, lines, expected) in [
+        (
+            "time-outs told after and before",
+            vec![START, END, REPORT, OLD_TIMEOUT, START, OLD_TIMEOUT, END, REPORT],
+            [2.0, 2.0, 2.0, 0.0],
+        ),
+        ("crashes", vec![START, END, REPORT, CRASHED, START, CRASHED, END, REPORT], [2.0, 2.0, 0.0, 0.0]),
+        ("killed", vec![START, END, REPORT, KILLED, START, KILLED, END, REPORT], [2.0, 2.0, 0.0, 2.0]),
+        ("new style, then old", vec![START, END, TIMED_OUT, START, OLD_TIMEOUT, END, REPORT], [2.0, 2.0, 2.0, 0.0]),
+        ("old style, then new", vec![START, END, REPORT, OLD_TIMEOUT, START, END, TIMED_OUT], [2.0, 2.0, 2.0, 0.0]),
+        ("without START", vec![REPORT, OLD_TIMEOUT, REPORT, OLD_TIMEOUT], [2.0, 2.0, 2.0, 0.0]),
+        ("without START, told twice", vec![TIMED_OUT, OLD_TIMEOUT, TIMED_OUT, OLD_TIMEOUT], [2.0, 2.0, 2.0, 0.0]),
+        ("that goes well", vec![START, END, REPORT, OLD_TIMEOUT, START, END, REPORT], [2.0, 1.0, 1.0, 0.0]),
+        ("crash while it starts is no retry", vec![CRASHED, START, CRASHED, END, REPORT], [1.0, 1.0, 0.0, 0.0]),
+    ] {
+        assert_eq!(tally(&run(&lines)), expected, "{name}");
+    }
+}
+
+#[test]
+fn a_report_may_come_after_the_next_start() {
+    let fake = "REPORT RequestId: {A}\tDuration: 1.00 ms\n";
+    for (name, lines, expected) in [
+        ("its END was read", vec![START, END, START_B, REPORT, END_B, REPORT_B], [2.0, 0.0, 0.0, 0.0]),
+        ("and it tells of a failure", vec![START, END, START_B, TIMED_OUT, END_B, REPORT_B], [2.0, 1.0, 1.0, 0.0]),
+        ("its START is in another batch", vec![END, START_B, REPORT, END_B, REPORT_B], [2.0, 0.0, 0.0, 0.0]),
+        ("twice: one is made up", vec![START, END, START_B, REPORT, fake, END_B, REPORT_B], [2.0, 0.0, 0.0, 0.0]),
+        ("again: it is made up", vec![START, END, REPORT, START_B, fake, END_B, REPORT_B], [2.0, 0.0, 0.0, 0.0]),
+        ("held until then", vec![START, REPORT, END, START_B, fake, END_B, REPORT_B], [2.0, 0.0, 0.0, 0.0]),
+        ("its END was not read", vec![START, START_B, fake, END_B, REPORT_B], [1.0, 0.0, 0.0, 0.0]),
+    ] {
+        assert_eq!(tally(&run(&lines)), expected, "{name}");
+    }
+}
+
+#[test]
+fn one_line_hides_no_invocation() {
+    let text = [&[END, REPORT][..], &[START, END, REPORT].repeat(4)].concat();
+    let json = [JSON_START, JSON_REPORT].repeat(5);
+    for first in [
+        r#"{"level":"INFO","type":"platform.login","user":1}"#,
+        r#"{"level":"INFO","type":"platform.start","record":"x"}"#,
+        r#"{"type":"platform.start","record":{"requestId":"{B}"}}"#,
+        r#"{"time":"x","type":"platform.invokeSummary","record":{}}"#,
+    ] {
+        let lines = [&[first][..], &text].concat();
+        assert_eq!(tally(&run(&lines)), [5.0, 0.0, 0.0, 0.0], "{first}");
+        let after = [&text[2..], &[START, first, END, REPORT], &text[2..]].concat();
+        assert_eq!(tally(&run(&after)), [9.0, 0.0, 0.0, 0.0], "{first}");
+    }
+    assert_eq!(
+        tally(&run(&[&["START RequestId: x Version: 1\n"][..], &text].concat()))[0].to_bits(),
+        5.0_f64.to_bits()
+    );
+    for first in [
+        "END RequestId: 5\n",
+        "START RequestId: x Version: 1\n",
+        "REPORT RequestId: x\tDuration: 1.00 ms\n",
+        "EXTENSION\tName: a\tState: b\n",
+        "INIT_REPORT Init Duration: 5 ms\n",
+        "INIT_START Runtime Version: python:3.12.v7\n",
+        "RESTORE_REPORT Restore Duration: 5 ms\n",
+        "IMAGE\tLaunch error: x\n",
+        "Task timed out after 3 seconds\n",
+        OLD_TIMEOUT,
+        CRASHED,
+    ] {
+        let seen = run(&[&[first][..], &json].concat());
+        let reports = 5.0 + f64::from(u8::from(first.starts_with("REPORT")));
+        assert_eq!(tally(&seen)[0].to_bits(), reports.to_bits(), "{first}");
+        // What is read from there on is JSON and nothing else.
+        let after = run(&[&[first][..], &json, &text].concat());
+        assert_eq!(tally(&after)[0].to_bits(), reports.to_bits(), "{first}");
+    }
+}
+
+#[test]
+fn only_lines_of_lambda_are_dropped_with_them() {
+    let settings = || Settings { platform_lines: Lines::Drop, ..Settings::default() };
+    let login = r#"{"level":"ERROR","type":"platform.login","message":"x"}"#;
+    let start = r#"{"level":"ERROR","type":"platform.start","message":"x"}"#;
+    let summary =
+        r#"{"time":"2026-09-17T00:00:00.000Z","type":"platform.invokeSummary","record":{"status":"success"}}"#;
+    for (group, lines, expected) in [
+        ("/aws/lambda/checkout", vec![login, start], vec![(login, Some(Level::Error)), (start, Some(Level::Error))]),
+        (
+            "/aws/lambda/checkout",
+            vec![START, login, start],
+            vec![(login, Some(Level::Error)), (start, Some(Level::Error))],
+        ),
+        ("/aws/lambda/web/site", vec![JSON_INIT, summary], vec![(summary, None)]),
+        ("/ecs/x", vec![login, JSON_LATE], vec![(login, Some(Level::Error)), (JSON_LATE, None)]),
+        ("/ecs/x", vec![START, END], vec![(START, None), (END, None)]),
+    ] {
+        let (seen, _) = run_in(group, settings(), &lines);
+        let shipped: Vec<_> = seen.logs.iter().map(|(message, level, ..)| (message.clone(), *level)).collect();
+        let filled = |line: &str| line.replace("{A}", A);
+        let expected: Vec<_> = expected.into_iter().map(|(line, level)| (filled(line), level)).collect();
+        assert_eq!(shipped, expected, "{group}");
     }
 }
 
@@ -216,8 +355,67 @@ fn an_error_that_only_words_tell_has_the_tenant_of_the_start() {
     for (tenant_tag, expected) in [(false, "checkout "), (true, "checkout tenant_id:b")] {
         let hints = Hints { out_of_memory: false, handler_errors: true };
         let settings = Settings { tenant_tag, hints, ..Settings::default() };
-        let (seen, _) = run_in("/aws/lambda/checkout", settings, &[&start, python]);
+        let (seen, _) = run_in("/aws/lambda/checkout", settings.clone(), &[&start, python]);
         assert_eq!(seen.last["errors"].1, expected);
+        let late = "2026-11-20T09:00:00.000Z\t{A}\tERROR\tInvoke Error \t{}\n";
+        let (seen, _) = run_in("/aws/lambda/checkout", settings, &[&start, JSON_REPORT, late]);
+        assert_eq!(seen.last["errors"].1, expected, "behind the report");
+    }
+}
+
+#[test]
+fn a_restore_is_of_the_report_that_follows() {
+    let restored =
+        r#"{"time":"x","type":"platform.restoreReport","record":{"status":"success","metrics":{"durationMs":398.97}}}"#;
+    let failed = restored.replace("success", "error");
+    let own = JSON_LATE.replace("94}", r#"94,"restoreDurationMs":400.5}"#);
+    let of = |lines: &[&str]| {
+        let seen = run(lines);
+        let sum = |name: &str| seen.metrics.get(name).copied().unwrap_or_default();
+        let value = seen.last.get("restore_duration_ms").map(|(value, _)| *value);
+        (value, sum("restore_duration_ms"), sum("cold_starts"))
+    };
+    assert_eq!(of(&[restored, JSON_START, JSON_LATE]), (Some(398.97), 1.0, 1.0));
+    assert_eq!(of(&[restored, JSON_START, JSON_LATE, JSON_START, JSON_LATE]), (Some(398.97), 1.0, 1.0));
+    assert_eq!(of(&[restored, JSON_START, &own, JSON_START, JSON_LATE]), (Some(400.5), 1.0, 1.0));
+    assert_eq!(of(&[restored, JSON_START]), (None, 0.0, 0.0), "nothing of a batch that ends on it");
+    assert_eq!(of(&[&failed, JSON_START, JSON_LATE]), (Some(398.97), 1.0, 0.0), "the failed one counts itself");
+}
+
+#[test]
+fn a_web_function_says_how_it_started_only_itself() {
+    for (group, expected) in [("/aws/lambda/checkout", None), ("/aws/lambda/web/site", Some(173.778))] {
+        let (seen, _) = run_in(group, Settings::default(), &[JSON_INIT]);
+        assert_eq!(seen.last.get("init_duration_ms").map(|(value, _)| *value), expected, "{group}");
+    }
+}
+
+#[test]
+fn a_start_is_of_a_type_that_is_stated_or_can_be_told() {
+    let init = r#"{"time":"x","type":"platform.initStart","record":{"initializationType":"provisioned-concurrency"}}"#;
+    let report = JSON_INIT.replace("on-demand", "lambda-managed-instances");
+    let untyped = JSON_INIT.replace(r#""initializationType":"on-demand","#, "");
+    let bare = untyped.replace(r#""phase":"init","status":"success","#, "");
+    let restore = r#"{"time":"x","type":"platform.restoreStart","record":{"functionName":"checkout"}}"#;
+    let cold = REPORT.replace("\t\n", "\tInit Duration: 5.00 ms\t\n");
+    for (lines, expected) in [
+        (vec!["INIT_REPORT Init Duration: 13316.04 ms\n"], Some("snap-start")),
+        (vec!["INIT_REPORT Init Duration: 612.33 ms\tPhase: init\n"], Some("provisioned-concurrency")),
+        (vec!["INIT_REPORT Init Duration: 612.33 ms\tPhase: invoke\n"], None),
+        (vec!["INIT_REPORT Init Duration: 612.33 ms\tPhase: init\tStatus: error\n"], None),
+        (vec!["INIT_REPORT Init Duration: 612.33 ms\tPhase: init\tStatus: exploded\n"], None),
+        (vec!["INIT_REPORT Init Duration: 612.33 ms\tStatus: exploded\n"], None),
+        (vec!["RESTORE_REPORT Restore Duration: 398.97 ms\n"], Some("snap-start")),
+        (vec![&cold], Some("on-demand")),
+        (vec![&untyped], None),
+        (vec![&bare], None),
+        (vec![JSON_REPORT], Some("on-demand")),
+        (vec![init, JSON_START, JSON_REPORT], Some("provisioned-concurrency")),
+        (vec![&report, JSON_START, JSON_REPORT], Some("lambda-managed-instances")),
+        (vec![init, restore], Some("provisioned-concurrency")),
+        (vec![restore, JSON_START, JSON_REPORT, &JSON_INIT.replace("on-demand", "snap-start")], Some("snap-start")),
+    ] {
+        assert_eq!(run(&lines).initialization_type.as_deref(), expected, "{lines:?}");
     }
 }
 
@@ -238,6 +436,31 @@ fn hints_count_only_if_set_and_only_once() {
     assert_eq!(with(true, true, &[START, words]), [0.0; 4], "the REPORT of the next batch may tell");
     let info = "2026-11-20T09:00:00.000Z\t{A}\tINFO\tretries on java.lang.OutOfMemoryError\n";
     assert_eq!(with(true, true, &[START, info, END, REPORT]), [1.0, 0.0, 0.0, 0.0]);
+}
+
+#[test]
+fn what_lambda_says_holds_against_words() {
+    let words = "2026-11-20T09:00:00.000Z\t{A}\tERROR\tMemoryError\n";
+    let uncaught = "2026-11-20T09:00:00.000Z\t{A}\tERROR\tUncaught Exception \t{\"errorType\":\"E\"}\n";
+    for (name, lines, expected) in [
+        ("it took too long", vec![START, words, END, TIMED_OUT], [1.0, 1.0, 1.0, 0.0]),
+        ("it ended", vec![START, words, END, FAILED], [1.0, 1.0, 0.0, 0.0]),
+        ("it took too long, old style", vec![START, words, OLD_TIMEOUT, END, REPORT], [1.0, 1.0, 1.0, 0.0]),
+        ("it ended, old style", vec![START, CRASHED, words, END, REPORT], [1.0, 1.0, 0.0, 0.0]),
+        ("it was killed, old style", vec![START, words, KILLED, END, REPORT], [1.0, 1.0, 0.0, 1.0]),
+        ("JSON", vec![JSON_START, words, JSON_LATE], [1.0, 1.0, 1.0, 0.0]),
+        ("that it went well says nothing", vec![JSON_START, words, JSON_REPORT], [1.0, 1.0, 0.0, 1.0]),
+        ("words after it", vec![START, END, TIMED_OUT, words], [1.0, 1.0, 1.0, 0.0]),
+        ("words after one that went well", vec![START, END, REPORT, words, words], [1.0, 1.0, 0.0, 1.0]),
+        ("handler's error after it", vec![START, END, FAILED, uncaught], [1.0, 1.0, 0.0, 0.0]),
+        ("handler's error after one that went well", vec![START, END, REPORT, uncaught], [1.0, 1.0, 0.0, 0.0]),
+        ("of each attempt", vec![START, END, REPORT, uncaught, START, uncaught, END, REPORT], [2.0, 2.0, 0.0, 0.0]),
+        ("before START, as lines of one millisecond are", vec![uncaught, START, END, REPORT], [1.0, 1.0, 0.0, 0.0]),
+    ] {
+        let hints = Hints { out_of_memory: true, handler_errors: true };
+        let (seen, _) = run_in("/aws/lambda/checkout", Settings { hints, ..Settings::default() }, &lines);
+        assert_eq!(tally(&seen), expected, "{name}");
+    }
 }
 
 #[test]

@@ -29,8 +29,10 @@ static MARK: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\"platfo
 pub struct PlatformEvent<'a> {
     /// As `platform.report`.
     pub kind: Cow<'a, str>,
-    /// What it says.
-    pub record: Record<'a>,
+    /// Whether it has a `time`, as all that Lambda writes.
+    pub timed: bool,
+    /// What it says, unless that isn't an object.
+    pub record: Option<Record<'a>>,
 }
 
 /// Everything that any type of record is known to hold. What is missing, of
@@ -121,6 +123,8 @@ pub struct RawSpan<'a> {
 struct Outer<'a> {
     #[serde(borrow, default, rename = "type", deserialize_with = "lenient::string")]
     kind: Option<Cow<'a, str>>,
+    #[serde(borrow, default, deserialize_with = "lenient::string")]
+    time: Option<Cow<'a, str>>,
     #[serde(borrow, default)]
     record: Option<&'a RawValue>,
 }
@@ -132,13 +136,13 @@ impl<'a> PlatformEvent<'a> {
         let outer: Outer<'a> = serde_json::from_str(line).ok()?;
         let kind = outer.kind.filter(|kind| kind.starts_with("platform."))?;
         let json = outer.record.map_or("", RawValue::get);
-        let record = if json.starts_with('{') { serde_json::from_str(json).ok() } else { None };
-        Some(Self { kind, record: record.unwrap_or_default() })
+        let record = json.starts_with('{').then(|| serde_json::from_str(json).unwrap_or_default());
+        Some(Self { kind, timed: outer.time.is_some(), record })
     }
 
     /// What it means, as its text counterpart would say it.
     pub fn meaning(self) -> Platform<'a> {
-        let record = self.record;
+        let Some(record) = self.record else { return Platform::Unknown };
         let status = record.status.as_deref().map(Status::parse);
         match self.kind.as_ref() {
             "platform.initStart" => Platform::InitStart(record.init_start()),
@@ -149,6 +153,7 @@ impl<'a> PlatformEvent<'a> {
                 status,
                 error_type: record.error_type,
                 initialization_type: record.initialization_type,
+                partial: false,
             }),
             "platform.restoreReport" => Platform::RestoreReport(RestoreReport {
                 restore_duration_ms: record.metrics.duration_ms,
@@ -163,7 +168,13 @@ impl<'a> PlatformEvent<'a> {
             }),
             "platform.report" => Platform::Report(record.report(status)),
             "platform.runtimeDone" => Platform::RuntimeDone(record.report(status)),
-            _ => Platform::Other,
+            "platform.extension"
+            | "platform.initRuntimeDone"
+            | "platform.logsDropped"
+            | "platform.logsSubscription"
+            | "platform.restoreRuntimeDone"
+            | "platform.telemetrySubscription" => Platform::Other,
+            _ => Platform::Unknown,
         }
     }
 }

@@ -22,7 +22,7 @@ pub enum Platform<'a> {
     InitStart(InitStart<'a>),
     /// An extension subscribes to the Logs API (text only).
     LogsSubscription(Registration<'a>),
-    /// Something of no consequence here: extensions and subscriptions in JSON, what is new.
+    /// Something of no consequence here: extensions and subscriptions in JSON.
     Other,
     /// What an invocation took.
     Report(Report<'a>),
@@ -38,6 +38,8 @@ pub enum Platform<'a> {
     TelemetrySubscription(Registration<'a>),
     /// An invocation took too long (old style).
     Timeout(Timeout<'a>),
+    /// JSON of a type that is new, or that an application has for itself.
+    Unknown,
 }
 
 /// What `START` and `platform.start` say.
@@ -155,6 +157,8 @@ pub struct InitReport<'a> {
     pub error_type: Option<Cow<'a, str>>,
     /// As `on-demand` (JSON only).
     pub initialization_type: Option<Cow<'a, str>>,
+    /// Whether a value was there that couldn't be read (text only).
+    pub partial: bool,
 }
 
 /// What `RESTORE_REPORT` and `platform.restoreReport` say.
@@ -218,7 +222,8 @@ impl<'a> Platform<'a> {
             | Self::Other
             | Self::RestoreReport(_)
             | Self::RestoreStart(_)
-            | Self::TelemetrySubscription(_) => return None,
+            | Self::TelemetrySubscription(_)
+            | Self::Unknown => return None,
         };
         match id {
             Some(Cow::Borrowed(id)) => Some(id),
@@ -283,6 +288,21 @@ impl Failure {
             error: out_of_memory || status.is_some_and(Status::failed),
             timeout: status == Some(Status::Timeout),
             out_of_memory,
+        }
+    }
+}
+
+impl InitReport<'_> {
+    /// How the environment was started, as far as the line tells without naming it.
+    ///
+    /// In text, starts that aren't on demand are the only ones to report that
+    /// they went well, which they do by not naming a status.
+    pub fn told_type(&self) -> Option<&'static str> {
+        let well = self.status.is_none() && !self.partial;
+        match self.phase.as_deref() {
+            None if well => Some("snap-start"),
+            Some("init") if well => Some("provisioned-concurrency"),
+            _ => None,
         }
     }
 }

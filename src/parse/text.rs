@@ -207,12 +207,13 @@ fn init_report(line: &str) -> Option<InitReport<'_>> {
     let fields = line.strip_prefix("INIT_REPORT ")?;
     let mut report = InitReport::default();
     each_field(fields, &["Init Duration: ", "Phase: ", "Status: ", "Error Type: "], |label, value| {
-        match label {
+        let read = match label {
             "Init Duration: " => fill(&mut report.init_duration_ms, value.number("ms")),
             "Phase: " => fill(&mut report.phase, Some(value.word.into())),
             "Status: " => fill(&mut report.status, value.status()),
             _ => fill(&mut report.error_type, value.error_type()),
         };
+        report.partial |= !read;
     });
     fields.starts_with("Init Duration: ").then_some(report)
 }
@@ -291,6 +292,7 @@ fn fault(line: &str) -> Option<Fault<'_>> {
     const PROCESS: &str = "Process exited before completing request";
     let line = line.trim_end();
     let (head, tail) = line.split_once('\n').unwrap_or((line, ""));
+    let head = head.trim_end();
     let kind = error_type(tail).filter(|kind| kind.contains('.'));
     if head == UNKNOWN {
         kind?;

@@ -5,7 +5,9 @@ use crate::parse::{Failure, handler_error, oom_signature};
 /// Failures that Lambda doesn't tell and programs do, each in its own words.
 ///
 /// Off unless set: the words of a program prove little. An exception may be
-/// caught and the invocation go well; a handler may fail without a word.
+/// caught and the invocation go well; a handler may fail without a word. So they
+/// hold only where Lambda names no failure. That an invocation went well is no
+/// objection, as Lambda says so of one whose handler failed, too.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct Hints {
     /// Lines in which a runtime says that memory ran out.

@@ -2,13 +2,15 @@
 //!
 //! A `REPORT` is the end of an attempt: an asynchronous retry keeps its request
 //! id and counts again. Failures that older lines tell before the `REPORT` are
-//! remembered until then, so that they count once per attempt. What
-//! `runtimeDone` says of failure waits for the `report`, which says it too and
+//! remembered until then, so that they count once per attempt; as lines of one
+//! millisecond have no order, what the last `REPORT` told is remembered until
+//! the next attempt. What `runtimeDone` says of failure waits for the `report`, which says it too and
 //! may come in the next batch.
 
 use std::collections::HashMap;
 
 use super::cost::Prices;
+use super::origin::WEB;
 use crate::model::{Measure, Metric, Name, Origin, Sink, Tag, Timestamp, Value};
 use crate::parse::{Failure, InitReport, Report, RestoreReport, Start, Status};
 
@@ -18,13 +20,22 @@ const MEASURES_OF_A_REPORT: usize = 9;
 /// The tag that says which tenant an invocation was for.
 const TENANT_TAG: &str = "tenant_id";
 
-/// What is known of attempts that haven't ended.
+/// What is known of attempts that haven't ended, and of the last that has.
 #[derive(Debug)]
 pub(super) struct Attempts {
     by_request: HashMap<String, Attempt>,
     max: usize,
     /// Whether measures are tagged with the tenant.
     tenant_tag: bool,
+    last: Ended,
+}
+
+/// The attempt whose `REPORT` was read last, until its request starts again.
+#[derive(Debug, Default)]
+struct Ended {
+    request_id: Option<String>,
+    counted: Failure,
+    tenant_id: Option<String>,
 }
 
 #[derive(Debug, Default)]
@@ -107,16 +118,18 @@ impl<'a, S: Sink> At<'a, S> {
     /// An environment that started: its init duration, unless a `report` has it.
     ///
     /// The `report` of the first invocation has the init duration of an
-    /// on-demand start that went well; of all others only this line has it.
+    /// on-demand start that went well; of all others only this line has it, and
+    /// Web Functions have no `report`.
     pub(super) fn init_report(&mut self, report: &InitReport<'_>) {
         let on_demand = report.initialization_type.as_deref() == Some("on-demand");
         let well = report.status.is_none_or(|status| status == Status::Success);
-        if !(on_demand && well) {
+        let web = self.origin.log_group.starts_with(WEB);
+        if web || !(on_demand && well) {
             self.emit_some(Measure::InitDuration, report.init_duration_ms);
         }
     }
 
-    /// A restore: its duration when it failed, as otherwise the `REPORT` has it.
+    /// A restore: its duration when it failed, as otherwise the `REPORT` has it or is given it.
     pub(super) fn restore_report(&mut self, report: &RestoreReport<'_>) {
         if report.status.is_some_and(Status::failed) {
             self.emit_some(Measure::RestoreDuration, report.restore_duration_ms);
@@ -126,13 +139,15 @@ impl<'a, S: Sink> At<'a, S> {
 
 impl Attempts {
     pub(super) fn new(max: usize, tenant_tag: bool) -> Self {
-        Self { by_request: HashMap::new(), max, tenant_tag }
+        Self { by_request: HashMap::new(), max, tenant_tag, last: Ended::default() }
     }
 
-    /// Remembers whose invocation it is.
+    /// Begins an attempt, and remembers for whom.
     pub(super) fn started(&mut self, start: &Start<'_>) {
+        let request_id = start.request_id.as_deref();
+        self.last.request_id.take_if(|last| Some(last.as_str()) == request_id);
         let Some(tenant_id) = start.tenant_id.as_deref().filter(|_| self.tenant_tag) else { return };
-        if let Some(attempt) = start.request_id.as_deref().and_then(|id| self.attempt(id)) {
+        if let Some(attempt) = request_id.and_then(|id| self.attempt(id)) {
             attempt.tenant_id = Some(tenant_id.to_owned());
         }
     }
@@ -174,15 +189,25 @@ impl Attempts {
             emit(Measure::ResponseLatency, report.span("responseLatency"));
             emit(Measure::ResponseDuration, report.span("responseDuration"));
         }
-        let failure = both(report.failure(), attempt.hinted);
+        let told = both(report.failure(), attempt.counted);
+        // What Lambda says holds against a program's words; that it went well proves them wrong no more than right.
+        let failure = if told.error { told } else { attempt.hinted };
         measured.add_failure(less(failure, attempt.counted), tags);
         measured.add(Measure::EstimatedCost, prices.cost(name, report), cost_tags);
         at.emit(&measured);
+        self.last.end(request_id, failure, attempt.tenant_id);
     }
 
-    /// Remembers what a program's words tell until its `REPORT`.
-    pub(super) fn hinted(&mut self, failure: Failure, request_id: &str) {
-        if let Some(attempt) = self.attempt(request_id) {
+    /// Remembers what a program's words tell until its `REPORT`; behind that there is
+    /// nothing to wait for.
+    pub(super) fn hinted<S: Sink>(&mut self, failure: Failure, request_id: &str, at: &mut At<'_, S>) {
+        if self.last.is(request_id) {
+            if !self.last.counted.error {
+                self.last.counted = failure;
+                let tenant = self.tenant(self.last.tenant_id.as_deref());
+                at.emit_failure(failure, Some(request_id), tenant.as_slice());
+            }
+        } else if let Some(attempt) = self.attempt(request_id) {
             attempt.hinted = both(attempt.hinted, failure);
         }
     }
@@ -216,12 +241,12 @@ impl Attempts {
 
     /// A failure that a line of its own tells.
     pub(super) fn failed<S: Sink>(&mut self, failure: Failure, request_id: Option<&str>, at: &mut At<'_, S>) {
-        let Some(attempt) = request_id.and_then(|id| self.attempt(id)) else {
+        let Some(counted) = request_id.and_then(|id| self.counted(id)) else {
             at.emit_failure(failure, request_id, &[]);
             return;
         };
-        let new = less(failure, attempt.counted);
-        attempt.counted = both(attempt.counted, failure);
+        let new = less(failure, *counted);
+        *counted = both(*counted, failure);
         at.emit_failure(new, request_id, &[]);
     }
 
@@ -229,6 +254,14 @@ impl Attempts {
     fn tenant<'t>(&self, id: Option<&'t str>) -> Option<Tag<'t>> {
         let id = id.filter(|id| self.tenant_tag && !id.is_empty());
         id.map(|value| Tag { key: TENANT_TAG, value })
+    }
+
+    /// What was counted of the attempt that a line is about, when there is room to remember it.
+    fn counted(&mut self, request_id: &str) -> Option<&mut Failure> {
+        if self.last.is(request_id) {
+            return Some(&mut self.last.counted);
+        }
+        self.attempt(request_id).map(|attempt| &mut attempt.counted)
     }
 
     /// The attempt of a request, when there is room to remember it.
@@ -240,6 +273,20 @@ impl Attempts {
             self.by_request.insert(request_id.to_owned(), Attempt::default());
         }
         self.by_request.get_mut(request_id)
+    }
+}
+
+impl Ended {
+    fn end(&mut self, request_id: Option<&str>, counted: Failure, tenant_id: Option<String>) {
+        (self.counted, self.tenant_id) = (counted, tenant_id);
+        match request_id {
+            Some(id) => id.clone_into(self.request_id.get_or_insert_default()),
+            None => self.request_id = None,
+        }
+    }
+
+    fn is(&self, request_id: &str) -> bool {
+        self.request_id.as_deref() == Some(request_id)
     }
 }
 

@@ -10,13 +10,26 @@ use crate::event::Envelope;
 use crate::model::{Forwarder, Function, Origin};
 use crate::parse::{Emf, InitStart, Start};
 
+/// How the log groups of Lambda Web Functions begin.
+pub(super) const WEB: &str = "/aws/lambda/web/";
+
 /// The origin of the event at hand, and what it was worked out from.
 #[derive(Debug)]
 pub(super) struct Origins {
     current: Origin,
-    /// The event's own account and region, as JSON.
+    /// The event's own fields, as JSON.
     extracted: String,
-    /// Account and region without `extractedFields`.
+    /// Where these say that it comes from.
+    of_event: Place,
+    /// Where it comes from otherwise.
+    of_batch: Place,
+    /// Whether a line has said how the environment was started.
+    stated: bool,
+}
+
+/// An account and a region, as far as they are known.
+#[derive(Clone, Debug, Default)]
+struct Place {
     account: Option<String>,
     region: Option<String>,
 }
@@ -36,7 +49,8 @@ impl Origins {
             function,
             tags,
         };
-        Self { current, extracted: String::new(), account, region }
+        let of_batch = Place { account, region };
+        Self { current, extracted: String::new(), of_event: Place::default(), of_batch, stated: false }
     }
 
     pub(super) const fn current(&self) -> &Origin {
@@ -61,9 +75,18 @@ impl Origins {
             Some(serde_json::Value::String(value)) if !value.is_empty() => Some(value),
             _ => None,
         };
-        let account = field("@aws.account").or_else(|| self.account.clone());
-        let region = field("@aws.region").or_else(|| self.region.clone());
-        self.change(|origin| (origin.account, origin.region) = (account, region));
+        self.of_event = Place { account: field("@aws.account"), region: field("@aws.region") };
+        self.settle();
+    }
+
+    /// Works out account and region.
+    fn settle(&mut self) {
+        let account = self.of_event.account.as_ref().or(self.of_batch.account.as_ref());
+        let region = self.of_event.region.as_ref().or(self.of_batch.region.as_ref());
+        if (account, region) != (self.current.account.as_ref(), self.current.region.as_ref()) {
+            let (account, region) = (account.cloned(), region.cloned());
+            self.change(|origin| (origin.account, origin.region) = (account, region));
+        }
     }
 
     /// Takes what an invocation's start says of the function.
@@ -83,18 +106,14 @@ impl Origins {
             return;
         }
         if let Some(arn) = &arn {
-            (self.account, self.region) = (Some(arn.account.to_owned()), Some(arn.region.to_owned()));
+            self.of_batch = Place { account: Some(arn.account.to_owned()), region: Some(arn.region.to_owned()) };
+            self.settle();
         }
-        let (account, region) = (self.account.clone(), self.region.clone());
-        let from_event = !self.extracted.is_empty();
         self.change(|origin| {
             if let Some(arn) = arn {
                 let function = origin.function.get_or_insert_default();
                 arn.name.clone_into(&mut function.name);
                 function.partition = Some(arn.partition.to_owned());
-                if !from_event {
-                    (origin.account, origin.region) = (account, region);
-                }
             }
             if let (Some(function), Some(version)) = (&mut origin.function, version) {
                 function.version = Some(version.to_owned());
@@ -103,12 +122,12 @@ impl Origins {
     }
 
     /// Takes what the start of an environment says of the function.
-    pub(super) fn init_start(&mut self, start: &InitStart<'_>, snap_start: bool) {
+    pub(super) fn init_start(&mut self, start: &InitStart<'_>) {
         let owned = |text: &Option<std::borrow::Cow<'_, str>>| text.as_deref().map(str::to_owned);
         let region = start.runtime_version_arn.as_deref().and_then(|arn| arn.split(':').nth(3));
-        let region = region.filter(|region| !region.is_empty() && self.region.is_none()).map(str::to_owned);
-        if region.is_some() {
-            self.region.clone_from(&region);
+        if let (Some(region), None) = (region.filter(|region| !region.is_empty()), &self.of_batch.region) {
+            self.of_batch.region = Some(region.to_owned());
+            self.settle();
         }
         self.change(|origin| {
             if let Some(name) = owned(&start.function_name) {
@@ -117,15 +136,27 @@ impl Origins {
             let Some(function) = &mut origin.function else { return };
             function.version = owned(&start.function_version).or(function.version.take());
             function.runtime_version = owned(&start.runtime_version).or(function.runtime_version.take());
-            let kind = owned(&start.initialization_type).or_else(|| snap_start.then(|| "snap-start".to_owned()));
-            function.initialization_type = kind.or(function.initialization_type.take());
             function.memory_size_mb = start.instance_max_memory.map(megabytes).or(function.memory_size_mb);
-            origin.region = origin.region.take().or(region);
         });
+        if let Some(kind) = start.initialization_type.as_deref() {
+            self.stated_type(kind);
+        }
     }
 
-    /// Takes how the environment was started.
-    pub(super) fn initialization_type(&mut self, kind: &str) {
+    /// Takes how the environment was started, as a line says it.
+    pub(super) fn stated_type(&mut self, kind: &str) {
+        self.stated = self.current.function.is_some();
+        self.initialization_type(kind);
+    }
+
+    /// Takes how the environment was started, as it can be told from what a line has.
+    pub(super) fn inferred_type(&mut self, kind: &str) {
+        if !self.stated {
+            self.initialization_type(kind);
+        }
+    }
+
+    fn initialization_type(&mut self, kind: &str) {
         let known =
             self.current.function.as_ref().is_none_or(|function| function.initialization_type.as_deref() == Some(kind));
         if !known {
@@ -189,7 +220,7 @@ impl<'a> FunctionArn<'a> {
 /// The function that a group and a stream name, if they are a function's at all.
 fn function(group: &str, stream: &str) -> Option<Function> {
     let stream = Stream::parse(stream);
-    let web = group.strip_prefix("/aws/lambda/web/").map(|name| name.strip_suffix(".local").unwrap_or(name));
+    let web = group.strip_prefix(WEB).map(|name| name.strip_suffix(".local").unwrap_or(name));
     let edge = edge(group);
     let by_group = web.or(edge.map(|(_, name)| name)).or_else(|| group.strip_prefix("/aws/lambda/"));
     let by_stream = stream.as_ref().map(|stream| stream.function).filter(|name| !name.is_empty());
@@ -295,5 +326,51 @@ mod tests {
         assert_eq!(origins.current().region.as_deref(), Some("eu-north-1"));
         origins.extracted(None);
         assert_eq!(origins.current().account.as_deref(), Some("999999999999"));
+    }
+
+    #[test]
+    fn fields_of_the_event_go_before_the_arn_and_that_before_the_group() {
+        let arn = "arn:aws:lambda:eu-central-1:825765399535:function:f";
+        for (fields, account, region) in [
+            (None, "825765399535", "eu-central-1"),
+            (Some(r#"{"level":"INFO"}"#), "825765399535", "eu-central-1"),
+            (Some(r#"{"@aws.region":"ap-south-1"}"#), "825765399535", "ap-south-1"),
+            (Some(r#"{"@aws.account":"111122223333"}"#), "111122223333", "eu-central-1"),
+            (Some(r#"{"@aws.account":"","@aws.region":7}"#), "825765399535", "eu-central-1"),
+        ] {
+            let mut origins = origins("/aws/lambda/checkout", "stream");
+            for start in [false, true] {
+                origins.extracted(fields);
+                if !start {
+                    origins.start(&Start { function_arn: Some(arn.into()), ..Start::default() });
+                }
+                let origin = origins.current();
+                let found = (origin.account.as_deref(), origin.region.as_deref());
+                assert_eq!(found, (Some(account), Some(region)), "{fields:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_type_that_is_stated_holds_against_what_is_inferred_once_there_is_a_function() {
+        let mut origins = origins("/custom/shared", "stream");
+        let kind = |origins: &Origins| origins.current().function.as_ref().unwrap().initialization_type.clone();
+        origins.stated_type("provisioned-concurrency");
+        let arn = "arn:aws:lambda:eu-central-1:825765399535:function:f";
+        origins.start(&Start { function_arn: Some(arn.into()), ..Start::default() });
+        origins.inferred_type("on-demand");
+        assert_eq!(kind(&origins).as_deref(), Some("on-demand"));
+        origins.stated_type("provisioned-concurrency");
+        origins.inferred_type("on-demand");
+        assert_eq!(kind(&origins).as_deref(), Some("provisioned-concurrency"));
+    }
+
+    #[test]
+    fn nothing_changes_with_fields_that_say_neither_account_nor_region() {
+        let mut origins = origins("/aws/lambda/checkout", "stream");
+        for fields in [r#"{"level":"INFO"}"#, r#"{"level":"WARN"}"#] {
+            origins.extracted(Some(fields));
+        }
+        assert_eq!(origins.current().generation, 0);
     }
 }

@@ -9,7 +9,7 @@ use super::{Counts, Lines, Pipeline};
 use crate::event::{Envelope, LogEvent};
 use crate::json::JsonStr;
 use crate::model::{Forwarder, Level, Log, Sink, Timestamp};
-use crate::parse::{Application, Failure, Line, Platform, Prefix, Report};
+use crate::parse::{Application, Failure, Line, Platform, Prefix, Report, Status};
 
 /// How the summary of an invocation of ours begins, as it stands in JSON.
 const OUR_SUMMARY: &str = r#"{\"kind\":\"summary\",\"received\":"#;
@@ -20,13 +20,19 @@ pub struct Run<'p> {
     pipeline: &'p Pipeline,
     origins: Origins,
     attempts: Attempts,
+    /// How the last of Lambda's own lines was written, or those that proved it.
     spelling: Option<Spelling>,
+    proven: bool,
     /// The request whose `START` was read and whose `END` wasn't.
     running: Option<String>,
+    /// The request whose `END` was read and whose `REPORT` wasn't.
+    ended: Option<String>,
     /// The request whose JSON `report` was read after its `start`.
     reported: Option<String>,
     /// A `REPORT` that came while its request was running.
     held: Option<Held>,
+    /// What a restore took that JSON told and no `report` has yet, in ms.
+    restored: Option<f64>,
     custom: Custom,
     counts: Counts,
     last_time: Timestamp,
@@ -36,10 +42,42 @@ pub struct Run<'p> {
 }
 
 /// In which of its two ways Lambda writes to this stream: a stream has one.
+///
+/// Which it is only lines prove that hardly anything but Lambda writes; until
+/// one has come both are read.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Spelling {
     Json,
     Text,
+}
+
+/// How a line is written.
+#[derive(Clone, Copy)]
+enum Written {
+    Json {
+        /// Whether it has a time, as all that Lambda writes.
+        timed: bool,
+    },
+    Text,
+}
+
+impl Written {
+    const fn spelling(self) -> Spelling {
+        match self {
+            Self::Json { .. } => Spelling::Json,
+            Self::Text => Spelling::Text,
+        }
+    }
+
+    /// Whether hardly anything but Lambda writes what is written so: of text it is what
+    /// begins and ends an invocation, whose id is a UUID.
+    fn proves(self, platform: &Platform<'_>) -> bool {
+        let invocation = || matches!(platform, Platform::Start(_) | Platform::End { .. } | Platform::Report(_));
+        match self {
+            Self::Json { timed } => timed,
+            Self::Text => invocation() && platform.request_id().is_some_and(is_uuid),
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -98,9 +136,12 @@ impl<'p> Run<'p> {
             origins: Origins::new(envelope, forwarder, pipeline.settings.tags.clone()),
             attempts: Attempts::new(pipeline.settings.bounds.requests, pipeline.settings.tenant_tag),
             spelling: None,
+            proven: false,
             running: None,
+            ended: None,
             reported: None,
             held: None,
+            restored: None,
             custom: Custom::default(),
             counts: Counts::default(),
             last_time: Timestamp::default(),
@@ -175,7 +216,9 @@ impl Run<'_> {
     fn platform_text<'a>(&mut self, event: &LogEvent<'a>, text: &'a mut String, out: &mut impl Sink) -> Fate<'a> {
         let platform = Platform::parse_escaped(event.message.escaped());
         match platform.or_else(|| Platform::parse_text(plain(event.message, text))) {
-            Some(platform) => self.platform(platform, Spelling::Text, event, out),
+            Some(platform) => self
+                .platform(platform, Written::Text, event, out)
+                .map_or_else(|| Fate::Log(About::default()), Fate::Platform),
             None => Fate::Log(About::default()),
         }
     }
@@ -222,13 +265,16 @@ impl Run<'_> {
                 Application::parse(unescaped).map(Line::AppJson)
             }
         });
-        match line.map(Line::into_platform) {
-            Some(Ok(platform)) => self.platform(platform, Spelling::Json, event, out),
-            Some(Err(Line::AppJson(app))) => Fate::Log(About::of_json(&app)),
-            Some(Err(line)) => {
-                let app = || Application::parse_escaped(escaped).or_else(|| Application::parse(unescaped));
-                self.metric(&line, event, out, || app().as_ref().map_or_else(About::default, About::of_json))
+        let app = || Application::parse_escaped(escaped).or_else(|| Application::parse(unescaped));
+        let about = || app().as_ref().map_or_else(About::default, About::of_json);
+        match line {
+            Some(Line::PlatformJson(said)) => {
+                let written = Written::Json { timed: said.timed };
+                let read = self.platform(said.meaning(), written, event, out);
+                read.map_or_else(|| Fate::Log(about()), Fate::Platform)
             }
+            Some(Line::AppJson(app)) => Fate::Log(About::of_json(&app)),
+            Some(line) => self.metric(&line, event, out, about),
             None => Fate::Log(About::default()),
         }
     }
@@ -255,52 +301,59 @@ impl Run<'_> {
         }
     }
 
-    /// Measures what Lambda says of itself.
+    /// Measures what Lambda says of itself; `None` when it isn't Lambda that says it.
     fn platform<'a>(
         &mut self,
         platform: Platform<'a>,
-        spelling: Spelling,
+        written: Written,
         event: &LogEvent<'_>,
         out: &mut impl Sink,
-    ) -> Fate<'a> {
-        if self.spelling.is_some_and(|known| known != spelling) {
-            // Lambda writes a stream in one way: the function has printed this.
-            return Fate::Log(About::default());
+    ) -> Option<About<'a>> {
+        let spelling = written.spelling();
+        // Lambda writes a stream in one way: the function has printed what is in the other.
+        let other = self.proven && self.spelling != Some(spelling);
+        if other || matches!(platform, Platform::Unknown) {
+            return None;
         }
-        self.spelling = Some(spelling);
-        self.learn(&platform);
+        self.learn(&platform, spelling);
+        self.origins.current().function.as_ref()?;
+        if !self.proven {
+            self.proven = written.proves(&platform);
+            self.spelling = Some(spelling);
+            if self.proven {
+                // What came before may have been made up.
+                (self.running, self.ended, self.held) = (None, None, None);
+            }
+        }
         let request_id = platform.request_id();
-        if self.origins.current().function.is_some() {
-            self.measure(platform, event, out);
-        }
-        Fate::Platform(About { request_id, ..About::default() })
+        self.measure(platform, spelling, event, out);
+        Some(About { request_id, ..About::default() })
     }
 
     /// Takes what the line says of the function.
-    fn learn(&mut self, platform: &Platform<'_>) {
+    fn learn(&mut self, platform: &Platform<'_>, spelling: Spelling) {
         match platform {
             Platform::Start(start) => self.origins.start(start),
-            Platform::InitStart(start) => self.origins.init_start(start, false),
-            Platform::RestoreStart(start) => self.origins.init_start(start, true),
-            Platform::RestoreReport(_) => self.origins.initialization_type("snap-start"),
-            Platform::InitReport(report) => {
-                if let Some(kind) = report.initialization_type.as_deref() {
-                    self.origins.initialization_type(kind);
-                } else if report.status.is_none() {
-                    // In text only starts that aren't on demand report that they went well.
-                    let provisioned = report.phase.as_deref() == Some("init");
-                    self.origins.initialization_type(if provisioned {
-                        "provisioned-concurrency"
-                    } else {
-                        "snap-start"
-                    });
-                }
+            Platform::InitStart(start) => self.origins.init_start(start),
+            Platform::RestoreStart(start) => {
+                self.origins.init_start(start);
+                self.origins.inferred_type("snap-start");
             }
+            Platform::RestoreReport(_) => self.origins.inferred_type("snap-start"),
+            Platform::InitReport(report) => match report.initialization_type.as_deref() {
+                Some(stated) => self.origins.stated_type(stated),
+                None if spelling == Spelling::Text => {
+                    if let Some(told) = report.told_type() {
+                        self.origins.inferred_type(told);
+                    }
+                }
+                None => {}
+            },
             Platform::Report(report) if report.restore_duration_ms.is_some() => {
-                self.origins.initialization_type("snap-start");
+                self.origins.inferred_type("snap-start");
             }
             Platform::Report(report) if report.init_duration_ms.is_some() => {
-                self.origins.initialization_type("on-demand");
+                self.origins.inferred_type("on-demand");
             }
             Platform::End { .. }
             | Platform::Extension(_)
@@ -311,11 +364,12 @@ impl Run<'_> {
             | Platform::Report(_)
             | Platform::RuntimeDone(_)
             | Platform::TelemetrySubscription(_)
-            | Platform::Timeout(_) => {}
+            | Platform::Timeout(_)
+            | Platform::Unknown => {}
         }
     }
 
-    fn measure(&mut self, platform: Platform<'_>, event: &LogEvent<'_>, out: &mut impl Sink) {
+    fn measure(&mut self, platform: Platform<'_>, spelling: Spelling, event: &LogEvent<'_>, out: &mut impl Sink) {
         match platform {
             Platform::Start(start) => {
                 self.release(out);
@@ -324,14 +378,16 @@ impl Run<'_> {
                 self.running = start.request_id.map(Cow::into_owned);
             }
             Platform::End { request_id } => {
-                if self.running.as_deref() == Some(request_id) {
-                    self.running = None;
+                match self.running.as_deref() {
+                    Some(running) if running == request_id => self.ended = self.running.take(),
+                    Some(_) => {}
+                    None => self.ended = Some(request_id.to_owned()),
                 }
                 if let Some(held) = &mut self.held {
                     held.ended |= held.report.request_id.as_deref() == Some(request_id);
                 }
             }
-            Platform::Report(report) => self.report(report, event, out),
+            Platform::Report(report) => self.report(report, spelling, event, out),
             Platform::RuntimeDone(done) => {
                 self.attempts.runtime_done(&done, &mut at(&self.origins, event, out, &mut self.counts));
             }
@@ -341,14 +397,20 @@ impl Run<'_> {
             }
             Platform::Fault(fault) => self.failed(fault.failure(), fault.request_id, event, out),
             Platform::InitReport(report) => at(&self.origins, event, out, &mut self.counts).init_report(&report),
-            Platform::RestoreReport(report) => at(&self.origins, event, out, &mut self.counts).restore_report(&report),
+            Platform::RestoreReport(report) => {
+                if spelling == Spelling::Json && !report.status.is_some_and(Status::failed) {
+                    self.restored = report.restore_duration_ms;
+                }
+                at(&self.origins, event, out, &mut self.counts).restore_report(&report);
+            }
             Platform::Extension(_)
             | Platform::ImageError
             | Platform::InitStart(_)
             | Platform::LogsSubscription(_)
             | Platform::Other
             | Platform::RestoreStart(_)
-            | Platform::TelemetrySubscription(_) => {}
+            | Platform::TelemetrySubscription(_)
+            | Platform::Unknown => {}
         }
     }
 
@@ -357,25 +419,30 @@ impl Run<'_> {
         self.attempts.failed(failure, request_id, &mut at(&self.origins, event, out, &mut self.counts));
     }
 
-    /// A report counts if it is Lambda's. Text gives it away when its request is
+    /// A report counts if it is Lambda's. Text gives it away when a request is
     /// still running, as Lambda writes `END` first: such a one is held until the
-    /// `END` has come and no second report has. JSON has no `END`: there the
-    /// second report after one start isn't Lambda's.
-    fn report(&mut self, report: Report<'_>, event: &LogEvent<'_>, out: &mut impl Sink) {
+    /// `END` has come and no second report has. Only the request that ended last
+    /// may report behind the next `START`. JSON has no `END`: there the second
+    /// report after one start isn't Lambda's.
+    fn report(&mut self, mut report: Report<'_>, spelling: Spelling, event: &LogEvent<'_>, out: &mut impl Sink) {
         let request_id = report.request_id.as_deref();
         let running = self.running.as_deref();
         if request_id.is_none() && report.duration_ms.is_none() {
             return;
         }
-        match self.spelling {
-            Some(Spelling::Text) if running.is_some() => {
-                if running == request_id {
-                    let (time, event_id) = (event.time, event.id.to_owned());
-                    self.held = Some(Held { report: report.into_owned(), time, event_id, ended: false });
-                }
+        match spelling {
+            Spelling::Text if running.is_some() && running == request_id => {
+                let (time, event_id) = (event.time, event.id.to_owned());
+                self.held = Some(Held { report: report.into_owned(), time, event_id, ended: false });
                 return;
             }
-            Some(Spelling::Json) if request_id.is_some() => {
+            Spelling::Text => {
+                let ended = self.ended.take_if(|ended| Some(ended.as_str()) == request_id);
+                if running.is_some() && ended.is_none() {
+                    return;
+                }
+            }
+            Spelling::Json if request_id.is_some() => {
                 if self.reported.as_deref() == request_id {
                     return;
                 }
@@ -383,9 +450,11 @@ impl Run<'_> {
                     self.reported = self.running.take();
                 }
             }
-            _ => {}
+            Spelling::Json => {}
         }
         self.held = self.held.take().filter(|held| held.report.request_id.as_deref() != request_id);
+        let restored = self.restored.take();
+        report.restore_duration_ms = report.restore_duration_ms.or(restored);
         self.attempts.report(
             &report,
             &self.pipeline.settings.prices,
@@ -396,6 +465,7 @@ impl Run<'_> {
     /// Counts the report that was held, if it was Lambda's after all.
     fn release(&mut self, out: &mut impl Sink) {
         if let Some(held) = self.held.take().filter(|held| held.ended) {
+            self.ended.take_if(|ended| held.report.request_id.as_deref() == Some(ended));
             let mut at = At {
                 origin: self.origins.current(),
                 time: held.time,
@@ -423,7 +493,7 @@ impl Run<'_> {
             Fate::Platform(about) => (about, settings.platform_lines == Lines::Keep),
             Fate::Emf(about) => (about, true),
             Fate::Log(about) => {
-                self.hint(event, &about);
+                self.hint(event, &about, out);
                 (about, true)
             }
         };
@@ -463,16 +533,22 @@ impl Run<'_> {
     }
 
     /// Takes down a failure that a program's words tell, until its `REPORT`.
-    fn hint(&mut self, event: &LogEvent<'_>, about: &About<'_>) {
+    fn hint(&mut self, event: &LogEvent<'_>, about: &About<'_>, out: &mut impl Sink) {
         let Some(hinted) = self.pipeline.settings.hints.read(event.message, about.level) else { return };
         if let Some(id) = about.request_id.or(self.running.as_deref()) {
-            self.attempts.hinted(hinted, id);
+            self.attempts.hinted(hinted, id, &mut at(&self.origins, event, out, &mut self.counts));
         }
     }
 }
 
 fn at<'a, S: Sink>(origins: &'a Origins, event: &LogEvent<'a>, out: &'a mut S, counts: &'a mut Counts) -> At<'a, S> {
     At { origin: origins.current(), time: event.time, event_id: event.id, out, made: &mut counts.metrics }
+}
+
+fn is_uuid(text: &str) -> bool {
+    const FORM: &[u8; 36] = b"xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx";
+    let fits = |(byte, form): (u8, &u8)| if *form == b'x' { byte.is_ascii_hexdigit() } else { byte == *form };
+    text.len() == FORM.len() && text.bytes().zip(FORM).all(fits)
 }
 
 /// Whether a line, still escaped, begins as one of Lambda's own.

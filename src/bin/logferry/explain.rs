@@ -134,7 +134,9 @@ fn platform_text(platform: &Platform<'_>) -> (&'static str, Fields, &'static str
         Platform::Timeout(timeout) => {
             ("timeout", self::timeout(timeout), "it is the whole of Lambda's old message about a time-out")
         }
-        Platform::Other | Platform::RuntimeDone(_) => ("platform_json", Fields::new(), "only JSON says so"),
+        Platform::Other | Platform::RuntimeDone(_) | Platform::Unknown => {
+            ("platform_json", Fields::new(), "only JSON says so")
+        }
     }
 }
 
@@ -274,8 +276,9 @@ fn registration(it: &Registration<'_>) -> Fields {
 }
 
 fn platform(event: &PlatformEvent<'_>) -> Fields {
-    let Record { metrics, spans, .. } = &event.record;
-    let record = &event.record;
+    let none = Record::default();
+    let record = event.record.as_ref().unwrap_or(&none);
+    let Record { metrics, spans, .. } = record;
     let mut all = fields([
         ("type", json!(event.kind)),
         ("request_id", json!(record.request_id)),

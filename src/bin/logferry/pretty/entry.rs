@@ -92,8 +92,8 @@ impl Writer {
         }
         match Line::parse(message, None).into_platform() {
             Ok(Platform::Fault(_) | Platform::Timeout(_)) => Self::LambdaOfFailure,
+            Ok(Platform::Unknown) | Err(_) => Self::Function,
             Ok(_) => Self::Lambda,
-            Err(_) => Self::Function,
         }
     }
 }

@@ -1,4 +1,3 @@
-
 use logferry::event::Envelope;
 use logferry::model::Forwarder;
 use logferry::pipeline::{Pipeline, Settings, push_text};
