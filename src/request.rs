@@ -174,6 +174,8 @@ pub struct Response {
     pub retry_after: Option<Duration>,
     /// The body, or its beginning.
     pub body: Vec<u8>,
+    /// Whether the body broke off, or took too long to be read to its end.
+    pub cut: bool,
     /// Names of the headers that a verdict may depend on, in lower case.
     pub telling: Vec<String>,
 }

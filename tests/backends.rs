@@ -23,7 +23,7 @@ use tokio::time::Instant;
 struct Recorder(std::cell::RefCell<Vec<Request>>);
 
 impl Transport for Recorder {
-    async fn send(&self, request: &Request) -> Result<Response, TransportError> {
+    async fn send(&self, request: &Request, _: Instant) -> Result<Response, TransportError> {
         self.0.borrow_mut().push(request.clone());
         Ok(accepted(request))
     }

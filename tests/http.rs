@@ -15,7 +15,7 @@ use base64::engine::general_purpose::STANDARD;
 use common::intake::Intake;
 use common::server::Answer;
 use logferry::aws::{Credentials, Signer};
-use logferry::delivery::{Http, HttpSettings, Transport, TransportError};
+use logferry::delivery::{Http, HttpSettings, Patience, Transport, TransportError, deliver};
 use logferry::env::{Env, Mistake, Secret};
 use logferry::request::{
     Certificates, Compression, Destination, Endpoint, Frame, Header, PemFile, Request, Response, Signing, Verdict,
@@ -25,6 +25,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::server::WebPkiClientVerifier;
 use rustls::server::danger::ClientCertVerifier;
 use rustls::{RootCertStore, ServerConfig};
+use tokio::time::Instant;
 
 const KEY: &str = "0123456789abcdef";
 
@@ -146,6 +147,38 @@ async fn an_answer_whose_body_drips_has_its_status_soon() {
     // Whoever waited for all of it would send it again, although it was taken.
     assert_eq!(answer.unwrap().unwrap().status, 202);
     assert_eq!(intake.requests().len(), 1);
+}
+
+#[tokio::test]
+async fn what_is_acknowledged_is_not_sent_again_because_its_answer_is_slow() {
+    let seconds = |seconds| (Duration::from_secs(seconds), Duration::from_secs(1));
+    let (ten, one) = seconds(10);
+    for (name, attempt, own, all) in
+        [("an attempt", one, None, ten), ("the address's own", ten, Some(one), ten), ("the deadline", ten, None, one)]
+    {
+        for slow in [
+            Answer::drip("HTTP/1.1 202 Accepted\r\nContent-Length: 100000\r\n\r\n"),
+            Answer::stuck("HTTP/1.1 202 Accepted\r\nContent-Length: 100000\r\n\r\n{}"),
+        ] {
+            let intake = Intake::answering(move |_, _| slow.clone());
+            let request = request(Endpoint { timeout: own, ..endpoint(&intake.url()) }, b"x");
+            let start = Instant::now();
+            let delivered = deliver(&direct(), request, Patience { attempt, deadline: start + all }, 1).await;
+            assert_eq!((delivered.requests, delivered.dropped.len()), (1, 0), "{name}: {delivered:?}");
+            assert_eq!(intake.requests().len(), 1, "{name}");
+            assert!(start.elapsed() < Duration::from_secs(3), "{name}: {:?}", start.elapsed());
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_answer_whose_head_is_slow_is_none() {
+    for answer in [Answer::hang(), Answer::drip("HTTP/1.1 202 Acc")] {
+        let intake = Intake::answering(move |_, _| answer.clone());
+        let until = Instant::now() + Duration::from_millis(300);
+        let error = direct().send(&request(endpoint(&intake.url()), b"x"), until).await.unwrap_err();
+        assert!(matches!(error, TransportError::Timeout(_)), "{error:?}");
+    }
 }
 
 #[tokio::test]
@@ -403,7 +436,11 @@ fn endpoint(url: &str) -> Endpoint {
 }
 
 async fn send_to(http: &Http, endpoint: Endpoint, body: &[u8]) -> Result<Response, TransportError> {
-    let request = Request {
+    http.send(&request(endpoint, body), Instant::now() + Duration::from_secs(20)).await
+}
+
+fn request(endpoint: Endpoint, body: &[u8]) -> Request {
+    Request {
         destination: Destination::Http(endpoint),
         body: body.to_vec(),
         compression: Compression::None,
@@ -414,8 +451,7 @@ async fn send_to(http: &Http, endpoint: Endpoint, body: &[u8]) -> Result<Respons
         judge: Verdict::of,
         select: |_, _| None,
         fallback: None,
-    };
-    http.send(&request).await
+    }
 }
 
 /// A certificate authority that nobody knows.

@@ -10,6 +10,7 @@ use logferry::model::{self, Timestamp};
 use logferry::request::{Request, Response};
 use logferry::settings::Settings;
 use tokio::runtime::Runtime;
+use tokio::time::Instant;
 
 use super::ferry::{Ferry, forwarder};
 use super::workload::Delivery;
@@ -33,7 +34,7 @@ pub(crate) struct Whole {
 struct Accepting;
 
 impl Transport for Accepting {
-    async fn send(&self, request: &Request) -> Result<Response, TransportError> {
+    async fn send(&self, request: &Request, _: Instant) -> Result<Response, TransportError> {
         std::hint::black_box(request);
         Ok(Response { status: 202, ..Response::default() })
     }

@@ -9,7 +9,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ClientConfig, RootCertStore};
 use tokio::time::{Instant, sleep_until, timeout_at};
 
-use super::{Ending, Transport, TransportError};
+use super::{Ending, Transport, TransportError, within};
 use crate::aws::Signer;
 use crate::env::{Env, Row, Setting, read};
 use crate::request::{Certificates, Destination, Endpoint, Header, PemFile, Request, Response};
@@ -20,7 +20,7 @@ const MAX_RESPONSE: usize = 256 * 1024;
 /// Beginning of the names of headers that a verdict may depend on: Prometheus' receivers say what they have written.
 const TELLING: &str = "x-prometheus-remote-write-";
 
-/// So long is it read.
+/// So long is it read, unless the attempt has to end before.
 const READING: Duration = Duration::from_secs(5);
 
 /// How long an idle connection is kept: intakes close theirs after a minute or more.
@@ -162,7 +162,7 @@ impl Http {
         special.map_or(&self.client, |(_, client)| client)
     }
 
-    async fn post(&self, endpoint: &Endpoint, body: Vec<u8>) -> Result<Response, TransportError> {
+    async fn post(&self, endpoint: &Endpoint, body: Vec<u8>, until: Instant) -> Result<Response, TransportError> {
         let url = match &endpoint.query {
             Some(query) => format!("{}?{}", endpoint.url, query.expose()),
             None => endpoint.url.clone(),
@@ -183,19 +183,25 @@ impl Http {
                 },
             );
         }
-        let mut answer = post.send().await.map_err(|error| failure(&error))?;
+        let mut answer = within(until, async { post.send().await.map_err(|error| failure(&error)) }).await?;
         let mut response = Response {
             status: answer.status().as_u16(),
             retry_after: retry_after(&answer),
             body: Vec::new(),
+            cut: false,
             telling: telling(&answer),
         };
         // The status says what became of the request, even when the body breaks off or takes too long.
-        let end = Instant::now() + READING;
-        while response.body.len() < MAX_RESPONSE
-            && let Ok(Ok(Some(piece))) = timeout_at(end, answer.chunk()).await
-        {
-            response.body.extend_from_slice(&piece);
+        let end = until.min(Instant::now() + READING);
+        while response.body.len() < MAX_RESPONSE {
+            match timeout_at(end, answer.chunk()).await {
+                Ok(Ok(Some(piece))) => response.body.extend_from_slice(&piece),
+                Ok(Ok(None)) => break,
+                Ok(Err(_)) | Err(_) => {
+                    response.cut = true;
+                    break;
+                }
+            }
         }
         response.body.truncate(MAX_RESPONSE);
         Ok(response)
@@ -213,9 +219,9 @@ impl Transport for Http {
         }
     }
 
-    async fn send(&self, request: &Request) -> Result<Response, TransportError> {
+    async fn send(&self, request: &Request, until: Instant) -> Result<Response, TransportError> {
         match &request.destination {
-            Destination::Http(endpoint) => self.post(endpoint, request.body.clone()).await,
+            Destination::Http(endpoint) => self.post(endpoint, request.body.clone(), until).await,
             Destination::Stdout => match std::io::stdout().lock().write_all(&request.body) {
                 Ok(()) => Ok(Response { status: 200, ..Response::default() }),
                 Err(error) => Err(TransportError::Interrupted(error.to_string())),

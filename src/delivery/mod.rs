@@ -33,7 +33,25 @@ pub trait Transport {
     }
 
     /// Sends once. A status that isn't a success is a response, not an error.
-    fn send(&self, request: &Request) -> impl Future<Output = Result<Response, TransportError>>;
+    ///
+    /// Beyond `until` nothing is waited for: no response is a [`TransportError::Timeout`],
+    /// one whose status is known is returned with as much of its body as there is.
+    fn send(&self, request: &Request, until: Instant) -> impl Future<Output = Result<Response, TransportError>>;
+}
+
+/// Waits for a response, but not beyond `until`.
+///
+/// # Errors
+///
+/// [`TransportError::Timeout`] when it takes longer, or what the work fails with.
+pub async fn within<R>(
+    until: Instant,
+    work: impl Future<Output = Result<R, TransportError>>,
+) -> Result<R, TransportError> {
+    let start = Instant::now();
+    timeout_at(until, work)
+        .await
+        .unwrap_or_else(|_| Err(TransportError::Timeout(until.saturating_duration_since(start))))
 }
 
 /// Why no response came.
@@ -199,10 +217,10 @@ async fn attempts<T: Transport>(
         }
         let attempt = request.timeout().unwrap_or(patience.attempt);
         let limit = patience.deadline.min(now + attempt);
-        let Some(result) = unless_ended(transport, timeout_at(limit, transport.send(&request))).await else {
+        let Some(result) = unless_ended(transport, transport.send(&request, limit)).await else {
             return (request, End::Dropped(Reason::Deadline, ENDING.to_owned()));
         };
-        let asked = match result.unwrap_or_else(|_| Err(TransportError::Timeout(limit - now))) {
+        let asked = match result {
             Ok(response) => {
                 delivered.slowest = delivered.slowest.max(now.elapsed());
                 match settle(&mut request, &response, delivered) {
@@ -240,7 +258,12 @@ async fn unless_ended<T: Transport, F: Future>(transport: &T, work: F) -> Option
 
 /// What follows this answer; what is left of the request stays in it.
 fn settle(request: &mut Request, response: &Response, delivered: &mut Delivered) -> Next {
-    Next::End(match (request.judge)(request, response) {
+    let verdict = match (request.judge)(request, response) {
+        // What wasn't read may say that some of it is taken, or may be.
+        Verdict::Malformed | Verdict::Refused if response.cut => Verdict::Busy,
+        verdict => verdict,
+    };
+    Next::End(match verdict {
         Verdict::Accepted => End::Accepted,
         Verdict::TooLarge => End::TooLarge,
         Verdict::Malformed => End::Malformed(answer(response, request)),

@@ -18,12 +18,12 @@ impl Script {
 }
 
 impl Transport for Script {
-    async fn send(&self, request: &Request) -> Result<Response, TransportError> {
+    async fn send(&self, request: &Request, until: Instant) -> Result<Response, TransportError> {
         self.sent.borrow_mut().push(request.items.len());
         let answer = self.answers.borrow_mut().pop_front();
         match answer {
             Some(answer) => answer,
-            None => pending().await,
+            None => within(until, pending()).await,
         }
     }
 }
@@ -166,6 +166,27 @@ async fn finds_what_is_malformed_and_sends_the_rest() {
     let (delivered, _) = send(&all_bad, Request { judge, ..request(1000) }, 30).await;
     assert_eq!((delivered.sent.logs, delivered.dropped.iter().map(|dropped| dropped.weight.logs).sum()), (0, 1000_u64));
     assert!(all_bad.sent.borrow().len() <= 130, "{}", all_bad.sent.borrow().len());
+}
+
+#[tokio::test(start_paused = true)]
+async fn part_of_an_answer_refuses_nothing() {
+    let judge = |request: &Request, response: &Response| match response.status {
+        422 => Verdict::Malformed,
+        _ => Verdict::of(request, response),
+    };
+    for (status, sent, reason) in [
+        (202, 3, None),
+        (400, 0, Some(Reason::Busy)),
+        (422, 0, Some(Reason::Busy)),
+        (403, 0, Some(Reason::Unauthorized)),
+    ] {
+        let answer = || Ok(Response { status, cut: true, ..Response::default() });
+        let answers = std::iter::repeat_with(answer).take(20).collect();
+        let script = Script { answers: RefCell::new(answers), sent: RefCell::default() };
+        let (delivered, _) = send(&script, Request { judge, ..request(3) }, 10).await;
+        assert_eq!(delivered.sent.logs, sent, "{status}");
+        assert_eq!(delivered.dropped.first().map(|dropped| dropped.reason), reason, "{status}");
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -8,7 +8,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use logferry::backend::decompress;
-use logferry::delivery::{Transport, TransportError};
+use logferry::delivery::{Transport, TransportError, within};
 use logferry::request::{Destination, Frame, Header, Request, Response, Weight};
 use serde_json::Value;
 use tokio::time::Instant;
@@ -124,7 +124,13 @@ impl Transport for Script {
         }
     }
 
-    async fn send(&self, request: &Request) -> Result<Response, TransportError> {
+    async fn send(&self, request: &Request, until: Instant) -> Result<Response, TransportError> {
+        within(until, self.answer(request)).await
+    }
+}
+
+impl Script {
+    async fn answer(&self, request: &Request) -> Result<Response, TransportError> {
         assert!(self.end.get().is_none_or(|end| Instant::now() <= end), "sent after its end");
         let sent = Sent::of(request, |to| self.items(request, to));
         let before = self.sent.borrow().iter().filter(|other| other.url == sent.url).count();

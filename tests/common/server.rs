@@ -179,6 +179,11 @@ impl Answer {
         Self { bytes: bytes.into(), then: Then::Drip }
     }
 
+    /// So much at once, and nothing more; the connection stays.
+    pub(crate) fn stuck(bytes: &str) -> Self {
+        Self { bytes: bytes.into(), then: Then::Hang }
+    }
+
     /// The same, and the connection ends without a word.
     pub(crate) fn and_close(self) -> Self {
         Self { then: Then::Close, ..self }

@@ -290,9 +290,9 @@ fn log_lines(text: &str, name: &str) -> Vec<u8> {
 }
 
 impl Transport for Carrier {
-    async fn send(&self, request: &Request) -> Result<Response, TransportError> {
+    async fn send(&self, request: &Request, until: Instant) -> Result<Response, TransportError> {
         match self {
-            Self::Http(http) => http.send(request).await,
+            Self::Http(http) => http.send(request, until).await,
             Self::Dry => {
                 let shown = show(request).map_err(|error| TransportError::Interrupted(error.to_string()));
                 shown.map(|()| Response { status: 200, ..Response::default() })
