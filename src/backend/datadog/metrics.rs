@@ -17,7 +17,7 @@ const MAX_POINTS: usize = 5_000;
 /// "Service checks: timestamps up to 10 minutes in the past": a minute less.
 const OLDEST_CHECK: i64 = 9 * 60;
 
-/// Sets that are looked through before the hash: the measures of an invocation,
+/// Forms that are looked through before the hash: the measures of an invocation,
 /// its cost, which has tags of its own, and some of custom metrics.
 const MAX_LAST: usize = 8;
 
@@ -29,26 +29,44 @@ pub(super) struct Metrics {
     distributions: Body,
     series: Body,
     checks: Body,
-    sets: Vec<Set>,
-    /// Place in `sets` of each set of tags.
-    by_tags: HashMap<Vec<u8>, usize>,
-    /// Sets that were used lately, the last one first: to look through them takes less than a hash.
+    forms: Vec<Form>,
+    /// Place in `forms` of each form.
+    by_form: HashMap<Vec<u8>, usize>,
+    /// Forms that were used lately, the last one first: to look through them takes less than a hash.
     last: Vec<usize>,
+    custom: Vec<Custom>,
+    /// Place in `custom` of what is written with the same tags.
+    by_written: HashMap<Vec<u8>, usize>,
     held: usize,
     oversize: Weight,
 }
 
-/// Metrics that share an origin and tags.
-struct Set {
+/// An origin and tags as metrics come with them: several may be written as the same.
+struct Form {
     generation: u32,
     tags: Vec<(String, String)>,
-    /// `["a:b","c:d"]`, of measures and of custom metrics.
-    measure_tags: Vec<u8>,
-    custom_tags: Vec<u8>,
+    /// Measures that come so: as distributions, which Datadog itself adds to each other.
+    measures: Option<Box<Measures>>,
+    /// Place of the custom metrics that come so.
+    custom: Option<usize>,
+}
+
+/// Measures that share tags.
+struct Measures {
+    /// `["a:b","c:d"]`
+    tags: Vec<u8>,
+    points: [Vec<Point>; Measure::ALL.len()],
+}
+
+/// Custom metrics that are written with the same tags and host, so that a second of theirs is one point:
+/// of two Datadog keeps the last.
+#[derive(Default)]
+struct Custom {
+    /// As they came first: `["a:b","c:d"]`.
+    tags: Vec<u8>,
     host: String,
     stream: String,
-    measures: [Vec<Point>; Measure::ALL.len()],
-    custom: BTreeMap<String, BTreeMap<Nature, Vec<Point>>>,
+    points: BTreeMap<String, BTreeMap<Nature, Vec<Point>>>,
 }
 
 /// Second and value.
@@ -80,9 +98,11 @@ impl Metrics {
             distributions,
             series,
             checks,
-            sets: Vec::new(),
-            by_tags: HashMap::new(),
+            forms: Vec::new(),
+            by_form: HashMap::new(),
             last: Vec::new(),
+            custom: Vec::new(),
+            by_written: HashMap::new(),
             held: 0,
             oversize: Weight::default(),
         }
@@ -93,9 +113,16 @@ impl Metrics {
         let mode = self.mode;
         for metrics in metrics.chunk_by(|one, other| std::ptr::eq(one.tags, other.tags)) {
             let tags = metrics.first().map_or(&[][..], |metric| metric.tags);
-            let Some(set) = self.set(origin, tags) else { return };
+            let Some(place) = self.form(origin, tags) else { return };
             for metric in metrics {
-                set.push(mode, metric);
+                match metric.name {
+                    Name::Measure(measure) => self.measure(place, origin, measure, metric),
+                    Name::Custom(name) => {
+                        if let Some(custom) = self.custom(place, origin, tags) {
+                            custom.push(mode, name, metric);
+                        }
+                    }
+                }
             }
             self.held += metrics.len();
         }
@@ -118,46 +145,81 @@ impl Metrics {
         (requests.collect(), self.oversize)
     }
 
-    /// The set of these tags.
-    fn set(&mut self, origin: &Origin, tags: &[Tag<'_>]) -> Option<&mut Set> {
-        let is = |place: &usize| self.sets.get(*place).is_some_and(|set| set.is(origin, tags));
+    /// Place of the form of these tags.
+    fn form(&mut self, origin: &Origin, tags: &[Tag<'_>]) -> Option<usize> {
+        let is = |place: &usize| self.forms.get(*place).is_some_and(|form| form.is(origin, tags));
         let at = if let Some(at) = self.last.iter().position(is) {
             at
         } else {
-            let next = self.sets.len();
-            let place = *self.by_tags.entry(key(origin, tags)).or_insert(next);
+            let next = self.forms.len();
+            let place = *self.by_form.entry(key(origin, tags)).or_insert(next);
             if place == next {
-                self.sets.push(Set::new(origin, tags, &self.tags));
+                self.forms.push(Form::new(origin, tags));
             }
             self.last.truncate(MAX_LAST - 1);
             self.last.push(place);
             self.last.len() - 1
         };
         self.last.swap(0, at);
-        self.sets.get_mut(*self.last.first()?)
+        self.last.first().copied()
+    }
+
+    fn measure(&mut self, form: usize, origin: &Origin, measure: Measure, metric: &Metric<'_>) {
+        let value = metric.value.number() / Datadog::words(measure).1;
+        let Some(form) = self.forms.get_mut(form) else { return };
+        let measures = form.measures.get_or_insert_with(|| Box::new(Measures::new(origin, metric.tags, &self.tags)));
+        if let Some(points) = measures.points.get_mut(measure.index()) {
+            points.push((metric.time.seconds(), value));
+        }
+    }
+
+    /// The custom metrics that are written as this form is.
+    fn custom(&mut self, form: usize, origin: &Origin, tags: &[Tag<'_>]) -> Option<&mut Custom> {
+        let form = self.forms.get_mut(form)?;
+        let place = *form.custom.get_or_insert_with(|| {
+            let written = custom_tags(origin, tags, &self.tags);
+            let next = self.custom.len();
+            let place = *self.by_written.entry(written_key(origin, &written)).or_insert(next);
+            if place == next {
+                self.custom.push(Custom::new(origin, &written));
+            }
+            place
+        });
+        self.custom.get_mut(place)
     }
 
     /// Writes what is held.
     fn flush(&mut self) {
-        self.by_tags.clear();
+        self.by_form.clear();
+        self.by_written.clear();
         self.last.clear();
         self.held = 0;
-        for set in std::mem::take(&mut self.sets) {
-            for (measure, points) in Measure::ALL.into_iter().zip(set.measures) {
-                self.distribution(Datadog::words(measure).0, points, &set.measure_tags);
-            }
-            let custom = set.custom.into_iter().flat_map(|(name, natures)| {
-                natures.into_iter().map(move |(nature, points)| (name.clone(), nature, points))
-            });
-            for (name, nature, points) in custom {
-                let (tags, host) = (&set.custom_tags, &set.stream);
-                match nature {
-                    Nature::Check => self.check_runs(&name, &points, tags, &set.host),
-                    Nature::Count => self.aggregated(&name, points, tags, host, &[Aggregate::Sum]),
-                    Nature::Distribution => self.distribution(&name, points, tags),
-                    Nature::Gauge => self.aggregated(&name, points, tags, "", &[Aggregate::Last]),
-                    Nature::Histogram => self.aggregated(&name, points, tags, host, &Aggregate::HISTOGRAM),
+        let mut custom = std::mem::take(&mut self.custom);
+        for form in std::mem::take(&mut self.forms) {
+            if let Some(measures) = form.measures {
+                for (measure, points) in Measure::ALL.into_iter().zip(measures.points) {
+                    self.distribution(Datadog::words(measure).0, points, &measures.tags);
                 }
+            }
+            // What several forms share is written with the first.
+            if let Some(custom) = form.custom.and_then(|place| custom.get_mut(place)) {
+                self.customs(std::mem::take(custom));
+            }
+        }
+    }
+
+    fn customs(&mut self, custom: Custom) {
+        let Custom { tags, host, stream, points } = custom;
+        let points = points.into_iter().flat_map(|(name, natures)| {
+            natures.into_iter().map(move |(nature, points)| (name.clone(), nature, points))
+        });
+        for (name, nature, points) in points {
+            match nature {
+                Nature::Check => self.check_runs(&name, &points, &tags, &host),
+                Nature::Count => self.aggregated(&name, points, &tags, &stream, &[Aggregate::Sum]),
+                Nature::Distribution => self.distribution(&name, points, &tags),
+                Nature::Gauge => self.aggregated(&name, points, &tags, "", &[Aggregate::Last]),
+                Nature::Histogram => self.aggregated(&name, points, &tags, &stream, &Aggregate::HISTOGRAM),
             }
         }
     }
@@ -263,52 +325,10 @@ impl Nature {
     }
 }
 
-impl Set {
-    fn new(origin: &Origin, tags: &[Tag<'_>], settings: &[(String, String)]) -> Self {
-        let function = origin.function.as_ref().map(|function| function.name.as_str());
-        let of_function = |key: &'static str| function.map(|value| Tag { key, value });
-        let shared = || settings.iter().chain(&origin.tags).map(|(key, value)| Tag { key, value });
-        let place = [("region", &origin.region), ("aws_account", &origin.account)];
-        let place = place.into_iter().filter_map(|(key, value)| Some(Tag { key, value: value.as_deref()? }));
-        let own = tags.iter().map(|tag| match tag.key {
-            // As the Datadog Forwarder calls it.
-            "memory_size_mb" => Tag { key: "memorysize", value: tag.value },
-            _ => *tag,
-        });
-        let named = of_function("function_name").filter(|named| tags.iter().all(|tag| tag.key != named.key));
-        Self {
-            generation: origin.generation,
-            tags: tags.iter().map(|tag| (tag.key.to_owned(), tag.value.to_owned())).collect(),
-            measure_tags: list(own.chain(place).chain(of_function("functionname")).chain(shared())),
-            custom_tags: list(tags.iter().copied().chain(named).chain(shared())),
-            host: function.unwrap_or(&origin.log_group).to_owned(),
-            stream: origin.log_stream.clone(),
-            measures: Default::default(),
-            custom: BTreeMap::new(),
-        }
-    }
-
-    fn push(&mut self, mode: super::Metrics, metric: &Metric<'_>) {
-        let second = metric.time.seconds();
-        match metric.name {
-            Name::Measure(measure) => {
-                let value = metric.value.number() / Datadog::words(measure).1;
-                if let Some(points) = self.measures.get_mut(measure.index()) {
-                    points.push((second, value));
-                }
-            }
-            Name::Custom(name) => {
-                let point = (second, metric.value.number());
-                let nature = Nature::of(metric, mode);
-                // A name that is known is legal.
-                if let Some(points) = self.custom.get_mut(name).and_then(|natures| natures.get_mut(&nature)) {
-                    points.push(point);
-                    return;
-                }
-                let name = metric_name(name).map_or_else(|| "unnamed".to_owned(), Cow::into_owned);
-                self.custom.entry(name).or_default().entry(nature).or_default().push(point);
-            }
-        }
+impl Form {
+    fn new(origin: &Origin, tags: &[Tag<'_>]) -> Self {
+        let tags = tags.iter().map(|tag| (tag.key.to_owned(), tag.value.to_owned())).collect();
+        Self { generation: origin.generation, tags, measures: None, custom: None }
     }
 
     fn is(&self, origin: &Origin, tags: &[Tag<'_>]) -> bool {
@@ -318,20 +338,89 @@ impl Set {
     }
 }
 
-fn key(origin: &Origin, tags: &[Tag<'_>]) -> Vec<u8> {
-    let mut key = Vec::with_capacity(128);
-    key.extend_from_slice(&origin.generation.to_le_bytes());
-    for tag in tags {
-        key.extend_from_slice(&tag.key.len().to_le_bytes());
-        key.extend_from_slice(tag.key.as_bytes());
-        key.extend_from_slice(&tag.value.len().to_le_bytes());
-        key.extend_from_slice(tag.value.as_bytes());
+impl Measures {
+    fn new(origin: &Origin, tags: &[Tag<'_>], settings: &[(String, String)]) -> Self {
+        let place = [("region", &origin.region), ("aws_account", &origin.account)];
+        let place = place.into_iter().filter_map(|(key, value)| Some(Tag { key, value: value.as_deref()? }));
+        let own = tags.iter().map(|tag| match tag.key {
+            // As the Datadog Forwarder calls it.
+            "memory_size_mb" => Tag { key: "memorysize", value: tag.value },
+            _ => *tag,
+        });
+        let named = function(origin).map(|value| Tag { key: "functionname", value });
+        let tags: Vec<_> = own.chain(place).chain(named).chain(shared(origin, settings)).collect();
+        Self { tags: list(&tags), points: Default::default() }
+    }
+}
+
+impl Custom {
+    fn new(origin: &Origin, tags: &[Tag<'_>]) -> Self {
+        let host = function(origin).unwrap_or(&origin.log_group).to_owned();
+        Self { tags: list(tags), host, stream: origin.log_stream.clone(), points: BTreeMap::new() }
+    }
+
+    fn push(&mut self, mode: super::Metrics, name: &str, metric: &Metric<'_>) {
+        let point = (metric.time.seconds(), metric.value.number());
+        let nature = Nature::of(metric, mode);
+        // A name that is known is legal.
+        if let Some(points) = self.points.get_mut(name).and_then(|natures| natures.get_mut(&nature)) {
+            points.push(point);
+            return;
+        }
+        let name = metric_name(name).map_or_else(|| "unnamed".to_owned(), Cow::into_owned);
+        self.points.entry(name).or_default().entry(nature).or_default().push(point);
+    }
+}
+
+fn function(origin: &Origin) -> Option<&str> {
+    origin.function.as_ref().map(|function| function.name.as_str())
+}
+
+/// Tags of everything.
+fn shared<'a>(origin: &'a Origin, settings: &'a [(String, String)]) -> impl Iterator<Item = Tag<'a>> {
+    settings.iter().chain(&origin.tags).map(|(key, value)| Tag { key, value })
+}
+
+/// Tags that a custom metric is written with.
+fn custom_tags<'a>(origin: &'a Origin, tags: &[Tag<'a>], settings: &'a [(String, String)]) -> Vec<Tag<'a>> {
+    let named = function(origin).map(|value| Tag { key: "function_name", value });
+    let named = named.filter(|named| tags.iter().all(|tag| tag.key != named.key));
+    tags.iter().copied().chain(named).chain(shared(origin, settings)).collect()
+}
+
+/// What tells custom metrics with these tags from others: not the order of tags, nor how often one is there.
+fn written_key(origin: &Origin, tags: &[Tag<'_>]) -> Vec<u8> {
+    let mut sorted: Vec<_> = tags.iter().map(|tag| (tag.key, tag.value)).collect();
+    sorted.sort_unstable();
+    sorted.dedup();
+    let mut key = Vec::with_capacity(256);
+    part(function(origin).unwrap_or(&origin.log_group), &mut key);
+    part(&origin.log_stream, &mut key);
+    for (name, value) in sorted {
+        part(name, &mut key);
+        part(value, &mut key);
     }
     key
 }
 
+/// What tells a form from others.
+fn key(origin: &Origin, tags: &[Tag<'_>]) -> Vec<u8> {
+    let mut key = Vec::with_capacity(128);
+    key.extend_from_slice(&origin.generation.to_le_bytes());
+    for tag in tags {
+        part(tag.key, &mut key);
+        part(tag.value, &mut key);
+    }
+    key
+}
+
+fn part(text: &str, key: &mut Vec<u8>) {
+    key.extend_from_slice(&text.len().to_le_bytes());
+    key.extend_from_slice(text.as_bytes());
+}
+
 /// `["a:b","c"]`
-fn list<'a>(tags: impl Iterator<Item = Tag<'a>>) -> Vec<u8> {
+fn list(tags: &[Tag<'_>]) -> Vec<u8> {
     let mut out = b"[".to_vec();
     for tag in tags {
         if out.len() > 1 {
@@ -396,7 +485,84 @@ fn ranked(points: &[Point], place: usize) -> f64 {
 
 #[cfg(test)]
 mod tests {
+    use super::super::super::{Context, Encode};
     use super::*;
+    use crate::env::Env;
+    use crate::model::{Forwarder, Function, Sink, Value};
+
+    /// Bodies of what is pushed with `LOGFERRY_DATADOG_METRICS=aggregates`.
+    fn bodies(push: impl FnOnce(&mut super::super::Encoder<'_>)) -> Vec<String> {
+        let pairs = [("DD_API_KEY", "x"), ("DD_USE_COMPRESSION", "false"), ("LOGFERRY_DATADOG_METRICS", "aggregates")];
+        let lookup = |name: &str| pairs.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned());
+        let datadog = Datadog::from_env(&mut Env::new(&lookup)).unwrap();
+        let forwarder = Forwarder::default();
+        let now = Timestamp::from_millis(1_764_000_030_000);
+        let mut encoder = datadog.encoder(&Context { forwarder: &forwarder, now });
+        push(&mut encoder);
+        let requests = encoder.finish().requests;
+        requests.into_iter().map(|request| String::from_utf8(request.body).unwrap()).collect()
+    }
+
+    fn origin(generation: u32, stream: &str) -> Origin {
+        let memory_size_mb = (generation > 1).then_some(128);
+        let function = Function { name: "checkout".into(), memory_size_mb, ..Function::default() };
+        Origin { generation, log_stream: stream.to_owned(), function: Some(function), ..Origin::default() }
+    }
+
+    fn push(encoder: &mut super::super::Encoder<'_>, origin: &Origin, value: Value, tags: &str) {
+        let tags: Vec<_> = tags.split(',').filter(|tag| !tag.is_empty()).map(Tag::parse).collect();
+        let (name, time) = (Name::Custom("orders"), Timestamp::from_millis(1_764_000_000_123));
+        let metric = Metric { name, time, value, unit: None, tags: &tags, request_id: None, event_id: "1" };
+        encoder.metrics(origin, &[metric]);
+    }
+
+    #[test]
+    fn a_second_of_a_series_is_one_point_however_its_tags_come() {
+        let series = |kind: &str, name: &str, value: &str, tags: &str, host: &str| {
+            let host = if host.is_empty() {
+                String::new()
+            } else {
+                format!(r#","resources":[{{"type":"host","name":"{host}"}}]"#)
+            };
+            format!(
+                r#"{{"metric":"{name}","type":{kind},"points":[{{"timestamp":1764000000,"value":{value}}}],"tags":[{tags}]{host}}}"#
+            )
+        };
+        let body = |all: &[String]| vec![format!(r#"{{"series":[{}]}}"#, all.join(","))];
+        let (count, rate, both) = (r#"1,"interval":1"#, r#"2,"interval":1"#, r#""a:1","b:2","function_name:checkout""#);
+        let values = [(1, "a:1,b:2", 1.0), (1, "b:2,a:1", 10.0), (2, "a:1,b:2,function_name:checkout", 100.0)];
+        let pushed = |value: fn(f64) -> Value| {
+            bodies(|encoder| {
+                for (generation, tags, number) in values.iter().chain(&values) {
+                    push(encoder, &origin(*generation, "s"), value(*number), tags);
+                }
+            })
+        };
+        assert_eq!(pushed(Value::Count), body(&[series(count, "orders", "222", both, "s")]));
+        assert_eq!(pushed(Value::Gauge), body(&[series("3", "orders", "100", both, "")]));
+        assert_eq!(
+            pushed(Value::Histogram),
+            body(&[
+                series("3", "orders.avg", "37", both, "s"),
+                series(rate, "orders.count", "6", both, "s"),
+                series("3", "orders.max", "100", both, "s"),
+                series("3", "orders.min", "1", both, "s"),
+                series("3", "orders.median", "10", both, "s"),
+                series("3", "orders.95percentile", "100", both, "s"),
+            ])
+        );
+        // What differs in a tag or in the stream is another series.
+        let apart = bodies(|encoder| {
+            let pushed = [("s", "a:1"), ("s", "a:12"), ("t", "a:1"), ("s", "a"), ("s", "a:1,a:1")];
+            for (generation, (stream, tags)) in (1..).zip(pushed) {
+                push(encoder, &origin(generation, stream), Value::Count(1.0), tags);
+            }
+        });
+        let named = |tag: &str| format!(r#"{tag},"function_name:checkout""#);
+        let expected = [("2", r#""a:1""#, "s"), ("1", r#""a:12""#, "s"), ("1", r#""a:1""#, "t"), ("1", r#""a""#, "s")];
+        let expected = expected.map(|(value, tag, host)| series(count, "orders", value, &named(tag), host));
+        assert_eq!(apart, body(&expected));
+    }
 
     #[test]
     #[expect(clippy::float_cmp, reason = "these are exact")]
