@@ -182,9 +182,11 @@ fn identity(origin: &Origin, metric: &Metric<'_>, manner: Manner) -> Identity {
         (Kind::Check | Kind::Count | Kind::Gauge, _) => 7,
     };
     let tags = joined(metric.tags);
-    let point = distinct(point_attributes(origin, metric, &tags, manner.temporality));
-    let attributes = manner.format.fields(|writer| attributes((number, "attributes"), &point, writer));
-    Identity { head, unit: unit.to_owned(), attributes }
+    let mut point = distinct(point_attributes(origin, metric, &tags, manner.temporality));
+    let written = |point: &[_]| manner.format.fields(|writer| attributes((number, "attributes"), point, writer));
+    let attributes = written(&point);
+    point.sort_unstable_by_key(|(key, _)| *key);
+    Identity { head, unit: unit.to_owned(), attributes, sorted: written(&point) }
 }
 
 /// Tags, those of the same key joined by commas.

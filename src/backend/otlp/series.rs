@@ -11,6 +11,9 @@ use crate::model::{Kind, Metric, Name, Origin, Timestamp};
 /// Series that are held: some 10 MB.
 const MAX_SERIES: usize = 10_000;
 
+/// Forms that are known to belong to a series: some 4 MB.
+const MAX_FORMS: usize = 2 * MAX_SERIES;
+
 /// Events that are known to be counted: some 4 MB.
 const MAX_COUNTED: usize = 50_000;
 
@@ -18,8 +21,10 @@ const MAX_COUNTED: usize = 50_000;
 #[derive(Clone, Debug, Default)]
 pub(super) struct Table {
     series: Vec<Series>,
-    /// Place in `series`.
+    /// Place in `series`, by what is written.
     places: HashMap<Vec<u8>, usize>,
+    /// The same by what metrics come with: several forms, as orders of tags, are written as one.
+    forms: HashMap<Vec<u8>, usize>,
     resources: HashMap<Vec<u8>, Arc<Resource>>,
     /// Resources made so far.
     made: u32,
@@ -28,7 +33,8 @@ pub(super) struct Table {
     batch: u64,
     /// No series may begin before: the end of those that had to go.
     floor: u64,
-    key: Vec<u8>,
+    /// The form at hand.
+    form: Vec<u8>,
 }
 
 /// Who the series of a body are about.
@@ -46,6 +52,8 @@ pub(super) struct Identity {
     pub(super) head: Vec<u8>,
     pub(super) unit: String,
     pub(super) attributes: Vec<u8>,
+    /// The attributes sorted: the same for any order of tags.
+    pub(super) sorted: Vec<u8>,
 }
 
 /// One metric with one set of attributes.
@@ -98,6 +106,7 @@ impl Table {
     pub(super) fn clear(&mut self) {
         self.series.clear();
         self.places.clear();
+        self.forms.clear();
         self.resources.clear();
     }
 
@@ -128,6 +137,12 @@ impl Table {
         self.series.len()
     }
 
+    /// How many forms of them are known.
+    #[cfg(test)]
+    pub(super) fn forms(&self) -> usize {
+        self.forms.len()
+    }
+
     pub(super) fn is_full(&self) -> bool {
         self.series.len() >= MAX_SERIES
     }
@@ -140,6 +155,7 @@ impl Table {
         let end = |series: &Series| series.told.map_or(0, |(_, end)| end);
         self.floor = self.series.iter().map(end).fold(self.floor, u64::max);
         self.series.retain(|series| series.used > middle);
+        self.forms.clear();
         self.places = (0..).zip(&self.series).map(|(place, series)| (series.key.clone(), place)).collect();
         self.resources.retain(|_, resource| Arc::strong_count(resource) > 1);
     }
@@ -152,13 +168,21 @@ impl Table {
         metric: &Metric<'_>,
         make: impl FnOnce() -> Series,
     ) -> Option<&mut Series> {
-        write_key(resource, version, metric, &mut self.key);
-        let place = if let Some(place) = self.places.get(&self.key) {
+        write_form(resource, version, metric, &mut self.form);
+        let place = if let Some(place) = self.forms.get(&self.form) {
             *place
         } else {
-            self.places.insert(self.key.clone(), self.series.len());
-            self.series.push(Series { key: self.key.clone(), floor: self.floor, ..make() });
-            self.series.len() - 1
+            let series = make();
+            let next = self.series.len();
+            let place = *self.places.entry(series.key.clone()).or_insert(next);
+            if place == next {
+                self.series.push(Series { floor: self.floor, ..series });
+            }
+            if self.forms.len() >= MAX_FORMS {
+                self.forms.clear();
+            }
+            self.forms.insert(self.form.clone(), place);
+            place
         };
         let series = self.series.get_mut(place)?;
         series.used = self.batch;
@@ -182,7 +206,7 @@ impl Series {
             Kind::Histogram => Data::Histogram(Box::new(Histogram::new(how, &identity.unit))),
         };
         Self {
-            key: Vec::new(),
+            key: written_key(&resource, &identity, &data),
             identity,
             resource,
             data,
@@ -268,8 +292,22 @@ impl Counted {
 
 const MILLISECOND: u64 = 1_000_000;
 
-/// What tells a series from all others.
-fn write_key(resource: &Resource, version: &str, metric: &Metric<'_>, key: &mut Vec<u8>) {
+/// What tells a series from all others in a body.
+fn written_key(resource: &Resource, identity: &Identity, data: &Data) -> Vec<u8> {
+    let mut key = resource.number.to_le_bytes().to_vec();
+    key.push(match data {
+        Data::Gauge { .. } => 0,
+        Data::Histogram(_) => 1,
+        Data::Sum { .. } => 2,
+    });
+    key.extend_from_slice(&identity.head.len().to_le_bytes());
+    key.extend_from_slice(&identity.head);
+    key.extend_from_slice(&identity.sorted);
+    key
+}
+
+/// What a metric comes with, as it stands.
+fn write_form(resource: &Resource, version: &str, metric: &Metric<'_>, key: &mut Vec<u8>) {
     key.clear();
     key.extend_from_slice(&resource.number.to_le_bytes());
     key.push(metric.value.kind() as u8);

@@ -445,6 +445,71 @@ fn custom_metrics_keep_their_names() {
 }
 
 #[test]
+fn a_series_is_one_however_its_tags_come() {
+    let orders = ["a:1,b:2", "b:2,a:1", "function_name:checkout,b:2,a:1"];
+    for pairs in [&[][..], &[JSON], &[CUMULATIVE]] {
+        let mut otlp = otlp(pairs);
+        let feed = |encoder: &mut Encoder<'_>| {
+            for ((generation, id), tags) in (1..).zip(["1", "2", "3"]).zip(orders) {
+                let tags: Vec<_> = tags.split(',').map(Tag::parse).collect();
+                for (name, value) in [
+                    ("orders", Value::Count(10_f64.powi(generation))),
+                    ("sizes", Value::Histogram(1.0)),
+                    ("queue", Value::Gauge(f64::from(generation))),
+                ] {
+                    let metric = metric(Name::Custom(name), 0, value, &tags, id);
+                    encoder.metrics(&origin(generation.unsigned_abs()), &[metric]);
+                }
+            }
+        };
+        let (requests, _) = batch(&mut otlp, 0, feed);
+        assert_eq!(requests.iter().map(Request::weight).sum::<Weight>(), Weight::metrics(9));
+        let (metrics, _) = metrics_of(&requests);
+        let names: Vec<_> = metrics.iter().map(|metric| metric.name.as_str()).collect();
+        assert_eq!(names, ["orders", "sizes", "queue"], "{pairs:?}");
+        let point = sum(&metrics[0]).data_points.remove(0);
+        assert_eq!(point.value, Some(number_data_point::Value::AsInt(1110)), "{pairs:?}");
+        // As they came first.
+        assert_eq!(point.attributes[..3], [text("a", "1"), text("b", "2"), text("function_name", "checkout")]);
+        assert_eq!(histogram_point(&metrics[1]).count, 3);
+        let Some(Data::Gauge(queue)) = &metrics[2].data else { panic!() };
+        assert_eq!(queue.data_points[0].value, Some(number_data_point::Value::AsInt(3)));
+    }
+}
+
+#[test]
+fn tags_in_many_orders_take_no_memory_for_good() {
+    let keys: Vec<String> = (0..8).map(|number| number.to_string()).collect();
+    let mut otlp = otlp(&[CUMULATIVE]);
+    let (requests, _) = batch(&mut otlp, 0, |encoder| {
+        // Each order of eight tags.
+        let mut order: Vec<usize> = (0..8).collect();
+        let mut turns = [0; 8];
+        let mut at = 0;
+        let mut push = |order: &[usize]| {
+            let tags: Vec<_> = order.iter().map(|place| Tag { key: &keys[*place], value: "x" }).collect();
+            encoder.metrics(&origin(1), &[metric(Name::Custom("m"), 0, Value::Count(1.0), &tags, "")]);
+        };
+        push(&order);
+        while at < 8 {
+            if turns[at] < at {
+                order.swap(if at % 2 == 0 { 0 } else { turns[at] }, at);
+                push(&order);
+                turns[at] += 1;
+                at = 0;
+            } else {
+                turns[at] = 0;
+                at += 1;
+            }
+        }
+    });
+    let found = sum(&metrics_of(&requests).0[0]);
+    assert_eq!(found.data_points[0].value, Some(number_data_point::Value::AsInt(40_320)));
+    assert_eq!(otlp.table.len(), 1);
+    assert!(otlp.table.forms() <= 20_000, "{}", otlp.table.forms());
+}
+
+#[test]
 fn exponential_histograms() {
     for pairs in [&[EXPONENTIAL][..], &[EXPONENTIAL, JSON]] {
         let (requests, _) = batch(&mut otlp(pairs), 0, |encoder| {
