@@ -33,28 +33,34 @@ struct Items {
 /// A bulk is 200 whatever became of its items: each has a status of its own.
 pub(super) fn judge(request: &Request, response: &Response) -> Verdict {
     match response.status {
-        200..=299 => bulk(request, &response.body),
+        200..=299 => bulk(request, response),
         // Nothing was taken, as a line couldn't be read.
         400 => Verdict::Malformed,
         _ => Verdict::of(request, response),
     }
 }
 
-fn bulk(request: &Request, body: &[u8]) -> Verdict {
+fn bulk(request: &Request, response: &Response) -> Verdict {
+    let body = response.body.as_slice();
     let refused_all = |why: &str| {
         let refused = Refused::Items((0..request.items.len()).collect());
         Verdict::Partly { retry: Vec::new(), refused, why: why.to_owned() }
     };
     let Some(items) = items(body) else {
-        return match memmem::find(body, b"\"errors\":false") {
-            // Some name only what failed.
-            Some(_) => Verdict::Accepted,
+        // Some name only what failed.
+        return if values(body, b"\"errors\"").any(|value| value.starts_with(b"false")) {
+            Verdict::Accepted
+        } else if response.cut {
+            Verdict::Busy
+        } else if body.trim_ascii().is_empty() {
             // VictoriaLogs says nothing when it can't read a bulk.
-            None if body.trim_ascii().is_empty() => refused_all("an empty answer: nothing says that it was stored"),
-            None => refused_all("the answer is none of _bulk: is this the address of Elasticsearch?"),
+            refused_all("an empty answer: nothing says that it was stored")
+        } else {
+            refused_all("the answer is none of _bulk: is this the address of Elasticsearch?")
         };
     };
-    let (mut retry, mut refused, mut why, mut missing) = (Vec::new(), Vec::new(), String::new(), 0);
+    let (mut retry, mut refused, mut why) = (Vec::new(), Vec::new(), String::new());
+    let (mut missing, mut denied) = (0, 0);
     for (place, (_, outcome)) in request.items.iter().zip(&items.outcomes).enumerate() {
         match outcome.status {
             // It is there already: ids are made of the event's.
@@ -63,6 +69,11 @@ fn bulk(request: &Request, body: &[u8]) -> Verdict {
             // Its index isn't there yet; asked for again without the others, the answer is about all that is asked.
             404 => {
                 missing += 1;
+                retry.push(place);
+            }
+            // An index of a key's own, or one that is closed for writing: somebody may mend that, too.
+            401 | 403 => {
+                denied += 1;
                 retry.push(place);
             }
             status => {
@@ -85,15 +96,23 @@ fn bulk(request: &Request, body: &[u8]) -> Verdict {
     match (retry.len(), refused.len()) {
         (0, 0) => Verdict::Accepted,
         (all, 0) if all == request.items.len() && missing == all => Verdict::NotFound,
+        (all, 0) if all == request.items.len() && missing + denied == all => Verdict::Unauthorized,
         (all, 0) if all == request.items.len() => Verdict::Busy,
         _ => Verdict::Partly { retry, refused: Refused::Items(refused), why },
     }
 }
 
+/// What stands behind each of these keys, from its value on.
+fn values<'a>(body: &'a [u8], key: &'a [u8]) -> impl Iterator<Item = &'a [u8]> {
+    memmem::find_iter(body, key).filter_map(move |at| {
+        let behind = body.get(at + key.len()..)?.trim_ascii_start();
+        Some(behind.strip_prefix(b":")?.trim_ascii_start())
+    })
+}
+
 /// Reads one item after another: `None` when there is no list of them.
 fn items(body: &[u8]) -> Option<Items> {
-    let start = memmem::find(body, b"\"items\":[")?;
-    let mut rest = body.get(start + b"\"items\":[".len()..)?;
+    let mut rest = values(body, b"\"items\"").find_map(|value| value.strip_prefix(b"["))?;
     let mut outcomes = Vec::new();
     loop {
         rest = rest.trim_ascii_start();
@@ -143,6 +162,13 @@ mod tests {
         let bad = r#"{"create":{"status":400,"error":{"type":"document_parsing_exception","reason":"[1:5] failed to parse"}}}"#;
         let missing =
             r#"{"create":{"status":404,"error":{"type":"index_not_found_exception","reason":"no such index"}}}"#;
+        let denied = |status: u16| {
+            format!(
+                r#"{{"create":{{"status":{status},"error":{{"type":"security_exception","reason":"unauthorized"}}}}}}"#
+            )
+        };
+        let (denied, expired) = (denied(403), denied(401));
+        let (denied, expired) = (denied.as_str(), expired.as_str());
         let bulk = |items: &[&str]| format!(r#"{{"took":2,"errors":true,"items":[{}]}}"#, items.join(","));
         let first = "status 400 document_parsing_exception: [1:5] failed to parse";
         let cut = |text: String, end: &str| text.split_once(end).unwrap().0.to_owned();
@@ -154,6 +180,11 @@ mod tests {
             (bulk(&[missing, missing]), 2, Verdict::NotFound),
             (bulk(&[missing, down]), 2, Verdict::Busy),
             (bulk(&[ok, missing, bad]), 3, partly(&[1], &[2], first)),
+            (bulk(&[denied, expired]), 2, Verdict::Unauthorized),
+            (bulk(&[denied, missing]), 2, Verdict::Unauthorized),
+            (bulk(&[denied, busy]), 2, Verdict::Busy),
+            (bulk(&[ok, denied, bad, expired]), 4, partly(&[1, 3], &[2], first)),
+            (bulk(&[ok, denied]), 2, partly(&[1], &[], "")),
             (bulk(&[bad]), 1, partly(&[], &[0], first)),
             (bulk(&[ok, ok]), 3, partly(&[], &[2], "answers for 2 of 3 items ")),
             (bulk(&[ok, ok, ok]), 2, Verdict::Accepted),
@@ -167,7 +198,15 @@ mod tests {
                 2,
                 Verdict::Accepted,
             ),
+            (r#"{"took": 3, "errors": false, "items": [{"create": {"status": 201}}]}"#.into(), 1, Verdict::Accepted),
+            (
+                "{\n  \"errors\" : true,\n  \"items\" : [\n    {\n      \"create\" : {\n        \"status\" : 503\n      }\n    }\n  ]\n}".into(),
+                1,
+                Verdict::Busy,
+            ),
             (r#"{"took":1,"errors":false}"#.into(), 2, Verdict::Accepted),
+            ("{\n\t\"errors\" :\r\n false }".into(), 2, Verdict::Accepted),
+            (r#"{"items":"none","x":{"items" : [{"create":{"status":201}}]}}"#.into(), 1, Verdict::Accepted),
             (String::new(), 2, partly(&[], &[0, 1], "an empty answer: nothing says that it was stored")),
             (
                 "<html>".into(),
@@ -177,6 +216,11 @@ mod tests {
         ] {
             let response = Response { status: 200, body: body.clone().into_bytes(), ..Response::default() };
             assert_eq!(judge(&request(items), &response), expected, "{body}");
+        }
+        // Before its list an answer says nothing.
+        for body in ["", "{\"took\":1,", "{\"items\" "] {
+            let response = Response { status: 200, body: body.into(), cut: true, ..Response::default() };
+            assert_eq!(judge(&request(2), &response), Verdict::Busy, "{body}");
         }
         for (status, expected) in [
             (400, Verdict::Malformed),
