@@ -23,6 +23,11 @@ pub(super) fn number(value: f64, out: &mut Vec<u8>) {
     }
 }
 
+/// A sum that can be written: JSON has no infinity, so the largest number stands for what is beyond it.
+pub(super) const fn finite(sum: f64) -> f64 {
+    sum.clamp(f64::MIN, f64::MAX)
+}
+
 /// A message, still escaped, of at most `bytes` as text and `escaped` as it stands in JSON: a longer one
 /// is cut behind a character, and says how long it was.
 pub(super) fn bounded(message: JsonStr<'_>, bytes: usize, escaped: usize) -> Cow<'_, str> {

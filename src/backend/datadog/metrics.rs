@@ -2,7 +2,7 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 
 use super::super::body::Body;
-use super::super::write::{number, text};
+use super::super::write::{finite, number, text};
 use super::Datadog;
 use crate::model::{CheckStatus, Kind, Measure, Metric, Name, Origin, Tag, Timestamp};
 use crate::parse::metric_name;
@@ -464,16 +464,22 @@ impl Aggregate {
         #[expect(clippy::cast_precision_loss, reason = "far below 2^53")]
         let count = points.len() as f64;
         match self {
-            Self::Average => (".avg", GAUGE, values().sum::<f64>() / count),
+            Self::Average => (".avg", GAUGE, finite(average(points, count))),
             Self::Count => (".count", "2,\"interval\":1", count),
             Self::Last => ("", GAUGE, values().next_back().unwrap_or_default()),
             Self::Maximum => (".max", GAUGE, values().fold(f64::NEG_INFINITY, f64::max)),
             Self::Median => (".median", GAUGE, ranked(points, (points.len() - 1) / 2)),
             Self::Minimum => (".min", GAUGE, values().fold(f64::INFINITY, f64::min)),
             Self::Percentile95 => (".95percentile", GAUGE, ranked(points, (95 * points.len() - 1) / 100)),
-            Self::Sum => ("", "1,\"interval\":1", values().sum()),
+            Self::Sum => ("", "1,\"interval\":1", finite(values().sum())),
         }
     }
+}
+
+/// Their sum may be beyond all numbers though their average isn't.
+fn average(points: &[Point], count: f64) -> f64 {
+    let average = points.iter().map(|(_, value)| value).sum::<f64>() / count;
+    if average.is_finite() { average } else { points.iter().map(|(_, value)| value / count).sum() }
 }
 
 /// The value at a place of the sorted values.
@@ -574,5 +580,13 @@ mod tests {
         assert_eq!(Aggregate::Median.of(&ten).2, 4.0);
         assert_eq!(Aggregate::Percentile95.of(&ten).2, 9.0);
         assert_eq!((Aggregate::Sum.of(&ten).2, Aggregate::Last.of(&ten).2), (45.0, 9.0));
+        // What is beyond all numbers can't be said in JSON.
+        for sign in [1.0, -1.0] {
+            let large = [(7, sign * 1.7e308), (7, sign * 1.5e308)];
+            assert_eq!(
+                (Aggregate::Sum.of(&large).2, Aggregate::Average.of(&large).2),
+                (sign * f64::MAX, sign * 1.6e308)
+            );
+        }
     }
 }

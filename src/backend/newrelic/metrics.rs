@@ -1,7 +1,7 @@
 use std::collections::HashMap;
 
 use super::super::body::Body;
-use super::super::write::{number, text};
+use super::super::write::{finite, number, text};
 use super::attributes::{Attributes, MAX_OWN, MAX_SHARED};
 use super::logs::place;
 use super::{NewRelic, Route};
@@ -137,8 +137,7 @@ impl Held {
             self.last = (time, value);
         }
         self.count += 1;
-        // What isn't finite would be dropped there.
-        self.sum = (self.sum + value).clamp(f64::MIN, f64::MAX);
+        self.sum = finite(self.sum + value);
         (self.min, self.max) = (self.min.min(value), self.max.max(value));
     }
 

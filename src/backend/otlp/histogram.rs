@@ -2,6 +2,7 @@
 //!
 //! Source: <https://opentelemetry.io/docs/specs/otel/metrics/data-model/#exponentialhistogram>
 
+use super::super::write::finite;
 use super::writer::Writer;
 
 /// The conventions' advice for durations in seconds, and what a Lambda may take beyond it.
@@ -108,7 +109,7 @@ impl Histogram {
 
     pub(super) fn record(&mut self, value: f64) {
         self.count += 1;
-        self.sum += value;
+        self.sum = finite(self.sum + value);
         self.min = self.min.min(value);
         self.max = self.max.max(value);
         match &mut self.buckets {

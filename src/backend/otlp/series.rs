@@ -4,6 +4,7 @@ use std::collections::{HashMap, VecDeque};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
+use super::super::write::finite;
 use super::histogram::{Aggregation, Histogram};
 use super::nanos;
 use crate::model::{Kind, Metric, Name, Origin, Timestamp};
@@ -243,7 +244,7 @@ impl Series {
             Data::Gauge { .. } => {}
             Data::Histogram(histogram) => histogram.record(number),
             Data::Sum { value, monotonic } => {
-                *value += number;
+                *value = finite(*value + number);
                 *monotonic &= number >= 0.0;
             }
         }

@@ -478,6 +478,31 @@ fn a_series_is_one_however_its_tags_come() {
 }
 
 #[test]
+fn sums_beyond_all_numbers_are_the_largest() {
+    for pairs in [&[][..], &[JSON], &[JSON, CUMULATIVE], &[JSON, EXPONENTIAL]] {
+        for sign in [1.0, -1.0] {
+            let (requests, _) = batch(&mut otlp(pairs), 0, |encoder| {
+                for id in ["1", "2"] {
+                    for (name, value) in
+                        [("count", Value::Count(sign * 1.7e308)), ("sizes", Value::Histogram(sign * 1.7e308))]
+                    {
+                        encoder.metrics(&origin(1), &[metric(Name::Custom(name), 0, value, &[], id)]);
+                    }
+                }
+            });
+            let (metrics, _) = metrics_of(&requests);
+            let value = sum(&metrics[0]).data_points[0].value;
+            assert_eq!(value, Some(number_data_point::Value::AsDouble(sign * f64::MAX)), "{pairs:?}");
+            let found = match metrics[1].data.clone() {
+                Some(Data::Histogram(mut histogram)) => histogram.data_points.remove(0).sum,
+                _ => exponential_point(&metrics[1]).sum,
+            };
+            assert_eq!(found, Some(sign * f64::MAX), "{pairs:?}");
+        }
+    }
+}
+
+#[test]
 fn tags_in_many_orders_take_no_memory_for_good() {
     let keys: Vec<String> = (0..8).map(|number| number.to_string()).collect();
     let mut otlp = otlp(&[CUMULATIVE]);
