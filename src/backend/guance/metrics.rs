@@ -1,22 +1,37 @@
+use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
+
 use super::super::body::Body;
 use super::super::line_protocol::{Field, Tags, field, key, tag, time};
 use super::logs::place;
 use super::{Guance, Number, OWN_TAGS, Vocabulary};
-use crate::model::{Measure, Metric, Name, Origin};
+use crate::model::{Measure, Metric, Name, Origin, Timestamp};
 use crate::request::Weight;
 
 /// Where custom metrics go.
 const CUSTOM: &str = "lambda_custom";
 
-/// Nanoseconds of a millisecond.
-const SPREAD: u64 = 1_000_000;
+/// Nanoseconds of a millisecond, and of a second.
+const MILLISECOND: u64 = 1_000_000;
+const SECOND: u64 = 1_000_000_000;
+
+/// Times that are known to be taken: some 2 MB.
+const MAX_TAKEN: usize = 100_000;
 
 /// Metrics on their way to Guance.
 pub(super) struct Metrics {
     pub(super) body: Body,
     vocabulary: Vocabulary,
     rendered: Option<Rendered>,
+    /// Measurement, tags and field of the custom metric at hand.
+    head: Vec<u8>,
+    taken: Taken,
 }
+
+/// Times that custom metrics of the batch have: what they hash to with everything else that tells them
+/// apart, and the next one that may be free.
+#[derive(Default)]
+struct Taken(HashMap<u64, i64>);
 
 /// What all measures of an origin share: measurement and tags.
 struct Rendered {
@@ -30,8 +45,8 @@ struct Rendered {
 type Point<'m> = Vec<(Measure, &'m Metric<'m>)>;
 
 impl Metrics {
-    pub(super) const fn new(body: Body, vocabulary: Vocabulary) -> Self {
-        Self { body, vocabulary, rendered: None }
+    pub(super) fn new(body: Body, vocabulary: Vocabulary) -> Self {
+        Self { body, vocabulary, rendered: None, head: Vec::new(), taken: Taken::default() }
     }
 
     /// Takes what one event measures; returns what can't be written.
@@ -42,7 +57,7 @@ impl Metrics {
         for (place, metric) in metrics.iter().enumerate() {
             match metric.name {
                 _ if !metric.value.number().is_finite() => lost += Weight::METRIC,
-                Name::Custom(name) => lost += self.custom(origin, metric, name, moved(spread, place)),
+                Name::Custom(name) => lost += self.custom(origin, metric, name, (spread, place)),
                 Name::Measure(measure) => {
                     match points.iter_mut().find(|point| point.iter().all(|(known, _)| *known != measure)) {
                         Some(point) => point.push((measure, metric)),
@@ -52,13 +67,13 @@ impl Metrics {
             }
         }
         for (place, point) in points.iter().enumerate() {
-            lost += self.measures(origin, point, moved(spread, place));
+            lost += self.measures(origin, point, moved((spread, place), MILLISECOND));
         }
         lost
     }
 
     fn measures(&mut self, origin: &Origin, point: &Point<'_>, nanos: i64) -> Weight {
-        let Self { body, vocabulary, rendered } = self;
+        let Self { body, vocabulary, rendered, .. } = self;
         if rendered.as_ref().is_none_or(|rendered| rendered.generation != origin.generation) {
             *rendered = None;
         }
@@ -83,7 +98,7 @@ impl Metrics {
         if pushed.is_ok() { Weight::default() } else { weight }
     }
 
-    fn custom(&mut self, origin: &Origin, metric: &Metric<'_>, name: &str, nanos: i64) -> Weight {
+    fn custom(&mut self, origin: &Origin, metric: &Metric<'_>, name: &str, place: (u64, usize)) -> Weight {
         let name = key(name);
         let mut tags = Tags::default();
         for tag in metric.tags {
@@ -95,13 +110,43 @@ impl Metrics {
         for (key, value) in &origin.tags {
             tags.add_free(key, value, |key| key == name);
         }
-        let pushed = self.body.push(Weight::METRIC, |out| {
-            out.extend_from_slice(CUSTOM.as_bytes());
-            tags.write(out);
+        let Self { body, head, taken, .. } = self;
+        head.clear();
+        head.extend_from_slice(CUSTOM.as_bytes());
+        tags.write(head);
+        // Many are told by the second, and a second may have thousands.
+        let room = if metric.time.millis() % 1000 == 0 { SECOND } else { MILLISECOND };
+        let nanos = taken.free(head, &name, metric.time, moved(place, room));
+        let pushed = body.push(Weight::METRIC, |out| {
+            out.extend_from_slice(head);
             field(b' ', &name, Field::Float(metric.value.number()), out);
             time(metric.time.millis(), nanos, out);
         });
         if pushed.is_ok() { Weight::default() } else { Weight::METRIC }
+    }
+}
+
+impl Taken {
+    /// By how many ns a point is moved: by so many, or more if there is one already.
+    ///
+    /// The same in each replay of a batch, as nothing of the process goes into the hash.
+    fn free(&mut self, head: &[u8], name: &str, time: Timestamp, nanos: i64) -> i64 {
+        if self.0.len() >= MAX_TAKEN {
+            self.0.clear();
+        }
+        let hash = |nanos: i64| {
+            let mut hasher = DefaultHasher::new();
+            (head, name, time.millis(), nanos).hash(&mut hasher);
+            hasher.finish()
+        };
+        let mut free = nanos;
+        while let Some(next) = self.0.get(&hash(free)) {
+            free = *next;
+        }
+        self.0.insert(hash(free), free + 1);
+        // Who begins here again need not go through all of them.
+        self.0.insert(hash(nanos), free + 1);
+        free
     }
 }
 
@@ -147,7 +192,7 @@ fn initialization_type<'o>(origin: &'o Origin, point: &Point<'_>) -> &'o str {
     }
 }
 
-/// By how many ns an event's points are moved: what its id hashes to (FNV-1a).
+/// What an event's points are moved by: what its id hashes to (FNV-1a).
 ///
 /// One event may be told in parts, which must not take each other's place.
 fn spread(first: &Metric<'_>) -> u64 {
@@ -156,10 +201,10 @@ fn spread(first: &Metric<'_>) -> u64 {
     let hash =
         bytes.fold(0xcbf2_9ce4_8422_2325, |hash: u64, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
     // The low bits alone are the weak ones.
-    (hash ^ hash >> 32) % SPREAD
+    hash ^ hash >> 32
 }
 
-/// The same for one of several points of an event.
-fn moved(spread: u64, place: usize) -> i64 {
-    i64::try_from((spread + place as u64) % SPREAD).unwrap_or_default()
+/// The same for one of several points of an event, within so many ns.
+fn moved((spread, place): (u64, usize), room: u64) -> i64 {
+    i64::try_from((spread % room + place as u64) % room).unwrap_or_default()
 }

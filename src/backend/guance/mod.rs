@@ -21,6 +21,8 @@
 //! of events are in ms, so each point is moved by less than a millisecond, by a
 //! hash of its event's id: points of the same millisecond stay apart, whichever
 //! copy of the forwarder sends them, and a replay writes the same points again.
+//! Custom metrics of a whole second, as most are, are moved by less than a second;
+//! one whose time is taken within its batch is moved on by a nanosecond.
 //! Logs of the same millisecond are a nanosecond apart and so keep their order;
 //! a replayed log is there twice.
 //!

@@ -213,12 +213,47 @@ fn points_of_a_millisecond_stay_apart_and_come_back_the_same() {
     let whole = send(&ids);
     let series =
         |line: &String| (line.split(' ').next().unwrap().to_owned(), line.rsplit(' ').next().unwrap().to_owned());
-    // Of 6,000 in a million nanoseconds some meet; within an event none do.
-    assert!(whole.iter().filter(|line| line.starts_with("lambda")).map(series).collect::<BTreeSet<_>>().len() > 5_800);
+    // Of 6,000 in a million nanoseconds some would meet.
+    assert_eq!(
+        whole.iter().filter(|line| line.starts_with("lambda")).map(series).collect::<BTreeSet<_>>().len(),
+        6_000
+    );
     assert_eq!(whole.iter().filter(|line| line.starts_with("aws")).map(series).collect::<BTreeSet<_>>().len(), 600);
     assert_eq!(send(&ids[..1]).len(), 22);
+    assert_eq!(whole, send(&ids));
+    // Only those that would have met are elsewhere in parts of the batch.
     let parts: BTreeSet<_> = ids.chunks(7).flat_map(send).collect();
-    assert_eq!(whole, parts);
+    assert!(whole.difference(&parts).count() < 200, "{}", whole.difference(&parts).count());
+}
+
+#[test]
+fn custom_metrics_of_a_second_stay_apart() {
+    let ids: Vec<_> = (0..5_000).map(|number| number.to_string()).collect();
+    let send = |ids: &mut dyn Iterator<Item = &str>, millis: i64| {
+        let (bodies, _) = bodies(&guance("awslambda-metric"), |encoder| {
+            for (place, id) in ids.enumerate() {
+                let tags = ["a:1,b:2", "b:2,a:1"][place % 2].split(',').map(Tag::parse).collect::<Vec<_>>();
+                let time = Timestamp::from_millis(1_764_000_000_000 + millis);
+                let metric = Metric { time, tags: &tags, ..metric(Name::Custom("orders"), 1.0, id) };
+                encoder.metrics(&origin((place / 1000).try_into().unwrap()), &[metric]);
+            }
+        });
+        bodies.concat().lines().map(str::to_owned).collect::<BTreeSet<_>>()
+    };
+    let spread = |points: &BTreeSet<String>| {
+        let times: Vec<i64> =
+            points.iter().map(|line| line.rsplit(' ').next().unwrap().parse::<i64>().unwrap()).collect();
+        times.iter().max().unwrap() - times.iter().min().unwrap()
+    };
+    for (millis, most) in [(0, 1_000_000_000), (123, 1_000_100)] {
+        let points = send(&mut ids.iter().map(String::as_str), millis);
+        assert_eq!(points.len(), 5_000, "{millis}");
+        assert_eq!(points, send(&mut ids.iter().map(String::as_str), millis), "a replay");
+        assert!((most / 2..most).contains(&spread(&points)), "{millis}: {}", spread(&points));
+        // Ids may be missing: then all of them meet.
+        let alike = send(&mut std::iter::repeat_n("", 50_000), millis);
+        assert_eq!((alike.len(), spread(&alike)), (50_000, 49_999), "{millis}");
+    }
 }
 
 #[test]
