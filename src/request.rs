@@ -178,6 +178,8 @@ pub struct Response {
     pub cut: bool,
     /// Names of the headers that a verdict may depend on, in lower case.
     pub telling: Vec<String>,
+    /// Where it says to go instead, without a query.
+    pub location: Option<String>,
 }
 
 /// What a response means for the items of its request.
@@ -191,7 +193,7 @@ pub enum Verdict {
     Refused,
     /// None was taken, as some are malformed: the others may be taken without them.
     Malformed,
-    /// Not here: the address leads elsewhere, or what it names isn't there yet.
+    /// Not here: the address leads elsewhere, a proxy is in the way, or what it names isn't there yet.
     NotFound,
     /// Some.
     Partly {
@@ -358,12 +360,13 @@ impl Verdict {
     /// What a status means wherever a backend doesn't say otherwise.
     ///
     /// Source: RFC 9110 §15, and what intakes do: 408, 429 and 5xx pass; 501 and
-    /// other 4xx don't. 401, 403 and 404 are mistakes in settings, which somebody may mend.
+    /// other 4xx don't. 3xx, as nobody follows them, 401, 403, 404 and a proxy's 407 are
+    /// mistakes in settings, which somebody may mend.
     pub const fn of(_: &Request, response: &Response) -> Self {
         match response.status {
             200..=299 => Self::Accepted,
             401 | 403 => Self::Unauthorized,
-            404 => Self::NotFound,
+            300..=399 | 404 | 407 => Self::NotFound,
             413 => Self::TooLarge,
             408 | 425 | 429 | 500 | 502..=599 => Self::Busy,
             _ => Self::Refused,

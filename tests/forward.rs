@@ -21,7 +21,7 @@ use logferry::forwarder::{Forwarder, Invocation, Note, Outcome};
 use logferry::ledger::Reason;
 use logferry::model::{self, Timestamp};
 use logferry::parcel::Parcel;
-use logferry::request::{Destination, Request, Weight};
+use logferry::request::{Destination, Request, Response, Weight};
 use logferry::settings::Settings;
 use serde_json::{Value, json};
 use tokio::time::Instant;
@@ -545,27 +545,35 @@ async fn what_is_refused_again_and_again_is_set_aside_with_the_reason() {
 
 #[tokio::test(start_paused = true)]
 async fn what_is_not_found_waits_until_the_owner_has_mended_it() {
-    let folder = folder("not-found");
-    let pairs = [("LOGFERRY_STORE", folder.to_str().unwrap())];
-    let missing = || Script::new(|_, _| Answer::with(404, b"no such index"));
-    let event = packed(batch(["a"]));
-    let mut mended = forwarder(&pairs, missing());
-    let outcome = forward(&mut mended, &event).await;
-    assert_eq!((outcome.ledger.backends[0].stored.logs, outcome.failed()), (1, 0));
-    assert!(
-        notes(&outcome).contains("(not_found): status 404: no such index; check the address"),
-        "{}",
-        notes(&outcome)
-    );
-    let (key, parcel) = parcels(&folder).remove(0);
-    assert!(key.starts_with("pending/"), "{key}");
-    assert_eq!((parcel.tries, parcel.reason.as_str()), (0, "not_found"));
-    mended.transport.turn(|_, _| Answer::status(202));
-    redrive(&mut mended, &json!(true)).await;
-    assert_eq!((mended.transport.messages(), files(&folder).len()), (vec!["a".to_owned()], 0));
-    // Without a store, Lambda repeats it.
-    let outcome = forward(&mut forwarder(&[], missing()), &event).await;
-    assert_eq!((outcome.ledger.backends[0].dropped[&Reason::NotFound].logs, outcome.failed()), (1, 1));
+    let to = Some("https://status.example.com/login".to_owned());
+    for (status, body, location, said) in [
+        (404, "no such index", None, "status 404: no such index"),
+        (308, "", to, "status 308, a redirect to https://status.example.com/login"),
+        (407, "", None, "status 407, of a proxy that wants a user and a password"),
+    ] {
+        let folder = folder(&format!("not-found-{status}"));
+        let pairs = [("LOGFERRY_STORE", folder.to_str().unwrap())];
+        let response = Response { status, body: body.into(), location, ..Response::default() };
+        let missing = || {
+            let response = response.clone();
+            Script::new(move |_, _| Answer::Response(response.clone(), Duration::ZERO))
+        };
+        let event = packed(batch(["a"]));
+        let mut mended = forwarder(&pairs, missing());
+        let outcome = forward(&mut mended, &event).await;
+        assert_eq!((outcome.ledger.backends[0].stored.logs, outcome.failed()), (1, 0));
+        let expected = format!("(not_found): {said}; check the address");
+        assert!(notes(&outcome).contains(&expected), "{}", notes(&outcome));
+        let (key, parcel) = parcels(&folder).remove(0);
+        assert!(key.starts_with("pending/"), "{key}");
+        assert_eq!((parcel.tries, parcel.reason.as_str()), (0, "not_found"));
+        mended.transport.turn(|_, _| Answer::status(202));
+        redrive(&mut mended, &json!(true)).await;
+        assert_eq!((mended.transport.messages(), files(&folder).len()), (vec!["a".to_owned()], 0));
+        // Without a store, Lambda repeats it.
+        let outcome = forward(&mut forwarder(&[], missing()), &event).await;
+        assert_eq!((outcome.ledger.backends[0].dropped[&Reason::NotFound].logs, outcome.failed()), (1, 1));
+    }
 }
 
 #[tokio::test(start_paused = true)]

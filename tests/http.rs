@@ -97,8 +97,21 @@ async fn redirects_are_not_followed() {
     for status in [301, 302, 303, 307, 308] {
         let location = elsewhere.url();
         let intake = Intake::answering(move |_, _| Answer::with(status, &[("Location", &location)], b""));
-        assert_eq!(send(&direct(), &intake.url(), b"x").await.unwrap().status, status);
+        let response = send(&direct(), &intake.url(), b"x").await.unwrap();
+        assert_eq!((response.status, response.location), (status, Some(format!("{}/", elsewhere.url()))));
         assert_eq!(intake.requests().len(), 1);
+    }
+    // Where to, but no secrets on the way.
+    for (location, expected) in [
+        ("https://ferry:hunter2@login.example.com/sso?token=abc#here", Some("https://login.example.com/sso")),
+        ("//other/path", Some("http://other/path")),
+        ("", Some("INTAKE/v1")),
+        ("/there", Some("INTAKE/there")),
+        ("http://", None),
+    ] {
+        let intake = Intake::answering(move |_, _| Answer::with(308, &[("Location", location)], b""));
+        let found = send(&direct(), &format!("{}/v1?token=abc", intake.url()), b"x").await.unwrap().location;
+        assert_eq!(found, expected.map(|to| to.replace("INTAKE", &intake.url())), "{location}");
     }
     assert_eq!(elsewhere.connections(), 0);
 }

@@ -274,7 +274,19 @@ fn trouble_has_a_name_and_passes() {
     let echo = Answer::with(400, &[], format!("{{\"bad key\":\"{API_KEY}\"}}").as_bytes());
     let cases = [
         trouble(errors, "refused", r#"status 400: {"errors":["no message"]}"#, false),
-        trouble(Answer::with(302, &[("Location", "/other")], b""), "refused", "status 302", false),
+        trouble(
+            Answer::with(302, &[("Location", "/other?a=b")], b""),
+            "not_found",
+            "status 302, a redirect to http://127.0.0.1:",
+            true,
+        ),
+        trouble(Answer::with(302, &[], b""), "not_found", "status 302", true),
+        trouble(
+            Answer::with(407, &[], b""),
+            "not_found",
+            "status 407, of a proxy that wants a user and a password",
+            true,
+        ),
         trouble(Answer::with(404, &[], b"no such place"), "not_found", "status 404: no such place", true),
         trouble(Answer::status(403), "unauthorized", "status 403: {}", true),
         trouble(Answer::status(413), "oversize", "too large, even alone", false),

@@ -3,7 +3,7 @@ use std::io::Write;
 use std::sync::Arc;
 use std::time::Duration;
 
-use reqwest::header::{DATE, RETRY_AFTER};
+use reqwest::header::{DATE, LOCATION, RETRY_AFTER};
 use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ClientConfig, RootCertStore};
@@ -190,6 +190,7 @@ impl Http {
             body: Vec::new(),
             cut: false,
             telling: telling(&answer),
+            location: location(&answer),
         };
         // The status says what became of the request, even when the body breaks off or takes too long.
         let end = until.min(Instant::now() + READING);
@@ -234,6 +235,17 @@ impl Transport for Http {
 fn telling(answer: &reqwest::Response) -> Vec<String> {
     let names = answer.headers().keys().map(reqwest::header::HeaderName::as_str);
     names.filter(|name| name.starts_with(TELLING)).map(str::to_owned).collect()
+}
+
+/// Where a redirect leads: its query, and a user in it, may be secrets.
+fn location(answer: &reqwest::Response) -> Option<String> {
+    let header = answer.headers().get(LOCATION)?.to_str().ok()?;
+    let mut to = answer.url().join(header).ok()?;
+    to.set_query(None);
+    to.set_fragment(None);
+    // An address that can have none has none.
+    let _ = to.set_username("").and_then(|()| to.set_password(None));
+    Some(to.into())
 }
 
 /// `Retry-After`: seconds, or a date, of which the response's own date is taken.

@@ -258,12 +258,7 @@ async fn unless_ended<T: Transport, F: Future>(transport: &T, work: F) -> Option
 
 /// What follows this answer; what is left of the request stays in it.
 fn settle(request: &mut Request, response: &Response, delivered: &mut Delivered) -> Next {
-    let verdict = match (request.judge)(request, response) {
-        // What wasn't read may say that some of it is taken, or may be.
-        Verdict::Malformed | Verdict::Refused if response.cut => Verdict::Busy,
-        verdict => verdict,
-    };
-    Next::End(match verdict {
+    Next::End(match (request.judge)(request, response) {
         Verdict::Accepted => End::Accepted,
         Verdict::TooLarge => End::TooLarge,
         Verdict::Malformed => End::Malformed(answer(response, request)),
@@ -303,10 +298,15 @@ fn partly(request: &mut Request, retry: &[usize], refused: Refused, why: &str, d
 
 /// Status and the beginning of the body, on one line, without secrets that it repeats.
 fn answer(response: &Response, request: &Request) -> String {
+    let status = match (response.status, &response.location) {
+        (300..=399, Some(to)) => format!("status {}, a redirect to {}", response.status, redacted(to, request)),
+        (407, _) => "status 407, of a proxy that wants a user and a password".to_owned(),
+        (status, _) => format!("status {status}"),
+    };
     let body = redacted(&String::from_utf8_lossy(&response.body), request);
     match body.trim() {
-        "" => format!("status {}", response.status),
-        text => format!("status {}: {text}", response.status),
+        "" => status,
+        text => format!("{status}: {text}"),
     }
 }
 

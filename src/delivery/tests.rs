@@ -169,27 +169,6 @@ async fn finds_what_is_malformed_and_sends_the_rest() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn part_of_an_answer_refuses_nothing() {
-    let judge = |request: &Request, response: &Response| match response.status {
-        422 => Verdict::Malformed,
-        _ => Verdict::of(request, response),
-    };
-    for (status, sent, reason) in [
-        (202, 3, None),
-        (400, 0, Some(Reason::Busy)),
-        (422, 0, Some(Reason::Busy)),
-        (403, 0, Some(Reason::Unauthorized)),
-    ] {
-        let answer = || Ok(Response { status, cut: true, ..Response::default() });
-        let answers = std::iter::repeat_with(answer).take(20).collect();
-        let script = Script { answers: RefCell::new(answers), sent: RefCell::default() };
-        let (delivered, _) = send(&script, Request { judge, ..request(3) }, 10).await;
-        assert_eq!(delivered.sent.logs, sent, "{status}");
-        assert_eq!(delivered.dropped.first().map(|dropped| dropped.reason), reason, "{status}");
-    }
-}
-
-#[tokio::test(start_paused = true)]
 async fn never_repeats_a_secret() {
     let body = b"no access for tkn_0123456789abcdef or c2VjcmV0OnNlY3JldA==".to_vec();
     let answer = Ok(Response { status: 403, body, ..Response::default() });

@@ -276,10 +276,14 @@ fn custom(events: &Events, time: i64, tags: &[(&str, &str)], (name, value): (&st
     }
 }
 
-/// Points of metrics are moved within their millisecond: as if they weren't.
+/// Points of metrics are moved within their millisecond, custom ones of a whole second within it: as if they weren't.
 fn unmoved(points: &[Point]) -> Vec<String> {
     let points = points.iter().map(|point| {
-        let moved = if point.measurement == "awslambda-logging" { 0 } else { point.nanos % 1_000_000 };
+        let moved = match point.measurement.as_str() {
+            "awslambda-logging" => 0,
+            "lambda_custom" => point.nanos % 1_000_000_000,
+            _ => point.nanos % 1_000_000,
+        };
         format!("{:?}", Point { nanos: point.nanos - moved, ..point.clone() })
     });
     let mut points: Vec<_> = points.collect();
