@@ -136,6 +136,31 @@ fn a_dry_run_shows_requests_and_no_secret() {
 }
 
 #[test]
+fn a_dry_run_takes_every_backend_for_willing() {
+    let write = ("PROMETHEUS_REMOTE_WRITE_URL", "http://mimir");
+    for (backend, env) in [
+        ("datadog", &[("DD_API_KEY", "x")][..]),
+        ("elasticsearch", &[("ELASTICSEARCH_URL", "http://elastic")]),
+        ("guance", &[("ENV_DATAWAY", "http://datakit:9529")]),
+        ("loki", &[("LOKI_URL", "http://loki")]),
+        ("newrelic", &[("NEW_RELIC_LICENSE_KEY", "x")]),
+        ("otlp", &[("OTEL_EXPORTER_OTLP_ENDPOINT", "http://collector")]),
+        ("prometheus", &[("LOGFERRY_PROMETHEUS_URL", "http://vm")]),
+        ("remote_write", &[write]),
+        ("remote_write", &[write, ("LOGFERRY_REMOTE_WRITE_VERSION", "2")]),
+        ("splunk", &[("SPLUNK_HEC_URL", "http://splunk"), ("SPLUNK_HEC_TOKEN", "x")]),
+    ] {
+        let ran = run(&["replay", "--to", backend, "--dry-run", "fixtures/events/node-text.json"], env, b"");
+        assert_eq!((ran.status, ran.err.as_str()), (0, ""), "{backend}");
+        // Each request is shown once.
+        let requests = ran.out.matches("POST http").count();
+        let said = ran.out.lines().find(|line| line.starts_with(&format!("{backend} would get "))).unwrap();
+        let counted = format!(" in {requests} request{} of ", if requests == 1 { "" } else { "s" });
+        assert!(said.contains(&counted) && !said.contains("not delivered"), "{backend} {requests}: {said}");
+    }
+}
+
+#[test]
 fn an_unreachable_backend_is_named() {
     let env = [
         ("DD_API_KEY", "s3cret"),

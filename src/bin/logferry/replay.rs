@@ -295,10 +295,17 @@ impl Transport for Carrier {
             Self::Http(http) => http.send(request, until).await,
             Self::Dry => {
                 let shown = show(request).map_err(|error| TransportError::Interrupted(error.to_string()));
-                shown.map(|()| Response { status: 200, ..Response::default() })
+                shown.map(|()| taken())
             }
         }
     }
+}
+
+/// An answer by which every backend's intake would say that all is taken: Elasticsearch's says so in its body, and
+/// that of remote write 2.0 in its headers.
+fn taken() -> Response {
+    let telling = vec!["x-prometheus-remote-write-samples-written".to_owned()];
+    Response { status: 200, body: b"{\"errors\":false}".to_vec(), telling, ..Response::default() }
 }
 
 /// Prints a request as it would be sent, its body readable and its secrets masked.
