@@ -193,6 +193,9 @@ pub enum Verdict {
     Refused,
     /// None was taken, as some are malformed: the others may be taken without them.
     Malformed,
+    /// None was taken, as some are older than what is there: the others may be taken without them, which need
+    /// no other attempt.
+    Outdated,
     /// Not here: the address leads elsewhere, a proxy is in the way, or what it names isn't there yet.
     NotFound,
     /// Some.

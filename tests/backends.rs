@@ -377,7 +377,7 @@ async fn readme_says_what_answers_mean() {
             let said = match (request.judge)(request, &response) {
                 Verdict::Accepted => "taken",
                 Verdict::Busy => "later",
-                Verdict::Malformed => "one by one",
+                Verdict::Malformed | Verdict::Outdated => "one by one",
                 Verdict::NotFound => "not found",
                 Verdict::Partly { refused: Refused::Items(all), .. } if all.len() == request.items.len() => "refused",
                 Verdict::Partly { .. } => "partly",

@@ -15,7 +15,7 @@ use tokio::time::{Instant, timeout_at};
 use crate::ledger::Reason;
 use crate::request::{Destination, Header, Refused, Request, Response, Verdict, Weight};
 
-/// So often is a request cut to find what is malformed in it: enough for a few
+/// So often is a request cut to find what is malformed or outdated in it: enough for a few
 /// items of a thousand, and an end when all of them are.
 const MAX_CUTS: u32 = 64;
 
@@ -124,6 +124,8 @@ enum End {
     Accepted,
     Dropped(Reason, String),
     Malformed(String),
+    /// Cut as long as it may help; what is left then is settled: the intake has something newer.
+    Outdated,
     TooLarge,
 }
 
@@ -138,9 +140,15 @@ pub async fn deliver<T: Transport>(transport: &T, request: Request, patience: Pa
         let (request, end) = attempts(transport, request, patience, seed, &mut delivered).await;
         let (reason, last) = match end {
             End::Accepted => {
-                delivered.sent += request.weight();
-                delivered.requests += 1;
-                delivered.bytes += request.body.len() as u64;
+                delivered.accept(&request);
+                continue;
+            }
+            End::Outdated => {
+                match halves(&request).filter(|_| cuts < MAX_CUTS) {
+                    Some([first, second]) => waiting.extend([second, first]),
+                    None => delivered.accept(&request),
+                }
+                cuts += 1;
                 continue;
             }
             End::TooLarge => (Reason::Oversize, "too large, even alone".to_owned()),
@@ -166,6 +174,12 @@ pub async fn deliver<T: Transport>(transport: &T, request: Request, patience: Pa
 }
 
 impl Delivered {
+    fn accept(&mut self, request: &Request) {
+        self.sent += request.weight();
+        self.requests += 1;
+        self.bytes += request.body.len() as u64;
+    }
+
     fn drop(&mut self, request: Request, reason: Reason, last: String) {
         let weight = request.weight();
         self.dropped.push(Dropped { request, weight, reason, last });
@@ -262,6 +276,7 @@ fn settle(request: &mut Request, response: &Response, delivered: &mut Delivered)
         Verdict::Accepted => End::Accepted,
         Verdict::TooLarge => End::TooLarge,
         Verdict::Malformed => End::Malformed(answer(response, request)),
+        Verdict::Outdated => End::Outdated,
         Verdict::NotFound => End::Dropped(Reason::NotFound, answer(response, request)),
         Verdict::Refused => End::Dropped(Reason::Refused, answer(response, request)),
         Verdict::Unauthorized => End::Dropped(Reason::Unauthorized, answer(response, request)),

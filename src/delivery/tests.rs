@@ -169,6 +169,24 @@ async fn finds_what_is_malformed_and_sends_the_rest() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_is_outdated_is_settled_and_the_rest_is_sent() {
+    let judge = |request: &Request, response: &Response| match response.status {
+        409 => Verdict::Outdated,
+        _ => Verdict::of(request, response),
+    };
+    // 4 → 2 + 2, the second of which → 1 + 1, the first of which is outdated.
+    let script = Script::statuses(&[409, 200, 409, 409, 200]);
+    let (delivered, _) = send(&script, Request { judge, ..request(4) }, 30).await;
+    assert_eq!(*script.sent.borrow(), [4, 2, 2, 1, 1]);
+    assert_eq!((delivered.sent.logs, delivered.dropped.len()), (4, 0));
+
+    let all = Script::statuses(&[409; 300]);
+    let (delivered, _) = send(&all, Request { judge, ..request(400) }, 30).await;
+    assert_eq!((delivered.sent.logs, delivered.dropped.len()), (400, 0));
+    assert!(all.sent.borrow().len() <= 130, "{}", all.sent.borrow().len());
+}
+
+#[tokio::test(start_paused = true)]
 async fn never_repeats_a_secret() {
     let body = b"no access for tkn_0123456789abcdef or c2VjcmV0OnNlY3JldA==".to_vec();
     let answer = Ok(Response { status: 403, body, ..Response::default() });

@@ -33,8 +33,8 @@
 //! that requests which overtake each other never disorder a series.
 //! Receivers don't take a sample that is older than the newest of its series, or
 //! has its time and another value (400; Thanos 409). Some then take nothing of the request, so it
-//! is cut in two until the one series is found. In cumulative mode that series is settled: what is there is
-//! as new as ours, or the next batch will be. In delta mode it is given up and counted as refused,
+//! is cut in two until the one series is found. In cumulative mode that series is settled, and so is the rest when
+//! it was cut often enough: what is there is as new as ours, or the next batch will be. In delta mode it is given up and counted as refused,
 //! as the answer doesn't tell a replay from samples that come too late:
 //! set the receiver's `out_of_order_time_window`, and a replay is taken and changes nothing.
 //!
@@ -270,7 +270,7 @@ fn judge(request: &Request, response: &Response, temporality: Temporality) -> Ve
         415 if version_2 => Verdict::Unsupported,
         400 if says(&["too big", "too large"]) => Verdict::TooLarge,
         // Prometheus takes nothing of a request that holds one such sample.
-        400 | 409 if passed && temporality == Temporality::Cumulative && request.items.len() == 1 => Verdict::Accepted,
+        400 | 409 if passed && temporality == Temporality::Cumulative => Verdict::Outdated,
         400 | 409 => Verdict::Malformed,
         // Prometheus 2 calls that an error of its own.
         500 if says(&["too old sample", "out of bounds"]) => Verdict::Malformed,
@@ -561,7 +561,7 @@ mod tests {
 
     #[test]
     fn judges_answers() {
-        use Verdict::{Accepted, Busy, Malformed, NotFound, Refused, TooLarge, Unauthorized, Unsupported};
+        use Verdict::{Accepted, Busy, Malformed, NotFound, Outdated, Refused, TooLarge, Unauthorized, Unsupported};
 
         let requests = |pairs: &[(&str, &str)]| {
             let mut remote_write = read(pairs).unwrap();
@@ -579,10 +579,10 @@ mod tests {
         for (status, body, expected) in [
             (200, "", [Accepted, Accepted, Accepted]),
             (204, "", [Accepted, Accepted, Accepted]),
-            (400, disorder, [Malformed, Accepted, Malformed]),
-            (400, twice, [Malformed, Accepted, Malformed]),
-            (400, "send data to ingesters: … (err-mimir-sample-out-of-order)", [Malformed, Accepted, Malformed]),
-            (409, "store locally for endpoint: conflict", [Malformed, Accepted, Malformed]),
+            (400, disorder, [Outdated, Outdated, Malformed]),
+            (400, twice, [Outdated, Outdated, Malformed]),
+            (400, "send data to ingesters: … (err-mimir-sample-out-of-order)", [Outdated, Outdated, Malformed]),
+            (409, "store locally for endpoint: conflict", [Outdated, Outdated, Malformed]),
             (400, "label name \"x\" is not unique", [Malformed, Malformed, Malformed]),
             (400, "too big data size exceeding 33554432 bytes", [TooLarge, TooLarge, TooLarge]),
             (413, "", [TooLarge, TooLarge, TooLarge]),
