@@ -232,7 +232,11 @@ async fn a_response_is_read_up_to_256_kib() {
 
 #[tokio::test]
 async fn keeps_the_names_of_headers_that_say_what_was_written() {
-    let written = [("X-Prometheus-Remote-Write-Samples-Written", "0"), ("X-Other", "1")];
+    let written = [
+        ("X-Prometheus-Remote-Write-Version", "2.0.0"),
+        ("X-Prometheus-Remote-Write-Samples-Written", "0"),
+        ("X-Other", "1"),
+    ];
     let intake = Intake::answering(move |_, _| Answer::with(204, &written, b""));
     let response = send(&direct(), &intake.url(), b"x").await.unwrap();
     assert_eq!(response.telling, ["x-prometheus-remote-write-samples-written"]);

@@ -17,8 +17,9 @@ use crate::request::{Certificates, Destination, Endpoint, Header, PemFile, Reque
 /// So much of a response's body is read: a verdict for each of 1,000 items fits.
 const MAX_RESPONSE: usize = 256 * 1024;
 
-/// Beginning of the names of headers that a verdict may depend on: Prometheus' receivers say what they have written.
-const TELLING: &str = "x-prometheus-remote-write-";
+/// Beginning and end of the names of headers that a verdict may depend on: Prometheus' receivers say what they have
+/// written. Others of this beginning may only repeat those of the request.
+const TELLING: (&str, &str) = ("x-prometheus-remote-write-", "-written");
 
 /// So long is it read, unless the attempt has to end before.
 const READING: Duration = Duration::from_secs(5);
@@ -234,7 +235,8 @@ impl Transport for Http {
 /// Names of headers that a verdict may depend on.
 fn telling(answer: &reqwest::Response) -> Vec<String> {
     let names = answer.headers().keys().map(reqwest::header::HeaderName::as_str);
-    names.filter(|name| name.starts_with(TELLING)).map(str::to_owned).collect()
+    let (begin, end) = TELLING;
+    names.filter(|name| name.starts_with(begin) && name.ends_with(end)).map(str::to_owned).collect()
 }
 
 /// Where a redirect leads: its query, and a user in it, may be secrets.
