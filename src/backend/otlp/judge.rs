@@ -34,10 +34,8 @@ pub(super) fn judge_patiently(request: &Request, response: &Response) -> Verdict
 
 /// Some may be rejected all the same: these are never sent again.
 fn accepted(request: &Request, response: &Response) -> Verdict {
-    let partial = match response.body.first() {
-        Some(b'{') => from_json(&response.body),
-        _ => from_protobuf(&response.body),
-    };
+    // A message may begin like JSON behind a line feed: with its field, and a length of 123.
+    let partial = from_json(&response.body).or_else(|| from_protobuf(&response.body));
     match partial {
         Some(Partial { rejected, message }) if rejected > 0 => {
             let refused = Refused::Count(rejected_weight(request, rejected));

@@ -729,6 +729,11 @@ fn partial_success() {
             br#"{"partialSuccess":{"rejectedDataPoints":2,"errorMessage":"too old"}}"#.to_vec(),
             partly(Weight::metrics(9)),
         ),
+        (
+            &three_logs,
+            b" \r\n{\n  \"partialSuccess\" : {\"rejectedLogRecords\" : 1, \"errorMessage\":\"too old\"}}\n".to_vec(),
+            partly(Weight::LOG),
+        ),
         (&three_logs, b"OK".to_vec(), Verdict::Accepted),
         (&three_logs, b"<html>".to_vec(), Verdict::Accepted),
         (&three_logs, b"{\"partial".to_vec(), Verdict::Accepted),
@@ -736,6 +741,12 @@ fn partial_success() {
         let response = Response { status: 200, body: body.clone(), ..Response::default() };
         assert_eq!(judge::judge(&request(weights), &response), verdict, "{}", String::from_utf8_lossy(&body));
     }
+    // Of this length it begins like JSON.
+    let long = logs(1, &"x".repeat(119));
+    assert!(long.starts_with(b"\n{"));
+    let response = Response { status: 200, body: long, ..Response::default() };
+    let Verdict::Partly { refused, .. } = judge::judge(&request(&three_logs), &response) else { panic!() };
+    assert_eq!(refused, Refused::Count(Weight::LOG));
 }
 
 // === settings ===
