@@ -1,6 +1,5 @@
 //! What sequences of lines measure: each invocation once, whatever tells of it, and nothing that a function made up.
 
-#![expect(clippy::unwrap_used, reason = "a test may fail")]
 #![expect(clippy::float_cmp, reason = "counts are exact")]
 
 use std::collections::BTreeMap;
@@ -57,7 +56,14 @@ impl Seen {
     }
 }
 
+/// Lines a millisecond apart.
 fn run_in(group: &str, settings: Settings, lines: &[&str]) -> (Seen, Counts) {
+    let lines: Vec<_> = (0..).zip(lines.iter().copied()).collect();
+    run_at(group, settings, &lines)
+}
+
+/// Lines, each so many milliseconds after the first moment.
+fn run_at(group: &str, settings: Settings, lines: &[(i64, &str)]) -> (Seen, Counts) {
     let envelope = Envelope {
         owner: "123456789012".into(),
         log_group: group.into(),
@@ -70,8 +76,8 @@ fn run_in(group: &str, settings: Settings, lines: &[&str]) -> (Seen, Counts) {
     let pipeline = Pipeline::new(settings);
     let mut run = pipeline.run(&envelope, &model::Forwarder::default());
     let mut seen = Seen::default();
-    for (number, line) in lines.iter().enumerate() {
-        let time = Timestamp::from_millis(1_700_000_000_000 + i64::try_from(number).unwrap());
+    for (number, (millis, line)) in lines.iter().enumerate() {
+        let time = Timestamp::from_millis(1_700_000_000_000 + millis);
         push_text(&mut run, &number.to_string(), time, &line.replace("{A}", A).replace("{B}", B), &mut seen);
     }
     let counts = run.finish(&mut seen);
@@ -186,6 +192,19 @@ fn a_retry_fails_by_itself() {
         ("crash while it starts is no retry", vec![CRASHED, START, CRASHED, END, REPORT], [1.0, 1.0, 0.0, 0.0]),
     ] {
         assert_eq!(tally(&run(&lines)), expected, "{name}");
+    }
+}
+
+#[test]
+fn a_retry_counts_by_itself_where_starts_are_filtered_out() {
+    const TIMEOUT: &str = "2026-11-20T09:00:03.000Z {A} Task timed out after 3.00 seconds\n\n";
+    const REPORT: &str = "REPORT RequestId: {A}\tDuration: 3004.92 ms\tBilled Duration: 3000 ms\tMemory Size: 128 MB\t";
+
+    for (second, errors) in [(10, 1.0), (63_000, 2.0)] {
+        let lines = [(0, TIMEOUT), (1, REPORT), (second, TIMEOUT), (second + 1, REPORT)];
+        let (seen, _) = run_at("/aws/lambda/checkout", Settings::default(), &lines);
+        assert_eq!(seen.metrics["errors"], errors, "{second} ms later");
+        assert_eq!(seen.metrics["invocations"], 2.0);
     }
 }
 

@@ -30,10 +30,15 @@ pub(super) struct Attempts {
     last: Ended,
 }
 
+/// How long after its `REPORT` a line may tell of an attempt, in ms: a retry, which keeps the
+/// request id, comes a minute later.
+const LATE: u64 = 5_000;
+
 /// The attempt whose `REPORT` was read last, until its request starts again.
 #[derive(Debug, Default)]
 struct Ended {
     request_id: Option<String>,
+    time: Timestamp,
     counted: Failure,
     tenant_id: Option<String>,
 }
@@ -195,13 +200,13 @@ impl Attempts {
         measured.add_failure(less(failure, attempt.counted), tags);
         measured.add(Measure::EstimatedCost, prices.cost(name, report), cost_tags);
         at.emit(&measured);
-        self.last.end(request_id, failure, attempt.tenant_id);
+        self.last.end(request_id, at.time, failure, attempt.tenant_id);
     }
 
     /// Remembers what a program's words tell until its `REPORT`; behind that there is
     /// nothing to wait for.
     pub(super) fn hinted<S: Sink>(&mut self, failure: Failure, request_id: &str, at: &mut At<'_, S>) {
-        if self.last.is(request_id) {
+        if self.last.is(request_id, at.time) {
             if !self.last.counted.error {
                 self.last.counted = failure;
                 let tenant = self.tenant(self.last.tenant_id.as_deref());
@@ -241,7 +246,7 @@ impl Attempts {
 
     /// A failure that a line of its own tells.
     pub(super) fn failed<S: Sink>(&mut self, failure: Failure, request_id: Option<&str>, at: &mut At<'_, S>) {
-        let Some(counted) = request_id.and_then(|id| self.counted(id)) else {
+        let Some(counted) = request_id.and_then(|id| self.counted(id, at.time)) else {
             at.emit_failure(failure, request_id, &[]);
             return;
         };
@@ -257,8 +262,8 @@ impl Attempts {
     }
 
     /// What was counted of the attempt that a line is about, when there is room to remember it.
-    fn counted(&mut self, request_id: &str) -> Option<&mut Failure> {
-        if self.last.is(request_id) {
+    fn counted(&mut self, request_id: &str, time: Timestamp) -> Option<&mut Failure> {
+        if self.last.is(request_id, time) {
             return Some(&mut self.last.counted);
         }
         self.attempt(request_id).map(|attempt| &mut attempt.counted)
@@ -277,16 +282,17 @@ impl Attempts {
 }
 
 impl Ended {
-    fn end(&mut self, request_id: Option<&str>, counted: Failure, tenant_id: Option<String>) {
-        (self.counted, self.tenant_id) = (counted, tenant_id);
+    fn end(&mut self, request_id: Option<&str>, time: Timestamp, counted: Failure, tenant_id: Option<String>) {
+        (self.time, self.counted, self.tenant_id) = (time, counted, tenant_id);
         match request_id {
             Some(id) => id.clone_into(self.request_id.get_or_insert_default()),
             None => self.request_id = None,
         }
     }
 
-    fn is(&self, request_id: &str) -> bool {
-        self.request_id.as_deref() == Some(request_id)
+    /// Whether a line of this time is about it.
+    fn is(&self, request_id: &str, time: Timestamp) -> bool {
+        self.request_id.as_deref() == Some(request_id) && time.distance(self.time) <= LATE
     }
 }
 

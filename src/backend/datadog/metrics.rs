@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use super::super::body::Body;
 use super::super::write::{finite, number, text};
 use super::Datadog;
-use crate::model::{CheckStatus, Kind, Measure, Metric, Name, Origin, Tag, Timestamp};
+use crate::model::{CheckStatus, Kind, Measure, Metric, Name, Origin, Tag, Timestamp, same};
 use crate::parse::metric_name;
 use crate::request::{Request, Weight};
 
@@ -334,7 +334,7 @@ impl Form {
     fn is(&self, origin: &Origin, tags: &[Tag<'_>]) -> bool {
         self.generation == origin.generation
             && self.tags.len() == tags.len()
-            && self.tags.iter().zip(tags).all(|((key, value), tag)| value == tag.value && key == tag.key)
+            && self.tags.iter().zip(tags).all(|((key, value), tag)| same(value, tag.value) && same(key, tag.key))
     }
 }
 
