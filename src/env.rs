@@ -65,6 +65,20 @@ pub struct Elsewhere {
     pub place: String,
 }
 
+/// What is found under a variable's name.
+struct Found {
+    name: String,
+    value: Option<String>,
+    /// What keeps the value, the variable that says so, and where it is there.
+    place: Option<(Vault, String, String)>,
+}
+
+impl Found {
+    const fn is_given(&self) -> bool {
+        self.value.is_some() || self.place.is_some()
+    }
+}
+
 /// What keeps a secret.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Vault {
@@ -145,11 +159,20 @@ impl<'a> Env<'a> {
         &self.elsewhere
     }
 
-    /// The value, or the default. `None` when there is neither, or a mistake.
+    /// The value, or the default. `None` when there is neither, a mistake, or it isn't fetched yet.
     pub fn read<T>(&mut self, setting: &Setting<T>) -> Option<T> {
-        let Row { name, default, secret, .. } = setting.row;
-        let (name, found) = if secret { self.find_secret(name) } else { self.find(name) };
-        let value = found.as_deref().or(default)?;
+        let Row { default, secret, .. } = setting.row;
+        let Found { name, value, place } = self.find(setting.row);
+        if let Some((vault, variable, place)) = place {
+            self.is_elsewhere(Elsewhere {
+                name: name.clone(),
+                setting: setting.row.name.to_owned(),
+                variable,
+                vault,
+                place,
+            });
+        }
+        let value = value.as_deref().or(default)?;
         match (setting.parse)(value) {
             Ok(value) => Some(value),
             Err(what) => {
@@ -158,6 +181,11 @@ impl<'a> Env<'a> {
                 None
             }
         }
+    }
+
+    /// Whether a variable is set, be it to a value, to a wrong one, or to the place of one.
+    pub fn given<T>(&self, setting: &Setting<T>) -> bool {
+        self.find(setting.row).is_given()
     }
 
     /// Reads under a name: `NAME_EU` before `NAME`, if the name is `eu`.
@@ -169,57 +197,50 @@ impl<'a> Env<'a> {
         value
     }
 
-    /// Name of the variable that holds: with the name it is read under, if that is set.
+    /// Name of the variable that holds; if none is set, of the one that is looked up first.
     pub fn name<T>(&self, setting: &Setting<T>) -> String {
-        self.find(setting.row.name).0
+        self.find(setting.row).name
     }
 
-    /// Name and value of the variable that holds.
-    fn find(&self, name: &str) -> (String, Option<String>) {
-        let value =
-            |name: &str| (self.lookup)(name).map(|value| value.trim().to_owned()).filter(|value| !value.is_empty());
-        let own = format!("{name}{}", self.suffix);
-        match value(&own) {
-            None if !self.suffix.is_empty() => (name.to_owned(), value(name)),
-            found => (own, found),
+    /// The variable that holds: with the name it is read under before the one that is shared.
+    fn find(&self, row: Row) -> Found {
+        let own = self.held(format!("{}{}", row.name, self.suffix), row.secret);
+        if own.is_given() || self.suffix.is_empty() {
+            return own;
         }
+        let shared = self.held(row.name.to_owned(), row.secret);
+        if shared.is_given() { shared } else { own }
     }
 
-    /// The same for a secret: if its place is named it counts as set, and has a value once it was fetched.
-    fn find_secret(&mut self, setting: &str) -> (String, Option<String>) {
-        let own = format!("{setting}{}", self.suffix);
-        let names = if self.suffix.is_empty() { vec![own] } else { vec![own, setting.to_owned()] };
-        for name in names {
-            let value =
-                |name: &str| (self.lookup)(name).map(|value| value.trim().to_owned()).filter(|value| !value.is_empty());
-            let place = Vault::ALL.into_iter().find_map(|vault| {
-                vault.variables(&name).find_map(|variable| Some((vault, value(&variable)?, variable)))
-            });
-            match (place, value(&name)) {
-                (Some((vault, place, variable)), _) => {
-                    let fetched = self.fetched.get(&name).map(|secret| secret.expose().to_owned());
-                    if !self.elsewhere.iter().any(|other| other.name == name) {
-                        let setting = setting.to_owned();
-                        self.elsewhere.push(Elsewhere { name: name.clone(), setting, variable, vault, place });
-                    }
-                    return (name, fetched);
-                }
-                (None, Some(value)) => return (name, Some(value)),
-                (None, None) => {}
+    /// What one variable holds. The place of a secret wins over its plain value, and is as good as one.
+    fn held(&self, name: String, secret: bool) -> Found {
+        let place =
+            |vault: Vault| vault.variables(&name).find_map(|variable| Some((vault, self.value(&variable)?, variable)));
+        match Vault::ALL.into_iter().filter(|_| secret).find_map(place) {
+            Some((vault, place, variable)) => {
+                let value = self.fetched.get(&name).map(|secret| secret.expose().to_owned());
+                Found { name, value, place: Some((vault, variable, place)) }
             }
+            None => Found { value: self.value(&name), name, place: None },
         }
-        (setting.to_owned(), None)
+    }
+
+    fn value(&self, name: &str) -> Option<String> {
+        (self.lookup)(name).map(|value| value.trim().to_owned()).filter(|value| !value.is_empty())
+    }
+
+    fn is_elsewhere(&mut self, elsewhere: Elsewhere) {
+        if !self.elsewhere.iter().any(|other| other.name == elsewhere.name) {
+            self.elsewhere.push(elsewhere);
+        }
     }
 
     /// The value; a mistake when it isn't set.
     pub fn require<T>(&mut self, setting: &Setting<T>, why: &str) -> Option<T> {
-        let before = self.mistakes.len();
-        let value = self.read(setting);
-        let waits = self.elsewhere.iter().any(|elsewhere| elsewhere.setting == setting.row.name);
-        if value.is_none() && self.mistakes.len() == before && !waits {
-            self.mistake(setting.row.name, format!("is not set: {why}"));
+        if !self.given(setting) {
+            self.mistake(&self.name(setting), format!("is not set: {why}"));
         }
-        value
+        self.read(setting)
     }
 
     /// Takes down a mistake.

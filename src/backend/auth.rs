@@ -27,24 +27,32 @@ pub(super) struct Either<'s> {
 }
 
 impl Either<'_> {
-    /// The header; `Ok(None)` when nothing is set, `Err` when the settings contradict each other.
+    /// Whether any of them is set.
+    pub(super) fn given(&self, env: &Env<'_>) -> bool {
+        env.given(self.user) || env.given(self.password) || self.tokens.iter().any(|token| env.given(token))
+    }
+
+    /// The header; `Ok(None)` when nothing is set, `Err` when what is set is wrong or not fetched yet.
     pub(super) fn read(&self, env: &mut Env<'_>) -> Result<Option<Header>, ()> {
         let (user, password) = (env.read(self.user), env.read(self.password));
-        let (user_name, password_name) = (self.user.row().name, self.password.row().name);
-        let tokens: Vec<_> = self.tokens.iter().map(|token| (token.row().name, env.read(token))).collect();
-        let given = tokens.into_iter().find_map(|(name, token)| Some((name, token?)));
-        match (user, password, given) {
-            (None, None, None) => Ok(None),
-            (None, None, Some((_, given))) => Ok(Some(token(self.scheme, &given))),
-            (Some(user), Some(password), None) => Ok(Some(basic(&user, &password))),
-            (_, _, Some((name, _))) => {
-                let what = format!("is set beside {user_name} or {password_name}: expected one or the other");
-                env.mistake(name, what);
+        let tokens: Vec<_> =
+            self.tokens.iter().map(|token| (env.given(token), env.name(token), env.read(token))).collect();
+        let given = tokens.into_iter().find(|(given, ..)| *given);
+        match (env.given(self.user), env.given(self.password), given) {
+            (false, false, None) => Ok(None),
+            (false, false, Some((.., given))) => given.map(|given| Some(token(self.scheme, &given))).ok_or(()),
+            (true, true, None) => {
+                let credentials = user.zip(password).ok_or(())?;
+                Ok(Some(basic(&credentials.0, &credentials.1)))
+            }
+            (_, _, Some((_, name, _))) => {
+                let (user, password) = (env.name(self.user), env.name(self.password));
+                env.mistake(&name, format!("is set beside {user} or {password}: expected one or the other"));
                 Err(())
             }
             (user, _, None) => {
-                let missing = if user.is_some() { password_name } else { user_name };
-                env.mistake(missing, "is not set: user and password belong together".to_owned());
+                let missing = if user { env.name(self.password) } else { env.name(self.user) };
+                env.mistake(&missing, "is not set: user and password belong together".to_owned());
                 Err(())
             }
         }

@@ -155,13 +155,14 @@ impl Elasticsearch {
     /// Reads the settings.
     pub fn from_env(env: &mut Env<'_>) -> Option<Self> {
         let cloud = env.read(&Self::CLOUD_ID);
-        let url = match cloud {
-            Some(_) => env.read(&Self::URL),
-            None => env.require(&Self::URL, "the elasticsearch backend needs it, or ELASTIC_CLOUD_ID"),
+        let url = if env.given(&Self::CLOUD_ID) {
+            env.read(&Self::URL)
+        } else {
+            env.require(&Self::URL, "the elasticsearch backend needs it, or ELASTIC_CLOUD_ID")
         };
-        if cloud.is_some() && url.is_some() {
-            let what = "is set beside ELASTICSEARCH_URL: expected one or the other".to_owned();
-            env.mistake(Self::CLOUD_ID.row().name, what);
+        if env.given(&Self::CLOUD_ID) && env.given(&Self::URL) {
+            let what = format!("is set beside {}: expected one or the other", env.name(&Self::URL));
+            env.mistake(&env.name(&Self::CLOUD_ID), what);
         }
         let either = auth::Either {
             user: &Self::USERNAME,
@@ -173,28 +174,10 @@ impl Elasticsearch {
         let (sign, region) = (env.read(&Self::SIGNING), env.read(&Self::REGION));
         let logs_dataset = env.read(&Self::LOGS_DATASET);
         let (metrics_dataset, namespace) = (env.read(&Self::METRICS_DATASET), env.read(&Self::NAMESPACE));
-        let (url, authorization) = (cloud.or(url)?, authorization?);
-        let signing = match sign? {
-            Sign::No => None,
-            Sign::Auto if authorization.is_some() => None,
-            Sign::Auto => aws_host(&url).map(|(service, found)| Signing { service, region: region.unwrap_or(found) }),
-            Sign::Service(service) => {
-                let found = region.or_else(|| aws_host(&url).map(|(_, region)| region));
-                let Some(region) = found else {
-                    let what = "is not set, and the host doesn't tell: expected a region, as `eu-west-1`".to_owned();
-                    env.mistake(Self::REGION.row().name, what);
-                    return None;
-                };
-                if authorization.is_some() {
-                    let what = "asks for signatures beside a key or a user: expected one or the other".to_owned();
-                    env.mistake(Self::SIGNING.row().name, what);
-                    return None;
-                }
-                Some(Signing { service, region })
-            }
-        };
+        let url = cloud.or(url)?;
+        let signing = signing(sign?, region, &url, either.given(env), env);
         let (logs_dataset, metrics_dataset, namespace) = (logs_dataset?, metrics_dataset?, namespace?);
-        Some(Self { url, authorization, signing, logs_dataset, metrics_dataset, namespace })
+        Some(Self { url, authorization: authorization?, signing, logs_dataset, metrics_dataset, namespace })
     }
 
     /// Begins a batch.
@@ -308,6 +291,27 @@ fn address(url: &str) -> String {
         None => format!("{url}{PATH}"),
         Some((base, query)) => format!("{}{PATH}&{query}", base.trim_end_matches('/')),
     }
+}
+
+/// What requests are signed for; mistakes stay with `env`. `known` says whether anything else tells who sends.
+fn signing(sign: Sign, region: Option<String>, url: &str, known: bool, env: &mut Env<'_>) -> Option<Signing> {
+    let home = aws_host(url);
+    let service = match sign {
+        Sign::No => return None,
+        Sign::Auto if known => return None,
+        Sign::Auto => home.as_ref()?.0,
+        Sign::Service(service) => service,
+    };
+    if known {
+        let what = "asks for signatures beside a key or a user: expected one or the other".to_owned();
+        env.mistake(&env.name(&Elasticsearch::SIGNING), what);
+    }
+    let region = region.or(home.map(|(_, region)| region));
+    if region.is_none() && !env.given(&Elasticsearch::REGION) {
+        let what = "is not set, and the host doesn't tell: expected a region, as `eu-west-1`".to_owned();
+        env.mistake(&env.name(&Elasticsearch::REGION), what);
+    }
+    Some(Signing { service, region: region? })
 }
 
 fn sign(value: &str) -> Result<Sign, String> {

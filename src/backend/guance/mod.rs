@@ -141,7 +141,7 @@ impl Guance {
     pub fn from_env(env: &mut Env<'_>) -> Option<Self> {
         let (url, token) = (env.read(&Self::DATAWAY_URL), env.read(&Self::TOKEN));
         let vocabulary = env.read(&Self::MEASUREMENT);
-        let dataway = if url.is_some() {
+        let dataway = if env.given(&Self::DATAWAY_URL) {
             env.read(&Self::DATAWAY)
         } else {
             env.require(&Self::DATAWAY, "the guance backend needs an address, as `https://openway.guance.com?token=…`")
@@ -151,9 +151,9 @@ impl Guance {
             (None, url) => {
                 let url = url?;
                 let query = token.map(|token| Secret::new(format!("token={}", token.expose()))).or(url.query);
-                if query.is_none() && is_openway(&url.base) {
-                    let what = "is not set: the Dataway of DATAWAY_URL needs a token".to_owned();
-                    env.mistake(Self::TOKEN.row().name, what);
+                if query.is_none() && is_openway(&url.base) && !env.given(&Self::TOKEN) {
+                    let what = format!("is not set: the Dataway of {} needs a token", env.name(&Self::DATAWAY_URL));
+                    env.mistake(&env.name(&Self::TOKEN), what);
                     return None;
                 }
                 Dataway { query, ..url }

@@ -162,9 +162,10 @@ impl Loki {
     /// Reads the settings.
     pub fn from_env(env: &mut Env<'_>) -> Option<Self> {
         let address = env.read(&Self::WRITE_ADDRESS);
-        let url = match address {
-            Some(_) => env.read(&Self::URL).or(address),
-            None => env.require(&Self::URL, "the loki backend needs an address, as `http://loki:3100`"),
+        let url = if env.given(&Self::WRITE_ADDRESS) {
+            env.read(&Self::URL).or(address)
+        } else {
+            env.require(&Self::URL, "the loki backend needs an address, as `http://loki:3100`")
         };
         let either = auth::Either {
             user: &Self::USERNAME,

@@ -127,7 +127,7 @@ impl NewRelic {
     /// Reads the settings.
     pub fn from_env(env: &mut Env<'_>) -> Option<Self> {
         let other_key = env.read(&Self::LAMBDA_KEY);
-        let key = if other_key.is_some() {
+        let key = if env.given(&Self::LAMBDA_KEY) {
             env.read(&Self::KEY)
         } else {
             env.require(&Self::KEY, "the newrelic backend needs a licence key")

@@ -233,11 +233,10 @@ impl Settings {
     pub(super) fn from_env(env: &mut Env<'_>, sends: Option<Signals>) -> Option<Self> {
         let logs = Found { endpoint: env.read(&LOGS.endpoint), ..LOGS.read(env) };
         let metrics = Found { endpoint: env.read(&METRICS.endpoint), ..METRICS.read(env) };
-        let without =
-            |wanted: fn(Signals) -> bool, found: &Found| sends.is_some_and(wanted) && found.endpoint.is_none();
-        let needed = without(|sends| sends.logs, &logs) || without(|sends| sends.metrics, &metrics);
+        let sends = sends.unwrap_or(Signals { logs: false, metrics: false });
+        let needed = sends.logs && !env.given(&LOGS.endpoint) || sends.metrics && !env.given(&METRICS.endpoint);
         let all = Found { endpoint: base_address(needed, env), ..ALL.read(env) };
-        let client = pair(all.client_certificate.clone(), all.client_key.clone(), &ALL, env)?;
+        let client = pair(all.client_certificate.clone(), all.client_key.clone(), &ALL, env);
         let (pairs, service_name) = (env.read(&RESOURCE_ATTRIBUTES), env.read(&SERVICE_NAME));
         let (temporality, aggregation) = (env.read(&TEMPORALITY), env.read(&HISTOGRAM));
         let retry_more = env.read(&RETRY_MORE);
@@ -290,19 +289,20 @@ impl Found {
         all: &Self,
         names: &Names,
         path: &str,
-        client: Option<&(PemFile, PemFile)>,
+        client: Result<&Option<(PemFile, PemFile)>, &()>,
         env: &mut Env<'_>,
     ) -> Option<Target> {
+        let own = pair(self.client_certificate, self.client_key, names, env);
         let url = self.endpoint.or_else(|| all.endpoint.as_ref().map(|base| format!("{base}{path}")));
         let format = self.protocol.or(all.protocol)?;
         let compression = self.compression.or(all.compression)?;
         let public = |value: &str| Header::Public(value.to_owned());
         let mut sent = vec![("Content-Type".into(), public(format.content_type()))];
         sent.extend(compression.content_encoding().map(|encoding| ("Content-Encoding".into(), public(encoding))));
-        let own = self.headers.or_else(|| all.headers.clone()).unwrap_or_default();
-        sent.extend(own.into_iter().map(|(name, value)| (name.into(), Header::Secret(value))));
+        let headers = self.headers.or_else(|| all.headers.clone()).unwrap_or_default();
+        sent.extend(headers.into_iter().map(|(name, value)| (name.into(), Header::Secret(value))));
         let authorities = self.certificate.or_else(|| all.certificate.clone());
-        let client = pair(self.client_certificate, self.client_key, names, env)?.or_else(|| client.cloned());
+        let client = own.ok()?.or(client.ok()?.clone());
         let certificates = Certificates { authorities, client };
         let endpoint = Endpoint {
             // Where there has to be one, none is a mistake by now.
@@ -321,22 +321,21 @@ fn base_address(needed: bool, env: &mut Env<'_>) -> Option<String> {
     if needed { env.require(&ALL.endpoint, WHY) } else { env.read(&ALL.endpoint) }
 }
 
-/// Certificate and key of a client: both or none.
-#[expect(clippy::option_option, reason = "none of them, or a mistake")]
+/// Certificate and key of a client: both or none; `Err` when one is missing.
 fn pair(
     certificate: Option<PemFile>,
     key: Option<PemFile>,
     names: &Names,
     env: &mut Env<'_>,
-) -> Option<Option<(PemFile, PemFile)>> {
+) -> Result<Option<(PemFile, PemFile)>, ()> {
     let (missing, other) = match (certificate, key) {
-        (Some(certificate), Some(key)) => return Some(Some((certificate, key))),
-        (None, None) => return Some(None),
-        (Some(certificate), None) => (names.client_key.row().name, certificate.variable),
-        (None, Some(key)) => (names.client_certificate.row().name, key.variable),
+        (Some(certificate), Some(key)) => return Ok(Some((certificate, key))),
+        (None, None) => return Ok(None),
+        (Some(certificate), None) => (env.name(&names.client_key), certificate.variable),
+        (None, Some(key)) => (env.name(&names.client_certificate), key.variable),
     };
-    env.mistake(missing, format!("is not set, but {other} is: a client shows itself with both"));
-    None
+    env.mistake(&missing, format!("is not set, but {other} is: a client shows itself with both"));
+    Err(())
 }
 
 fn file(setting: &Setting<String>, env: &mut Env<'_>) -> Option<PemFile> {

@@ -125,6 +125,7 @@ impl Prometheus {
 
     /// Reads the settings.
     pub fn from_env(env: &mut Env<'_>) -> Option<Self> {
+        let aliases = [&Self::REMOTE_WRITE_URL, &Self::METRIC_ENDPOINT, &Self::METRICSTORE_HOST, &Self::CLOUD_HOST];
         let names = [&Self::REMOTE_WRITE_URL, &Self::METRIC_ENDPOINT].map(|setting| env.read(setting));
         let (host, port) = (env.read(&Self::METRICSTORE_HOST), env.read(&Self::METRICSTORE_PORT));
         let host = host.map(|host| port.map_or_else(|| host.clone(), |port| with_port(&host, port)));
@@ -132,7 +133,7 @@ impl Prometheus {
         let tenant = env.read(&Self::TENANT);
         let (environment, site) = (env.read(&Self::ENVIRONMENT), env.read(&Self::SITE));
         let asserts = alias.is_some() || tenant.is_some() || environment.is_some() || site.is_some();
-        let url = if alias.is_some() {
+        let url = if aliases.into_iter().any(|alias| env.given(alias)) {
             env.read(&Self::URL).or(alias)
         } else {
             env.require(&Self::URL, "the prometheus backend needs an address; ASSERTS_REMOTE_WRITE_URL is taken too")

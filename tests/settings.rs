@@ -1,0 +1,184 @@
+//! All settings at once: what is accepted together, what is said of what isn't, and that no secret is shown.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::SystemTime;
+
+use logferry::env::{Secret, Vault};
+use logferry::settings::{Prepared, Settings};
+
+const TOKEN: &str = "tkn_0123456789abcdef0123456789abcdef";
+const OPENWAY: (&str, &str) = ("DATAWAY_URL", "https://openway.guance.com");
+const LOKI: (&str, &str) = ("LOKI_URL", "http://loki:3100");
+const ELASTIC: (&str, &str) = ("ELASTICSEARCH_URL", "http://es:9200");
+const REMOTE: (&str, &str) = ("PROMETHEUS_REMOTE_WRITE_URL", "http://prometheus:9090");
+const TEXT: (&str, &str) = ("LOGFERRY_PROMETHEUS_URL", "http://vm:8428");
+const OTLP: (&str, &str) = ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://collector:4318");
+
+/// A secret setting, its backend, a good value, and what has to stand beside it.
+type Case = (&'static str, &'static str, &'static str, &'static [(&'static str, &'static str)]);
+
+const SECRETS: [Case; 25] = [
+    ("DD_API_KEY", "datadog", "k", &[]),
+    ("ELASTICSEARCH_API_KEY", "elasticsearch", "k", &[ELASTIC]),
+    ("ES_API_KEY", "elasticsearch", "k", &[ELASTIC]),
+    ("ELASTICSEARCH_PASSWORD", "elasticsearch", "p", &[ELASTIC, ("ELASTICSEARCH_USERNAME", "elastic")]),
+    ("ENV_DATAWAY", "guance", "http://datakit:9529", &[]),
+    ("DATAWAY_URL", "guance", "http://datakit:9529", &[]),
+    ("DATAWAY_URL", "guance", "https://openway.guance.com", &[("WORKSPACE_TOKEN", TOKEN)]),
+    ("WORKSPACE_TOKEN", "guance", TOKEN, &[OPENWAY]),
+    ("WORKSPACE_TOKEN", "guance", TOKEN, &[("DATAWAY_URL", "http://datakit:9529")]),
+    ("LOKI_PASSWORD", "loki", "p", &[LOKI, ("LOKI_USERNAME", "7")]),
+    ("LOKI_BEARER_TOKEN", "loki", "t", &[LOKI]),
+    ("NEW_RELIC_LICENSE_KEY", "newrelic", "k", &[]),
+    ("LICENSE_KEY", "newrelic", "k", &[]),
+    ("OTEL_EXPORTER_OTLP_HEADERS", "otlp", "api-key=k", &[OTLP]),
+    ("OTEL_EXPORTER_OTLP_LOGS_HEADERS", "otlp", "api-key=k", &[OTLP]),
+    ("OTEL_EXPORTER_OTLP_METRICS_HEADERS", "otlp", "api-key=k", &[OTLP]),
+    ("LOGFERRY_PROMETHEUS_PASSWORD", "prometheus", "p", &[TEXT, ("LOGFERRY_PROMETHEUS_USERNAME", "u")]),
+    ("ASSERTS_PASSWORD", "prometheus", "p", &[TEXT, ("ASSERTS_TENANT_NAME", "shop")]),
+    ("PROMETHEUS_REMOTE_WRITE_PASSWORD", "remote_write", "p", &[REMOTE, ("PROMETHEUS_REMOTE_WRITE_USERNAME", "7")]),
+    ("PROMETHEUS_REMOTE_WRITE_BEARER_TOKEN", "remote_write", "t", &[REMOTE]),
+    ("PROMETHEUS_REMOTE_WRITE_HEADERS", "remote_write", "X-Scope-OrgID:shop", &[REMOTE]),
+    ("PROMETHEUS_REMOTE_WRITE_HEADERS", "remote_write", "authorization:x", &[REMOTE]),
+    ("SPLUNK_HEC_TOKEN", "splunk", "t", &[("SPLUNK_HEC_URL", "https://splunk:8088")]),
+    ("HTTPS_PROXY", "stdout", "http://proxy:3128", &[]),
+    ("HTTP_PROXY", "stdout", "http://proxy:3128", &[]),
+];
+
+fn prepare(pairs: &[(String, String)], fetched: BTreeMap<String, Secret>) -> Result<Prepared, Vec<String>> {
+    let lookup = |name: &str| pairs.iter().find(|(key, _)| key == name).map(|(_, value)| value.clone());
+    Settings::prepare(&lookup, None, || SystemTime::UNIX_EPOCH, fetched)
+        .map_err(|mistakes| mistakes.iter().map(ToString::to_string).collect())
+}
+
+fn owned(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
+    pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+}
+
+/// What is said of settings; nothing of good ones.
+fn mistakes(pairs: &[(&str, &str)]) -> Vec<String> {
+    prepare(&owned(pairs), BTreeMap::new()).err().unwrap_or_default()
+}
+
+#[test]
+fn a_secret_that_is_named_by_its_place_is_as_good_as_a_plain_one() {
+    let covered: BTreeSet<_> = SECRETS.iter().map(|case| case.0).collect();
+    let rows = Settings::rows().into_iter().flat_map(|(_, rows)| rows);
+    assert_eq!(covered, rows.filter(|row| row.secret).map(|row| row.name).collect());
+    for (setting, backend, value, others) in SECRETS {
+        for (backend, suffix) in [(backend.to_owned(), ""), (format!("{backend}:eu"), "_EU")] {
+            // Those of the network belong to no backend.
+            let suffix = if setting.ends_with("_PROXY") { "" } else { suffix };
+            let name = format!("{setting}{suffix}");
+            let with = |variable: String, value: &str| {
+                let mut pairs = owned(others);
+                pairs.extend([("LOGFERRY_BACKENDS".to_owned(), backend.clone()), (variable, value.to_owned())]);
+                pairs
+            };
+            let plain = prepare(&with(name.clone(), value), BTreeMap::new());
+            assert!(plain.as_ref().is_ok_and(|prepared| prepared.forwarder.is_some()), "{name}: {:?}", plain.err());
+            for vault in Vault::ALL {
+                let pairs = with(format!("{name}{}", vault.suffix()), "somewhere");
+                let waits = prepare(&pairs, BTreeMap::new());
+                assert!(waits.is_ok(), "{name}{}: {:?}", vault.suffix(), waits.err());
+                let waits = waits.unwrap();
+                let places: Vec<_> = waits.elsewhere.iter().map(|place| (place.name.as_str(), place.vault)).collect();
+                assert_eq!((places, waits.forwarder.is_none()), (vec![(name.as_str(), vault)], true));
+                let fetched = BTreeMap::from([(name.clone(), Secret::new(value.to_owned()))]);
+                let ready = prepare(&pairs, fetched);
+                assert!(ready.as_ref().is_ok_and(|ready| ready.forwarder.is_some()), "{name}: {:?}", ready.err());
+            }
+        }
+    }
+}
+
+/// The beginnings of what is said, one for each mistake.
+fn assert_mistakes(pairs: &[(&str, &str)], expected: &[&str]) {
+    let found = mistakes(pairs);
+    let fits =
+        found.len() == expected.len() && found.iter().zip(expected).all(|(found, start)| found.starts_with(start));
+    assert!(fits, "{pairs:?}: {found:#?}");
+}
+
+#[test]
+fn what_is_wrong_or_elsewhere_is_not_called_missing() {
+    let place = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:x-AbCdEf";
+    for (backend, pairs, expected) in [
+        ("loki", &[LOKI, ("LOKI_BEARER_TOKEN", "a b")][..], &["LOKI_BEARER_TOKEN holds a blank"][..]),
+        ("loki", &[("WRITE_ADDRESS", "loki")], &["WRITE_ADDRESS `loki` is not an address"]),
+        ("loki", &[LOKI, ("LOKI_PASSWORD_SECRET_ARN", place)], &["LOKI_USERNAME is not set"]),
+        (
+            "loki",
+            &[LOKI, ("LOKI_USERNAME", "7"), ("LOKI_PASSWORD_KMS", "x"), ("LOKI_BEARER_TOKEN_KMS", "x")],
+            &["LOKI_BEARER_TOKEN is set beside LOKI_USERNAME or LOKI_PASSWORD"],
+        ),
+        ("elasticsearch", &[("ELASTIC_CLOUD_ID", "bad")], &["ELASTIC_CLOUD_ID `bad` is not a cloud id"]),
+        ("newrelic", &[("LICENSE_KEY", "a b")], &["LICENSE_KEY holds a blank"]),
+        (
+            "elasticsearch",
+            &[ELASTIC, ("ES_API_KEY_KMS", "x"), ("LOGFERRY_ELASTICSEARCH_SIGNING", "es")],
+            &["LOGFERRY_ELASTICSEARCH_SIGNING asks for signatures beside", "LOGFERRY_ELASTICSEARCH_REGION is not set"],
+        ),
+        ("guance", &[("DATAWAY_URL", "openway")], &["DATAWAY_URL is not an address"]),
+        ("guance", &[OPENWAY, ("WORKSPACE_TOKEN", "x")], &["WORKSPACE_TOKEN has a token that is none"]),
+        ("prometheus", &[("ASSERTS_CLOUD_HOST", "http://")], &["ASSERTS_CLOUD_HOST `http://` is not an address"]),
+        (
+            "otlp",
+            &[("OTEL_EXPORTER_OTLP_LOGS_ENDPOINT", "x"), ("LOGFERRY_OTLP_SEND", "logs")],
+            &["OTEL_EXPORTER_OTLP_LOGS_ENDPOINT `x` is not an address"],
+        ),
+        // One that is elsewhere doesn't stand for another.
+        ("datadog:eu,datadog", &[("DD_API_KEY_EU_SECRET_ARN", place)], &["DD_API_KEY is not set"]),
+    ] {
+        assert_mistakes(&[pairs, &[("LOGFERRY_BACKENDS", backend)]].concat(), expected);
+    }
+}
+
+#[test]
+fn under_a_name_it_is_the_variable_of_that_name_that_is_missing_or_wrong() {
+    for (backend, pairs, expected) in [
+        ("loki:eu", &[LOKI, ("LOKI_USERNAME_EU", "7")][..], "LOKI_PASSWORD_EU is not set"),
+        ("loki:eu", &[LOKI, ("LOKI_PASSWORD", "p")], "LOKI_USERNAME_EU is not set"),
+        (
+            "loki:eu",
+            &[LOKI, ("LOKI_USERNAME_EU", "7"), ("LOKI_PASSWORD", "p"), ("LOKI_BEARER_TOKEN_EU", "t")],
+            "LOKI_BEARER_TOKEN_EU is set beside LOKI_USERNAME_EU or LOKI_PASSWORD",
+        ),
+        ("loki:eu,loki", &[("LOKI_URL_EU", "http://loki")], "LOKI_URL is not set"),
+        ("loki,loki:eu-2", &[LOKI, ("LOKI_URL_EU_2", "loki")], "LOKI_URL_EU_2 `loki` is not an address"),
+        ("datadog:eu", &[], "DD_API_KEY_EU is not set"),
+        (
+            "otlp:eu",
+            &[OTLP, ("OTEL_EXPORTER_OTLP_CLIENT_KEY_EU", "/k")],
+            "OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE_EU is not set, but OTEL_EXPORTER_OTLP_CLIENT_KEY_EU is",
+        ),
+        ("guance:eu", &[("DATAWAY_URL_EU", OPENWAY.1)], "WORKSPACE_TOKEN_EU is not set: the Dataway of DATAWAY_URL_EU"),
+    ] {
+        assert_mistakes(&[pairs, &[("LOGFERRY_BACKENDS", backend)]].concat(), &[expected]);
+    }
+}
+
+#[test]
+fn all_mistakes_are_told_at_once() {
+    let wrong = [
+        ("LOGFERRY_BACKENDS", "otlp"),
+        OTLP,
+        ("OTEL_EXPORTER_OTLP_CLIENT_KEY", "/k"),
+        ("OTEL_RESOURCE_ATTRIBUTES", "=x"),
+        ("OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE", "deltas"),
+        ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc"),
+        ("OTEL_EXPORTER_OTLP_LOGS_CLIENT_CERTIFICATE", "/c"),
+        ("OTEL_EXPORTER_OTLP_METRICS_CLIENT_KEY", "/k"),
+        ("LOGFERRY_OTLP_RETRY_MORE", "some"),
+    ];
+    let expected = [
+        "OTEL_EXPORTER_OTLP_PROTOCOL `grpc`",
+        "OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE is not set",
+        "OTEL_RESOURCE_ATTRIBUTES",
+        "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE `deltas`",
+        "LOGFERRY_OTLP_RETRY_MORE `some`",
+        "OTEL_EXPORTER_OTLP_LOGS_CLIENT_KEY is not set",
+        "OTEL_EXPORTER_OTLP_METRICS_CLIENT_CERTIFICATE is not set",
+    ];
+    assert_mistakes(&wrong, &expected);
+}
