@@ -3,9 +3,13 @@
 //! Nothing here touches the environment of the process. [`Env`] collects every
 //! mistake, so that one start tells them all.
 
+mod address;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
+
+pub use address::Address;
 
 /// A variable: its name, what it may hold, and what it is for.
 pub struct Setting<T> {
@@ -24,6 +28,19 @@ pub struct Row {
     pub doc: &'static str,
     /// Whether its value is never shown.
     pub secret: bool,
+    /// Whether its value is an address, in which there may be a secret.
+    pub address: bool,
+}
+
+impl Row {
+    /// What people may see of its value.
+    pub fn shown(&self, value: &str) -> String {
+        match self {
+            Self { secret: true, .. } => "***".to_owned(),
+            Self { address: true, .. } => Address::shown(value),
+            _ => value.to_owned(),
+        }
+    }
 }
 
 /// A value that never prints.
@@ -113,7 +130,7 @@ impl Vault {
 impl<T> Setting<T> {
     /// A variable that may be missing.
     pub const fn new(name: &'static str, parse: fn(&str) -> Result<T, String>, doc: &'static str) -> Self {
-        Self { row: Row { name, default: None, doc, secret: false }, parse }
+        Self { row: Row { name, default: None, doc, secret: false, address: false }, parse }
     }
 
     /// With a value for when it isn't set.
@@ -127,6 +144,13 @@ impl<T> Setting<T> {
     #[must_use]
     pub const fn secret(mut self) -> Self {
         self.row.secret = true;
+        self
+    }
+
+    /// Whose value is an address: what may be a secret in it is never shown.
+    #[must_use]
+    pub const fn address(mut self) -> Self {
+        self.row.address = true;
         self
     }
 
@@ -176,7 +200,7 @@ impl<'a> Env<'a> {
         match (setting.parse)(value) {
             Ok(value) => Some(value),
             Err(what) => {
-                let shown = if secret { String::new() } else { format!("`{value}` ") };
+                let shown = if secret { String::new() } else { format!("`{}` ", setting.row.shown(value)) };
                 self.mistake(&name, format!("{shown}{what}"));
                 None
             }
@@ -292,7 +316,7 @@ impl fmt::Display for Secret {
 
 /// Readers of values: each says what it accepts.
 pub mod read {
-    use super::{Duration, Secret};
+    use super::{Address, Duration, Secret};
 
     /// Any text.
     ///
@@ -420,21 +444,13 @@ pub mod read {
         })
     }
 
-    /// An address: `https://` or `http://`, a host, perhaps a path.
+    /// An address: `https://` or `http://`, a host, perhaps a path and a query.
     ///
     /// # Errors
     ///
     /// Says what is accepted.
-    pub fn url(value: &str) -> Result<String, String> {
-        let url =
-            reqwest::Url::parse(value).ok().filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
-        match url {
-            Some(url) if url.username().is_empty() && url.password().is_none() => {
-                Ok(value.trim_end_matches('/').to_owned())
-            }
-            Some(_) => Err("holds a user name or a password, which don't belong in an address".to_owned()),
-            None => Err("is not an address: expected `https://host` or `http://host:port`".to_owned()),
-        }
+    pub fn url(value: &str) -> Result<Address, String> {
+        Address::parse(value)
     }
 }
 
@@ -538,10 +554,6 @@ mod tests {
             Ok(vec![("env".into(), "prod".into()), ("team".into(), "a:b".into()), ("x".into(), String::new())])
         );
         assert!(read::tags(":x").is_err());
-        assert!(read::url("https://intake.example.com/").is_ok_and(|url| url == "https://intake.example.com"));
-        for bad in ["intake.example.com", "ftp://x", "https://user:pw@x", "https://"] {
-            assert!(read::url(bad).is_err(), "{bad}");
-        }
         assert!(read::pattern(r"^\d+ é.*\w(?i)x").is_ok_and(|pattern| pattern.is_match("12 é… aX".as_bytes())));
         assert!(read::pattern("(").is_err_and(|what| what.contains("unclosed group")));
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use crate::env::Secret;
+use crate::env::{Address, Secret};
 use crate::model::Timestamp;
 
 /// A finished request: nothing has to be known beside it to send it.
@@ -58,7 +58,7 @@ pub enum Destination {
 pub struct Endpoint {
     /// Absolute address, without secrets.
     pub url: String,
-    /// The part of the address behind its `?` when it is a secret.
+    /// The part of the address behind its `?` that may be a secret.
     pub query: Option<Secret>,
     /// Headers beside `Content-Length`.
     pub headers: Vec<(Cow<'static, str>, Header)>,
@@ -68,6 +68,12 @@ pub struct Endpoint {
     pub signing: Option<Signing>,
     /// Certificates of its own, read at cold start.
     pub certificates: Option<Arc<Certificates>>,
+}
+
+impl From<Address> for Endpoint {
+    fn from(address: Address) -> Self {
+        Self { url: address.base, query: address.query, ..Self::default() }
+    }
 }
 
 /// What TLS needs for one address beside what it has for all.

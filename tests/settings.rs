@@ -1,8 +1,16 @@
 //! All settings at once: what is accepted together, what is said of what isn't, and that no secret is shown.
 
+#![expect(clippy::unwrap_used, reason = "a test may fail")]
+
+#[expect(dead_code, reason = "other tests use the rest")]
+mod common;
+
 use std::collections::{BTreeMap, BTreeSet};
+use std::process::Command;
 use std::time::SystemTime;
 
+use common::intake::Intake;
+use common::server::Answer;
 use logferry::env::{Secret, Vault};
 use logferry::settings::{Prepared, Settings};
 
@@ -181,4 +189,118 @@ fn all_mistakes_are_told_at_once() {
         "OTEL_EXPORTER_OTLP_METRICS_CLIENT_CERTIFICATE is not set",
     ];
     assert_mistakes(&wrong, &expected);
+}
+
+/// A setting that holds an address, its backend, and what has to stand beside it.
+type Place = (&'static str, &'static str, &'static [(&'static str, &'static str)]);
+
+const ADDRESSES: [Place; 22] = [
+    ("DD_URL", "datadog", &[("DD_API_KEY", "k")]),
+    ("DD_API_URL", "datadog", &[("DD_API_KEY", "k")]),
+    ("ELASTICSEARCH_URL", "elasticsearch", &[]),
+    ("ENV_DATAWAY", "guance", &[]),
+    ("DATAWAY_URL", "guance", &[]),
+    ("LOKI_URL", "loki", &[]),
+    ("WRITE_ADDRESS", "loki", &[]),
+    ("NR_LOGGING_ENDPOINT", "newrelic", &[("LICENSE_KEY", "k")]),
+    ("LOGFERRY_NEWRELIC_METRICS_URL", "newrelic", &[("LICENSE_KEY", "k")]),
+    ("OTEL_EXPORTER_OTLP_ENDPOINT", "otlp", &[]),
+    ("OTEL_EXPORTER_OTLP_LOGS_ENDPOINT", "otlp", &[OTLP]),
+    ("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", "otlp", &[OTLP]),
+    ("LOGFERRY_PROMETHEUS_URL", "prometheus", &[]),
+    ("ASSERTS_REMOTE_WRITE_URL", "prometheus", &[]),
+    ("ASSERTS_METRIC_ENDPOINT", "prometheus", &[]),
+    ("ASSERTS_METRICSTORE_HOST", "prometheus", &[]),
+    ("ASSERTS_CLOUD_HOST", "prometheus", &[]),
+    ("PROMETHEUS_REMOTE_WRITE_URL", "remote_write", &[]),
+    ("SPLUNK_HEC_URL", "splunk", &[("SPLUNK_HEC_TOKEN", "k")]),
+    ("LOGFERRY_STORE", "stdout", &[]),
+    ("HTTPS_PROXY", "stdout", &[]),
+    ("HTTP_PROXY", "stdout", &[]),
+];
+
+/// How the command line ends, and all that it writes.
+fn run(args: &[&str], env: &[(&str, &str)]) -> (Option<i32>, String) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_logferry"));
+    let command = command.args(args).current_dir(env!("CARGO_MANIFEST_DIR")).env_clear();
+    let output = command.envs(env.iter().copied()).output().unwrap();
+    (output.status.code(), String::from_utf8([output.stdout, output.stderr].concat()).unwrap())
+}
+
+#[test]
+fn no_secret_in_an_address_is_shown_by_check() {
+    let holds_an_address = |name: &str| {
+        ["_URL", "_ADDRESS", "_ENDPOINT", "_HOST", "_DATAWAY", "S_PROXY", "P_PROXY", "_STORE"]
+            .iter()
+            .any(|end| name.ends_with(end))
+    };
+    let rows = Settings::rows().into_iter().flat_map(|(_, rows)| rows).map(|row| row.name);
+    let covered: BTreeSet<_> = ADDRESSES.iter().map(|place| place.0).collect();
+    assert_eq!(covered, rows.filter(|name| holds_an_address(name)).collect());
+    for (name, backend, others) in ADDRESSES.into_iter().chain([("AWS_ENDPOINT_URL", "stdout", &[][..])]) {
+        for value in [
+            "https://host.example.com/x?token=s3cret",
+            "https://host.example.com?a=b@c&token=s3cret",
+            "https://host.example.com/x#s3cret",
+            "https://user:s3cret@host.example.com",
+            "https://s3cret@host.example.com/x",
+            "https://user:s3/cret@host.example.com",
+            "https://user:1?s3cret@host.example.com",
+            "ftp://user:s3cret@host.example.com",
+            "user:s3cret@host.example.com",
+            "host.example.com?token=s3cret",
+            "?token=s3cret",
+            "https://?token=s3cret",
+            "https://host.example.com:99999?token=s3cret",
+        ] {
+            let own = [("LOGFERRY_BACKENDS", backend), (name, value)];
+            let (_, written) = run(&["check"], &[&own[..], others].concat());
+            let shown = written.contains("s3cret") || written.contains("s3/cret") || written.contains("cret@");
+            assert!(!shown, "{name}={value}: {written}");
+        }
+    }
+    let good = [("LOGFERRY_BACKENDS", "loki"), ("LOKI_URL", "https://loki/x?token=s3cret")];
+    let (status, written) = run(&["check"], &good);
+    assert!(status == Some(0) && written.contains("https://loki/x?***\n"), "{written}");
+    let wrong = [("LOGFERRY_BACKENDS", "loki"), ("LOKI_URL", "https://123:s3cret@logs.grafana.net")];
+    let expected = "wrong setting: LOKI_URL `https://***@logs.grafana.net` holds a user name or a password";
+    assert!(run(&["check"], &wrong).1.starts_with(expected));
+}
+
+#[test]
+fn a_secret_in_an_address_is_sent_and_not_shown() {
+    const FILE: &str = "fixtures/events/edge.json";
+    let intake = Intake::answering(|_, _| Answer::status(401));
+    let (plain, address) = (intake.url(), format!("{}/?a=b&key=s3cret", intake.url()));
+    // What is not at the address at hand must not go to the vendor.
+    let beside = [
+        "DD_URL",
+        "DD_API_URL",
+        "NR_LOGGING_ENDPOINT",
+        "LOGFERRY_NEWRELIC_METRICS_URL",
+        "OTEL_EXPORTER_OTLP_LOGS_ENDPOINT",
+        "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT",
+    ];
+    // A base has no query, and neither a store nor a proxy is an intake.
+    let sent_to = |(name, ..): &Place| {
+        !["OTEL_EXPORTER_OTLP_ENDPOINT", "LOGFERRY_STORE"].contains(name) && !name.ends_with("_PROXY")
+    };
+    for (name, backend, others) in ADDRESSES.into_iter().filter(sent_to) {
+        let beside = beside.iter().filter(|other| **other != name).map(|other| (*other, plain.as_str()));
+        let mut env: Vec<_> = beside.chain(others.iter().copied()).collect();
+        env.extend([(name, address.as_str()), ("LOGFERRY_RESERVE", "29s")]);
+        let (_, shown) = run(&["replay", FILE, "--to", backend, "--dry-run"], &env);
+        assert!(shown.contains("POST http://127.0.0.1:"), "{name}");
+        let before = intake.requests().len();
+        let (status, said) = run(&["replay", FILE, "--to", backend], &env);
+        assert_eq!(status, Some(1), "{name}");
+        assert!(said.contains("not delivered to http://127.0.0.1:"), "{name}: {said}");
+        let leak = shown.lines().chain(said.lines()).find(|line| line.contains("s3cret"));
+        assert_eq!(leak, None, "{name}");
+        let targets: Vec<_> = intake.requests().into_iter().skip(before).map(|received| received.target).collect();
+        let whole = |target: &String| {
+            target.ends_with("a=b&key=s3cret") && target.matches('?').count() == 1 && !target.contains("//")
+        };
+        assert!(targets.iter().any(whole), "{name}: {targets:?}");
+    }
 }

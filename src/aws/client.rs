@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use super::sign::{SignError, Signer};
-use crate::env::{Env, Setting, read};
+use crate::env::{Address, Env, Setting, read};
 use crate::request::Signing;
 
 /// How long one call may take, and how often it is made.
@@ -82,8 +82,8 @@ pub enum AwsError {
 }
 
 impl Places {
-    const ENDPOINT: Setting<String> =
-        Setting::new("AWS_ENDPOINT_URL", read::url, "One address for all AWS APIs, for emulators of them.");
+    const ENDPOINT: Setting<Address> =
+        Setting::new("AWS_ENDPOINT_URL", read::url, "One address for all AWS APIs, for emulators of them.").address();
     const REGION: Setting<String> = Setting::new("AWS_REGION", read::text, "Region that Lambda says it runs in.");
 
     /// The variables: those who use an emulator set the one, Lambda the other.
@@ -91,7 +91,7 @@ impl Places {
 
     /// Reads the settings.
     pub fn from_env(env: &mut Env<'_>) -> Self {
-        Self { endpoint: env.read(&Self::ENDPOINT), region: env.read(&Self::REGION) }
+        Self { endpoint: env.read(&Self::ENDPOINT).map(|address| address.base), region: env.read(&Self::REGION) }
     }
 
     /// Address of a service in a region: `https://sqs.eu-west-1.amazonaws.com`.

@@ -103,12 +103,14 @@ impl Place {
         "LOGFERRY_STORE",
         Self::parse,
         "Where to keep what could not be sent: `s3://bucket/prefix`, the address of an SQS queue, or a folder. Without it the invocation fails, so that Lambda repeats it.",
-    );
+    )
+    .address();
     const BUCKET: Setting<Self> = Setting::new(
         "LOGFERRY_STORE_BUCKET",
         Self::parse_bucket,
         "With a queue: `s3://bucket/prefix` for what is larger than a message can be.",
-    );
+    )
+    .address();
 
     /// The settings, for documents.
     pub const ROWS: [Row; 2] = [Self::STORE.row(), Self::BUCKET.row()];
@@ -123,7 +125,7 @@ impl Place {
             return Self::parse_bucket(value);
         }
         if value.starts_with("http://") || value.starts_with("https://") {
-            return crate::env::read::url(value).map(|url| Self::Sqs { url });
+            return crate::env::read::url(value).map(|address| Self::Sqs { url: address.base });
         }
         let path = value.strip_prefix("file://").unwrap_or(value);
         if path.contains("://") {

@@ -28,7 +28,7 @@ use std::time::Duration;
 
 use super::body::{Body, Limits, Template};
 use super::{Context, Encode, Signals};
-use crate::env::{Env, Row, Secret, Setting, read};
+use crate::env::{Address, Env, Row, Secret, Setting, read};
 use crate::model::{Log, Measure, Metric, Origin, Sink};
 use crate::request::{Compression, Destination, Endpoint, Frame, Header, Request, Response, Verdict};
 
@@ -49,8 +49,10 @@ const SERIES_FRAME: Frame = Frame::text(b"{\"series\":[", b",", b"]}");
 #[derive(Clone, Debug, PartialEq)]
 pub struct Datadog {
     api_key: Secret,
-    logs_url: String,
-    api_url: String,
+    /// Where logs go.
+    logs: Address,
+    /// What is before the paths of metrics.
+    api: Address,
     tags: Vec<(String, String)>,
     source: Option<String>,
     forward_logs: bool,
@@ -110,14 +112,16 @@ pub struct Encoder<'b> {
 impl Datadog {
     const API_KEY: Setting<Secret> = Setting::new("DD_API_KEY", read::secret, "Datadog API key.").secret();
     const SITE: Setting<String> = Setting::new("DD_SITE", site, "Datadog site to send to.").default("datadoghq.com");
-    const URL: Setting<String> =
-        Setting::new("DD_URL", host, "Host or address that takes logs; `http-intake.logs.` and the site when empty.");
+    const URL: Setting<Address> =
+        Setting::new("DD_URL", host, "Host or address that takes logs; `http-intake.logs.` and the site when empty.")
+            .address();
     const PORT: Setting<u16> =
         Setting::new("DD_PORT", port, "Port that takes logs; 443, or 80 with DD_NO_SSL, when empty.");
     const NO_SSL: Setting<bool> =
         Setting::new("DD_NO_SSL", read::boolean, "Whether logs go over plain http.").default("false");
-    const API_URL: Setting<String> =
-        Setting::new("DD_API_URL", read::url, "Address that takes metrics; `https://api.` and the site when empty.");
+    const API_URL: Setting<Address> =
+        Setting::new("DD_API_URL", read::url, "Address that takes metrics; `https://api.` and the site when empty.")
+            .address();
     const TAGS: Setting<Vec<(String, String)>> = Setting::new(
         "DD_TAGS",
         read::tags,
@@ -172,21 +176,25 @@ impl Datadog {
         let api_key = env.require(&Self::API_KEY, "the datadog backend needs an API key");
         let site = env.read(&Self::SITE);
         let (url, port, no_ssl) = (env.read(&Self::URL), env.read(&Self::PORT), env.read(&Self::NO_SSL));
-        let api_url = env.read(&Self::API_URL);
+        let api = env.read(&Self::API_URL);
         let (tags, source) = (env.read(&Self::TAGS), env.read(&Self::SOURCE));
         let (forward_logs, compress) = (env.read(&Self::FORWARD_LOG), env.read(&Self::USE_COMPRESSION));
         let (level, codec, metrics) =
             (env.read(&Self::COMPRESSION_LEVEL), env.read(&Self::CODEC), env.read(&Self::METRICS));
         let (site, no_ssl, compress, level) = (site?, no_ssl?, compress?, level?);
-        let host = url.unwrap_or_else(|| format!("http-intake.logs.{site}"));
+        let host = url.unwrap_or_else(|| Address::of(format!("http-intake.logs.{site}")));
         let scheme = if no_ssl { "http" } else { "https" };
-        let address = if host.contains("://") { host } else { format!("{scheme}://{host}") };
-        let address = port.map_or_else(|| address.clone(), |port| format!("{address}:{port}"));
+        let address = if host.base.contains("://") {
+            host
+        } else {
+            Address { base: format!("{scheme}://{}", host.base), ..host }
+        };
+        let address = port.map_or_else(|| address.clone(), |port| address.join(&format!(":{port}")));
         let codec = if compress { codec? } else { Codec::None };
         Some(Self {
             api_key: api_key?,
-            logs_url: format!("{address}/api/v2/logs"),
-            api_url: api_url.unwrap_or_else(|| format!("https://api.{site}")),
+            logs: address.join("/api/v2/logs"),
+            api: api.unwrap_or_else(|| Address::of(format!("https://api.{site}"))),
             tags: tags.unwrap_or_default(),
             source,
             forward_logs: forward_logs?,
@@ -228,12 +236,8 @@ impl Datadog {
 
     /// Whether both are sent the same bytes, if to different places.
     pub(super) fn encodes_like(&self, other: &Self) -> bool {
-        let here = Self {
-            api_key: other.api_key.clone(),
-            logs_url: other.logs_url.clone(),
-            api_url: other.api_url.clone(),
-            ..self.clone()
-        };
+        let here =
+            Self { api_key: other.api_key.clone(), logs: other.logs.clone(), api: other.api.clone(), ..self.clone() };
         here == *other
     }
 
@@ -250,11 +254,11 @@ impl Datadog {
             Route::Series => (self.metrics_compression, SERIES_FRAME, SERIES),
             Route::Checks => (self.metrics_compression, ARRAY, SERIES),
         };
-        let url = match route {
-            Route::Logs => self.logs_url.clone(),
-            Route::Distributions => format!("{}/api/v1/distribution_points", self.api_url),
-            Route::Series => format!("{}/api/v2/series", self.api_url),
-            Route::Checks => format!("{}/api/v1/check_run", self.api_url),
+        let address = match route {
+            Route::Logs => self.logs.clone(),
+            Route::Distributions => self.api.join("/api/v1/distribution_points"),
+            Route::Series => self.api.join("/api/v2/series"),
+            Route::Checks => self.api.join("/api/v1/check_run"),
         };
         let public = |value: &str| Header::Public(value.to_owned());
         let mut headers = vec![
@@ -266,7 +270,7 @@ impl Datadog {
         if let Some(encoding) = compression.content_encoding() {
             headers.push(("Content-Encoding".into(), public(encoding)));
         }
-        let endpoint = Endpoint { url, headers, ..Endpoint::default() };
+        let endpoint = Endpoint { headers, ..Endpoint::from(address) };
         let route = route.name();
         Template { destination: Destination::Http(endpoint), compression, frame, limits, route, judge }
     }
@@ -367,12 +371,12 @@ fn site(value: &str) -> Result<String, String> {
 }
 
 /// A host, or a whole address.
-fn host(value: &str) -> Result<String, String> {
+fn host(value: &str) -> Result<Address, String> {
     if value.contains("://") {
         return read::url(value);
     }
     read::url(&format!("https://{value}"))
-        .map(|_| value.trim_end_matches('/').to_owned())
+        .map(|address| Address { base: address.base.trim_start_matches("https://").to_owned(), ..address })
         .map_err(|_| "is neither a host nor an address".to_owned())
 }
 

@@ -42,7 +42,7 @@ use documents::Documents;
 use super::body::{Body, Limits, Oversize, Template};
 use super::record::records;
 use super::{Encode, Encoded, Signals, auth};
-use crate::env::{Env, Row, Secret, Setting, read};
+use crate::env::{Address, Env, Row, Secret, Setting, read};
 use crate::model::{Log, Measure, Metric, Origin, Sink};
 use crate::request::{Compression, Destination, Endpoint, Frame, Header, Request, Signing, Weight};
 
@@ -50,12 +50,12 @@ use crate::request::{Compression, Destination, Endpoint, Frame, Header, Request,
 const LIMITS: Limits = Limits { bytes: 5_000_000, compressed: usize::MAX, items: 1000, item_bytes: 1_000_000 };
 
 /// What is wanted of an answer.
-const PATH: &str = "/_bulk?filter_path=took,errors,items.*.status,items.*.error.type,items.*.error.reason";
+const WANTED: &str = "filter_path=took,errors,items.*.status,items.*.error.type,items.*.error.reason";
 
 /// Ships to Elasticsearch or OpenSearch.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Elasticsearch {
-    url: String,
+    address: Address,
     authorization: Option<Header>,
     signing: Option<Signing>,
     logs_dataset: String,
@@ -83,12 +83,13 @@ pub struct Encoder<'b> {
 const ROUTE: &str = "bulk";
 
 impl Elasticsearch {
-    const URL: Setting<String> = Setting::new(
+    const URL: Setting<Address> = Setting::new(
         "ELASTICSEARCH_URL",
         read::url,
         "Address of Elasticsearch or OpenSearch; what stands behind a `?` is kept.",
-    );
-    const CLOUD_ID: Setting<String> = Setting::new(
+    )
+    .address();
+    const CLOUD_ID: Setting<Address> = Setting::new(
         "ELASTIC_CLOUD_ID",
         cloud_id,
         "Id of a deployment on Elastic Cloud, instead of ELASTICSEARCH_URL.",
@@ -174,10 +175,10 @@ impl Elasticsearch {
         let (sign, region) = (env.read(&Self::SIGNING), env.read(&Self::REGION));
         let logs_dataset = env.read(&Self::LOGS_DATASET);
         let (metrics_dataset, namespace) = (env.read(&Self::METRICS_DATASET), env.read(&Self::NAMESPACE));
-        let url = cloud.or(url)?;
-        let signing = signing(sign?, region, &url, either.given(env), env);
+        let address = cloud.or(url)?;
+        let signing = signing(sign?, region, &address.base, either.given(env), env);
         let (logs_dataset, metrics_dataset, namespace) = (logs_dataset?, metrics_dataset?, namespace?);
-        Some(Self { url, authorization: authorization?, signing, logs_dataset, metrics_dataset, namespace })
+        Some(Self { address, authorization: authorization?, signing, logs_dataset, metrics_dataset, namespace })
     }
 
     /// Begins a batch.
@@ -188,7 +189,7 @@ impl Elasticsearch {
     /// Whether both are sent the same bytes, if to different places.
     pub(super) fn encodes_like(&self, other: &Self) -> bool {
         let here = Self {
-            url: other.url.clone(),
+            address: other.address.clone(),
             authorization: other.authorization.clone(),
             signing: if self.takes_ids() == other.takes_ids() { other.signing.clone() } else { self.signing.clone() },
             ..self.clone()
@@ -207,7 +208,7 @@ impl Elasticsearch {
             vec![("Content-Type".into(), public("application/x-ndjson")), ("Content-Encoding".into(), public("gzip"))];
         headers.extend(self.authorization.clone().map(|header| ("Authorization".into(), header)));
         let endpoint =
-            Endpoint { url: address(&self.url), headers, signing: self.signing.clone(), ..Endpoint::default() };
+            Endpoint { headers, signing: self.signing.clone(), ..Endpoint::from(bulk_address(&self.address)) };
         Template {
             destination: Destination::Http(endpoint),
             compression: Compression::Gzip(6),
@@ -285,11 +286,14 @@ impl Sink for Encoder<'_> {
     }
 }
 
-/// The address of bulks, with what the user has put behind a `?`.
-fn address(url: &str) -> String {
-    match url.split_once('?') {
-        None => format!("{url}{PATH}"),
-        Some((base, query)) => format!("{}{PATH}&{query}", base.trim_end_matches('/')),
+/// The address of bulks: what the user has put behind a `?` may be a secret, our own part alone is none.
+fn bulk_address(address: &Address) -> Address {
+    match &address.query {
+        None => address.join(&format!("/_bulk?{WANTED}")),
+        Some(query) => {
+            let query = Secret::new(format!("{WANTED}&{}", query.expose()));
+            Address { query: Some(query), ..address.join("/_bulk") }
+        }
     }
 }
 
@@ -340,7 +344,7 @@ fn dataset(value: &str) -> Result<String, String> {
 }
 
 /// `name:base64(host$uuid of Elasticsearch$uuid of Kibana)`, where the host may have a port.
-fn cloud_id(value: &str) -> Result<String, String> {
+fn cloud_id(value: &str) -> Result<Address, String> {
     let address = || {
         let encoded = value.rsplit_once(':').map_or(value, |(_, encoded)| encoded);
         let decoded = String::from_utf8(STANDARD.decode(encoded).ok()?).ok()?;

@@ -37,7 +37,7 @@ mod tests;
 
 use super::body::{Body, Limits, Template};
 use super::{Context, Encode, Encoded, Signals};
-use crate::env::{Env, Row, Secret, Setting, read};
+use crate::env::{Address, Env, Row, Secret, Setting, read};
 use crate::model::{Log, Measure, Metric, Origin, Sink};
 use crate::request::{Compression, Destination, Endpoint, Frame, Header, Request, Response, Verdict, Weight};
 
@@ -63,17 +63,9 @@ const TOKENS: [(&str, usize); 3] = [("token", 32), ("tkn", 32), ("tokn", 24)];
 /// Ships to Guance.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Guance {
-    dataway: Dataway,
+    /// Scheme, host and port; behind the `?` is the token.
+    dataway: Address,
     vocabulary: Vocabulary,
-}
-
-/// Where a Dataway is.
-#[derive(Clone, Debug, Eq, PartialEq)]
-struct Dataway {
-    /// Scheme, host and port.
-    base: String,
-    /// What is behind the `?`: the token.
-    query: Option<Secret>,
 }
 
 /// Whose names and types hold.
@@ -107,13 +99,13 @@ pub struct Encoder {
 }
 
 impl Guance {
-    const DATAWAY: Setting<Dataway> = Setting::new(
+    const DATAWAY: Setting<Address> = Setting::new(
         "ENV_DATAWAY",
         dataway,
         "Address of the Dataway with its token, as https://openway.guance.com?token=tkn_…, or of a DataKit, as http://host:9529; of several, set apart by commas, the first.",
     )
     .secret();
-    const DATAWAY_URL: Setting<Dataway> = Setting::new(
+    const DATAWAY_URL: Setting<Address> = Setting::new(
         "DATAWAY_URL",
         dataway_without_token,
         "Address of the Dataway without a token, where ENV_DATAWAY is not set.",
@@ -156,7 +148,7 @@ impl Guance {
                     env.mistake(&env.name(&Self::TOKEN), what);
                     return None;
                 }
-                Dataway { query, ..url }
+                Address { query, ..url }
             }
         };
         Some(Self { dataway, vocabulary: vocabulary? })
@@ -191,13 +183,11 @@ impl Guance {
         let compression = Compression::Gzip(6);
         let header = |name: &'static str, value: &str| (name.into(), Header::Public(value.to_owned()));
         let endpoint = Endpoint {
-            url: format!("{}/v1/write/{path}", self.dataway.base),
-            query: self.dataway.query.clone(),
             headers: vec![
                 header("Content-Type", "application/line-protocol"),
                 header("Content-Encoding", compression.content_encoding().unwrap_or_default()),
             ],
-            ..Endpoint::default()
+            ..Endpoint::from(self.dataway.join(&format!("/v1/write/{path}")))
         };
         Template {
             destination: Destination::Http(endpoint),
@@ -314,7 +304,7 @@ fn judge(request: &Request, response: &Response) -> Verdict {
 /// Reads `https://host?token=…`; of several, set apart by commas, the first.
 ///
 /// A path is left out, as the vendor's own programs do.
-fn dataway(value: &str) -> Result<Dataway, String> {
+fn dataway(value: &str) -> Result<Address, String> {
     let dataway = dataway_without_token(value)?;
     if dataway.query.is_none() && is_openway(&dataway.base) {
         return Err("has no token: expected `https://openway.guance.com?token=…`".to_owned());
@@ -322,20 +312,17 @@ fn dataway(value: &str) -> Result<Dataway, String> {
     Ok(dataway)
 }
 
-fn dataway_without_token(value: &str) -> Result<Dataway, String> {
+fn dataway_without_token(value: &str) -> Result<Address, String> {
     let first = value.split(',').next().unwrap_or_default().trim();
-    let first = first.split('#').next().unwrap_or_default();
-    let (address, query) = first.split_once('?').unwrap_or((first, ""));
-    let address = read::url(address)?;
-    let (scheme, rest) = address.split_once("://").unwrap_or(("https", &address));
+    let Address { base, query } = read::url(first)?;
+    let (scheme, rest) = base.split_once("://").unwrap_or(("https", &base));
     let host = rest.split('/').next().unwrap_or_default();
-    for pair in query.split('&') {
-        if let Some(value) = pair.strip_prefix("token=") {
-            token(value)?;
-        }
+    let pairs = query.iter().flat_map(|query| query.expose().split('&'));
+    for value in pairs.filter_map(|pair| pair.strip_prefix("token=")) {
+        token(value)?;
     }
-    let query = Some(query).filter(|query| !query.is_empty()).map(read::secret).transpose()?;
-    Ok(Dataway { base: format!("{scheme}://{host}"), query })
+    let query = query.map(|query| read::secret(query.expose())).transpose()?;
+    Ok(Address { base: format!("{scheme}://{host}"), query })
 }
 
 /// Whether an address is that of the vendor's intake, which takes nothing without a token.

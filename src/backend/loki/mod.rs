@@ -42,7 +42,7 @@ use super::body::{Body, Limits, Template};
 use super::order::Order;
 use super::write::{bounded, text};
 use super::{Encode, Encoded, Signals, auth, protobuf};
-use crate::env::{Env, Row, Secret, Setting, read};
+use crate::env::{Address, Env, Row, Secret, Setting, read};
 use crate::json::JsonStr;
 use crate::model::{Log, Metric, Origin, Sink, Timestamp};
 use crate::request::{Compression, Destination, Endpoint, Frame, Header, Request, Weight, Wrapper};
@@ -72,7 +72,8 @@ const MAX_HEAD: usize = 32;
 /// Ships to Loki.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Loki {
-    url: String,
+    /// Where pushes go.
+    address: Address,
     authorization: Option<Header>,
     tenant: Option<String>,
     labels: Vec<(String, String)>,
@@ -120,13 +121,14 @@ struct Rendered {
 const ROUTE: &str = "push";
 
 impl Loki {
-    const URL: Setting<String> = Setting::new(
+    const URL: Setting<Address> = Setting::new(
         "LOKI_URL",
         read::url,
         "Address of Loki; `/loki/api/v1/push` is appended when it isn't there, before what stands behind a `?`.",
-    );
-    const WRITE_ADDRESS: Setting<String> =
-        Setting::new("WRITE_ADDRESS", read::url, "The same as LOKI_URL, under lambda-promtail's name.");
+    )
+    .address();
+    const WRITE_ADDRESS: Setting<Address> =
+        Setting::new("WRITE_ADDRESS", read::url, "The same as LOKI_URL, under lambda-promtail's name.").address();
     const USERNAME: Setting<String> =
         Setting::new("LOKI_USERNAME", read::text, "User for basic authentication: on Grafana Cloud a number.");
     const PASSWORD: Setting<Secret> =
@@ -176,9 +178,8 @@ impl Loki {
         let authorization = either.read(env).ok();
         let (tenant, labels) = (env.read(&Self::TENANT_ID), env.read(&Self::EXTRA_LABELS));
         let format = env.read(&Self::FORMAT);
-        let url = url?;
         Some(Self {
-            url: push_address(&url),
+            address: push_address(&url?),
             authorization: authorization?,
             tenant,
             labels: labels.unwrap_or_default(),
@@ -203,7 +204,7 @@ impl Loki {
     /// Whether both are sent the same bytes, if to different places.
     pub(super) fn encodes_like(&self, other: &Self) -> bool {
         let here = Self {
-            url: other.url.clone(),
+            address: other.address.clone(),
             authorization: other.authorization.clone(),
             tenant: other.tenant.clone(),
             ..self.clone()
@@ -228,7 +229,7 @@ impl Loki {
         }
         headers.extend(self.authorization.clone().map(|header| ("Authorization".into(), header)));
         headers.extend(self.tenant.as_deref().map(|tenant| ("X-Scope-OrgID".into(), public(tenant))));
-        let endpoint = Endpoint { url: self.url.clone(), headers, ..Endpoint::default() };
+        let endpoint = Endpoint { headers, ..Endpoint::from(self.address.clone()) };
         let frame = self.format.frame(&[]);
         Template { destination: Destination::Http(endpoint), compression, frame, limits: LIMITS, route: ROUTE, judge }
     }
@@ -458,12 +459,9 @@ fn tenant(value: &str) -> Result<String, String> {
     }
 }
 
-/// The address of pushes, with what the user has put behind a `?`.
-fn push_address(url: &str) -> String {
-    let (base, query) = url.find('?').map_or((url, ""), |at| url.split_at(at));
-    let base = base.trim_end_matches('/');
-    let path = if base.ends_with("/push") { "" } else { "/loki/api/v1/push" };
-    format!("{base}{path}{query}")
+/// The address of pushes.
+fn push_address(address: &Address) -> Address {
+    address.join(if address.base.ends_with("/push") { "" } else { "/loki/api/v1/push" })
 }
 
 /// `name:value,name:value`, or `name,value,name,value`.

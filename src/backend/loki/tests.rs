@@ -9,7 +9,7 @@ use crate::request::{Item, Refused, Response, Verdict};
 
 fn loki(format: Format) -> Loki {
     let labels = vec![("env".to_owned(), "prod".to_owned())];
-    Loki { url: "http://loki:3100".to_owned(), authorization: None, tenant: None, labels, format }
+    Loki { address: Address::of("http://loki:3100".to_owned()), authorization: None, tenant: None, labels, format }
 }
 
 fn origin(generation: u32) -> Origin {
@@ -286,7 +286,9 @@ fn settings_are_read_as_users_write_them() {
         ("http://vl/insert/?a=1&b=2", "http://vl/insert/loki/api/v1/push?a=1&b=2"),
     ] {
         for name in ["LOKI_URL", "WRITE_ADDRESS"] {
-            assert_eq!(read(&[(name, url)]).0.unwrap().url, expected);
+            let Destination::Http(endpoint) = read(&[(name, url)]).0.unwrap().template().destination else { panic!() };
+            let (url, query) = expected.split_once('?').map_or((expected, None), |(url, query)| (url, Some(query)));
+            assert_eq!((endpoint.url.as_str(), endpoint.query.as_ref().map(Secret::expose)), (url, query));
         }
     }
     let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());

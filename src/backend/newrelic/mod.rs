@@ -37,7 +37,7 @@ use std::time::Duration;
 
 use super::body::{Body, Limits, Template};
 use super::{Context, Encode, Encoded, Signals};
-use crate::env::{Env, Row, Secret, Setting, read};
+use crate::env::{Address, Env, Row, Secret, Setting, read};
 use crate::model::{Log, Measure, Metric, Origin, Sink};
 use crate::request::{Compression, Destination, Endpoint, Frame, Header, Request, Response, Verdict, Weight};
 
@@ -52,8 +52,8 @@ const MAX_AGE: Duration = Duration::from_hours(48);
 #[derive(Clone, Debug, PartialEq)]
 pub struct NewRelic {
     license_key: Secret,
-    logs_url: String,
-    metrics_url: String,
+    logs: Address,
+    metrics: Address,
     tags: Vec<(String, String)>,
 }
 
@@ -95,13 +95,15 @@ impl NewRelic {
         region,
         "Region of the account: us, eu, jp or gov; the one that the key begins with, else us, when empty.",
     );
-    const LOGS_URL: Setting<String> =
-        Setting::new("NR_LOGGING_ENDPOINT", read::url, "Address that takes logs; that of the region when empty.");
-    const METRICS_URL: Setting<String> = Setting::new(
+    const LOGS_URL: Setting<Address> =
+        Setting::new("NR_LOGGING_ENDPOINT", read::url, "Address that takes logs; that of the region when empty.")
+            .address();
+    const METRICS_URL: Setting<Address> = Setting::new(
         "LOGFERRY_NEWRELIC_METRICS_URL",
         read::url,
         "Address that takes metrics; that of the region when empty.",
-    );
+    )
+    .address();
     const TAGS: Setting<Vec<(String, String)>> = Setting::new(
         "NR_TAGS",
         tags,
@@ -133,13 +135,13 @@ impl NewRelic {
             env.require(&Self::KEY, "the newrelic backend needs a licence key")
         };
         let region = env.read(&Self::REGION);
-        let (logs_url, metrics_url) = (env.read(&Self::LOGS_URL), env.read(&Self::METRICS_URL));
+        let (logs, metrics) = (env.read(&Self::LOGS_URL), env.read(&Self::METRICS_URL));
         let tags = env.read(&Self::TAGS).unwrap_or_default();
         let license_key = key.or(other_key)?;
         let region = region.unwrap_or_else(|| Region::of(&license_key));
         Some(Self {
-            logs_url: logs_url.unwrap_or_else(|| format!("https://{}/log/v1", region.hosts().0)),
-            metrics_url: metrics_url.unwrap_or_else(|| format!("https://{}/metric/v1", region.hosts().1)),
+            logs: logs.unwrap_or_else(|| Address::of(format!("https://{}/log/v1", region.hosts().0))),
+            metrics: metrics.unwrap_or_else(|| Address::of(format!("https://{}/metric/v1", region.hosts().1))),
             license_key,
             tags,
         })
@@ -164,8 +166,8 @@ impl NewRelic {
     pub(super) fn encodes_like(&self, other: &Self) -> bool {
         let here = Self {
             license_key: other.license_key.clone(),
-            logs_url: other.logs_url.clone(),
-            metrics_url: other.metrics_url.clone(),
+            logs: other.logs.clone(),
+            metrics: other.metrics.clone(),
             ..self.clone()
         };
         here == *other
@@ -179,17 +181,17 @@ impl NewRelic {
     fn template(&self, route: Route) -> Template {
         let compression = Compression::Gzip(6);
         let public = |value: &str| Header::Public(value.to_owned());
+        let address = match route {
+            Route::Logs => &self.logs,
+            Route::Metrics => &self.metrics,
+        };
         let endpoint = Endpoint {
-            url: match route {
-                Route::Logs => self.logs_url.clone(),
-                Route::Metrics => self.metrics_url.clone(),
-            },
             headers: vec![
                 ("Content-Type".into(), public("application/json")),
                 ("Content-Encoding".into(), public(compression.content_encoding().unwrap_or_default())),
                 ("Api-Key".into(), Header::Secret(self.license_key.clone())),
             ],
-            ..Endpoint::default()
+            ..Endpoint::from(address.clone())
         };
         Template {
             destination: Destination::Http(endpoint),

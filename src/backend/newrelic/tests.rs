@@ -85,7 +85,7 @@ fn finds_the_region_of_a_key() {
         let (newrelic, mistakes) = settings(pairs);
         assert_eq!(mistakes, Vec::<String>::new());
         let newrelic = newrelic.unwrap();
-        assert_eq!((newrelic.logs_url.as_str(), newrelic.metrics_url.as_str()), (logs, metrics));
+        assert_eq!((newrelic.logs.base.as_str(), newrelic.metrics.base.as_str()), (logs, metrics));
         assert!(!format!("{newrelic:?}").contains(KEY));
     }
 }

@@ -12,7 +12,7 @@ use super::histogram::Aggregation;
 use super::metrics::Temporality;
 use super::resource::Shared;
 use super::writer::Format;
-use crate::env::{Env, Row, Secret, Setting, read};
+use crate::env::{Address, Env, Row, Secret, Setting, read};
 use crate::request::{Certificates, Compression, Endpoint, Header, PemFile};
 
 /// Headers that say what the body is.
@@ -20,7 +20,7 @@ const OURS: [&str; 5] = ["content-encoding", "content-length", "content-type", "
 
 /// Variables that there are once for all signals, and once for each.
 struct Names {
-    endpoint: Setting<String>,
+    endpoint: Setting<Address>,
     headers: Setting<Vec<(String, Secret)>>,
     compression: Setting<Compression>,
     timeout: Setting<Duration>,
@@ -32,7 +32,7 @@ struct Names {
 
 /// What was found under them.
 struct Found {
-    endpoint: Option<String>,
+    endpoint: Option<Address>,
     headers: Option<Vec<(String, Secret)>>,
     compression: Option<Compression>,
     timeout: Option<Duration>,
@@ -55,7 +55,8 @@ const ALL: Names = Names {
         "OTEL_EXPORTER_OTLP_ENDPOINT",
         base,
         "Address of the collector, as `https://collector.example.com:4318`: `/v1/logs` and `/v1/metrics` are put behind it.",
-    ),
+    )
+    .address(),
     headers: Setting::new(
         "OTEL_EXPORTER_OTLP_HEADERS",
         headers,
@@ -97,7 +98,8 @@ const LOGS: Names = Names {
         "OTEL_EXPORTER_OTLP_LOGS_ENDPOINT",
         whole,
         "Address that takes logs, as it is; OTEL_EXPORTER_OTLP_ENDPOINT with `/v1/logs` when empty.",
-    ),
+    )
+    .address(),
     headers: Setting::new(
         "OTEL_EXPORTER_OTLP_LOGS_HEADERS",
         headers,
@@ -141,7 +143,8 @@ const METRICS: Names = Names {
         "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT",
         whole,
         "Address that takes metrics, as it is; OTEL_EXPORTER_OTLP_ENDPOINT with `/v1/metrics` when empty.",
-    ),
+    )
+    .address(),
     headers: Setting::new(
         "OTEL_EXPORTER_OTLP_METRICS_HEADERS",
         headers,
@@ -293,7 +296,8 @@ impl Found {
         env: &mut Env<'_>,
     ) -> Option<Target> {
         let own = pair(self.client_certificate, self.client_key, names, env);
-        let url = self.endpoint.or_else(|| all.endpoint.as_ref().map(|base| format!("{base}{path}")));
+        // Where there has to be one, none is a mistake by now.
+        let address = self.endpoint.or_else(|| all.endpoint.as_ref().map(|base| base.join(path))).unwrap_or_default();
         let format = self.protocol.or(all.protocol)?;
         let compression = self.compression.or(all.compression)?;
         let public = |value: &str| Header::Public(value.to_owned());
@@ -305,18 +309,16 @@ impl Found {
         let client = own.ok()?.or(client.ok()?.clone());
         let certificates = Certificates { authorities, client };
         let endpoint = Endpoint {
-            // Where there has to be one, none is a mistake by now.
-            url: url.unwrap_or_default(),
             headers: sent,
             timeout: self.timeout.or(all.timeout),
             certificates: (certificates != Certificates::default()).then(|| Arc::new(certificates)),
-            ..Endpoint::default()
+            ..Endpoint::from(address)
         };
         Some(Target { endpoint, compression, format })
     }
 }
 
-fn base_address(needed: bool, env: &mut Env<'_>) -> Option<String> {
+fn base_address(needed: bool, env: &mut Env<'_>) -> Option<Address> {
     const WHY: &str = "the otlp backend needs the address of a collector, as `https://collector.example.com:4318`";
     if needed { env.require(&ALL.endpoint, WHY) } else { env.read(&ALL.endpoint) }
 }
@@ -344,17 +346,18 @@ fn file(setting: &Setting<String>, env: &mut Env<'_>) -> Option<PemFile> {
 }
 
 /// An address that a path can be put behind.
-fn base(value: &str) -> Result<String, String> {
-    let url = read::url(value)?;
-    if url.contains(['?', '#']) {
+fn base(value: &str) -> Result<Address, String> {
+    let address = read::url(value)?;
+    if value.contains(['?', '#']) {
         return Err("holds a `?` or a `#`, and a path is put behind it: OTEL_EXPORTER_OTLP_LOGS_ENDPOINT and OTEL_EXPORTER_OTLP_METRICS_ENDPOINT are taken as they are".to_owned());
     }
-    Ok(url)
+    Ok(address)
 }
 
-/// An address as it is.
-fn whole(value: &str) -> Result<String, String> {
-    read::url(value).map(|_| value.to_owned())
+/// An address as it is: a `/` at the end stays.
+fn whole(value: &str) -> Result<Address, String> {
+    let base = value.split(['?', '#']).next().unwrap_or_default().to_owned();
+    read::url(value).map(|address| Address { base, ..address })
 }
 
 fn headers(value: &str) -> Result<Vec<(String, Secret)>, String> {

@@ -806,7 +806,7 @@ fn mistakes_say_what_is_wrong_and_no_secret() {
         (&[("OTEL_EXPORTER_OTLP_LOGS_ENDPOINT", "https://a/l")], "OTEL_EXPORTER_OTLP_ENDPOINT is not set"),
         (
             &[("OTEL_EXPORTER_OTLP_ENDPOINT", "https://a/?k=v")],
-            "OTEL_EXPORTER_OTLP_ENDPOINT `https://a/?k=v` holds a `?`",
+            "OTEL_EXPORTER_OTLP_ENDPOINT `https://a/?***` holds a `?`",
         ),
         (
             &[ENDPOINT, ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc")],

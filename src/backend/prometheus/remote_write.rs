@@ -51,7 +51,7 @@ use super::text::password;
 use super::{Encoder, Options, State, Temporality};
 use crate::backend::body::{Limits, Template};
 use crate::backend::{Context, auth};
-use crate::env::{Env, Row, Secret, Setting, read};
+use crate::env::{Address, Env, Row, Secret, Setting, read};
 use crate::request::{
     Compression, Destination, Endpoint, Fallback, Frame, Header, Request, Response, Signing, Verdict,
 };
@@ -106,11 +106,12 @@ enum Sign {
 }
 
 impl RemoteWrite {
-    const URL: Setting<String> = Setting::new(
+    const URL: Setting<Address> = Setting::new(
         "PROMETHEUS_REMOTE_WRITE_URL",
         read::url,
         "Address that takes Prometheus' remote write, with its path; of a bare host it is /api/v1/write.",
-    );
+    )
+    .address();
     const USERNAME: Setting<String> =
         Setting::new("PROMETHEUS_REMOTE_WRITE_USERNAME", read::text, "User name, as a Grafana Cloud instance id.");
     const PASSWORD: Setting<Secret> =
@@ -182,8 +183,8 @@ impl RemoteWrite {
         let (sign, region) = (env.read(&Self::SIGN), env.read(&Self::REGION));
         let (version, temporality) = (env.read(&Self::VERSION), env.read(&Self::TEMPORALITY));
         let (durations, custom) = (env.read(&Self::DURATIONS), env.read(&Self::BUCKETS));
-        let url = address(&url?);
-        let home = amazon_region(&url);
+        let address = with_path(&url?);
+        let home = amazon_region(&address.base);
         let signed = match sign? {
             Sign::Always => true,
             Sign::Auto => home.is_some(),
@@ -197,7 +198,7 @@ impl RemoteWrite {
             return None;
         }
         Some(Self {
-            endpoint: endpoint(&url, credentials.or(bearer), more.unwrap_or_default()),
+            endpoint: endpoint(address, credentials.or(bearer), more.unwrap_or_default()),
             signed,
             region: region.or(home),
             version: version?,
@@ -278,8 +279,7 @@ fn judge(request: &Request, response: &Response, temporality: Temporality) -> Ve
     }
 }
 
-fn endpoint(url: &str, authorization: Option<Header>, more: Vec<(String, Secret)>) -> Endpoint {
-    let (url, query) = url.split_once('?').map_or((url, None), |(url, query)| (url, Some(query)));
+fn endpoint(address: Address, authorization: Option<Header>, more: Vec<(String, Secret)>) -> Endpoint {
     let mut headers = vec![
         (CONTENT_TYPE.into(), Header::Public(String::new())),
         ("Content-Encoding".into(), Header::Public("snappy".to_owned())),
@@ -287,8 +287,7 @@ fn endpoint(url: &str, authorization: Option<Header>, more: Vec<(String, Secret)
     ];
     headers.extend(authorization.map(|header| ("Authorization".into(), header)));
     headers.extend(more.into_iter().map(|(name, value)| (name.into(), Header::Secret(value))));
-    let query = query.map(|query| Secret::new(query.to_owned()));
-    Endpoint { url: url.to_owned(), query, headers, ..Endpoint::default() }
+    Endpoint { headers, ..Endpoint::from(address) }
 }
 
 pub(super) fn set_version(endpoint: &mut Endpoint, version: Version) {
@@ -306,9 +305,8 @@ pub(super) fn set_version(endpoint: &mut Endpoint, version: Version) {
 }
 
 /// With the path that the receiver has, where there is none.
-fn address(url: &str) -> String {
-    let (base, query) = url.split_at(url.find('?').unwrap_or(url.len()));
-    let base = base.trim_end_matches('/');
+fn with_path(address: &Address) -> Address {
+    let base = &address.base;
     let path = base.split_once("://").and_then(|(_, rest)| rest.split_once('/')).map_or("", |(_, path)| path);
     let missing = match path {
         "" => "/api/v1/write",
@@ -316,12 +314,12 @@ fn address(url: &str) -> String {
         path if amazon_region(base).is_some() && !path.contains("/api/v1/") => "/api/v1/remote_write",
         _ => "",
     };
-    format!("{base}{missing}{query}")
+    address.join(missing)
 }
 
 /// The region of a workspace of Amazon Managed Service for Prometheus: `https://aps-workspaces.eu-west-1.amazonaws.com/…`
 fn amazon_region(url: &str) -> Option<String> {
-    let host = url.split("://").nth(1)?.split(['/', ':', '?']).next()?;
+    let host = url.split("://").nth(1)?.split(['/', ':']).next()?;
     let amazon = host.ends_with(".amazonaws.com") || host.ends_with(".amazonaws.com.cn") || host.ends_with(".api.aws");
     let mut labels = host.split('.').skip_while(|label| !label.starts_with("aps-workspaces"));
     labels.next().filter(|_| amazon)?;

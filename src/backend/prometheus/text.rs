@@ -25,7 +25,7 @@ use super::{Asserts, Encoder, Options, State, Temporality, Write, Written};
 use crate::backend::body::{Body, Limits, Oversize, Template};
 use crate::backend::write::number;
 use crate::backend::{Context, auth};
-use crate::env::{Env, Row, Secret, Setting, read};
+use crate::env::{Address, Env, Row, Secret, Setting, read};
 use crate::model::Measure;
 use crate::request::{Compression, Destination, Endpoint, Frame, Header, Request, Response, Verdict};
 
@@ -43,11 +43,12 @@ pub struct Prometheus {
 }
 
 impl Prometheus {
-    const URL: Setting<String> = Setting::new(
+    const URL: Setting<Address> = Setting::new(
         "LOGFERRY_PROMETHEUS_URL",
         address,
         "Address or host that takes Prometheus' text format; /api/v1/import/prometheus is added when it is missing.",
-    );
+    )
+    .address();
     const USERNAME: Setting<String> =
         Setting::new("LOGFERRY_PROMETHEUS_USERNAME", read::text, "User name; ASSERTS_TENANT_NAME when empty.");
     const PASSWORD: Setting<Secret> =
@@ -70,28 +71,32 @@ impl Prometheus {
         "Buckets of custom histograms, in whatever unit they have.",
     )
     .default(super::CUSTOM_BUCKETS);
-    const REMOTE_WRITE_URL: Setting<String> = Setting::new(
+    const REMOTE_WRITE_URL: Setting<Address> = Setting::new(
         "ASSERTS_REMOTE_WRITE_URL",
         address,
         "The same as LOGFERRY_PROMETHEUS_URL, under the name of the Asserts layer.",
-    );
-    const METRIC_ENDPOINT: Setting<String> = Setting::new(
+    )
+    .address();
+    const METRIC_ENDPOINT: Setting<Address> = Setting::new(
         "ASSERTS_METRIC_ENDPOINT",
         address,
         "The same as LOGFERRY_PROMETHEUS_URL, under a later name of the Asserts layer.",
-    );
-    const METRICSTORE_HOST: Setting<String> = Setting::new(
+    )
+    .address();
+    const METRICSTORE_HOST: Setting<Address> = Setting::new(
         "ASSERTS_METRICSTORE_HOST",
         address,
         "The same as LOGFERRY_PROMETHEUS_URL, under another name of the Asserts layer.",
-    );
+    )
+    .address();
     const METRICSTORE_PORT: Setting<u16> =
         Setting::new("ASSERTS_METRICSTORE_PORT", port, "Port of ASSERTS_METRICSTORE_HOST.");
-    const CLOUD_HOST: Setting<String> = Setting::new(
+    const CLOUD_HOST: Setting<Address> = Setting::new(
         "ASSERTS_CLOUD_HOST",
         address,
         "The same as LOGFERRY_PROMETHEUS_URL, under the name of Asserts' layer for JavaScript.",
-    );
+    )
+    .address();
     const TENANT: Setting<String> = Setting::new(
         "ASSERTS_TENANT_NAME",
         read::text,
@@ -128,7 +133,9 @@ impl Prometheus {
         let aliases = [&Self::REMOTE_WRITE_URL, &Self::METRIC_ENDPOINT, &Self::METRICSTORE_HOST, &Self::CLOUD_HOST];
         let names = [&Self::REMOTE_WRITE_URL, &Self::METRIC_ENDPOINT].map(|setting| env.read(setting));
         let (host, port) = (env.read(&Self::METRICSTORE_HOST), env.read(&Self::METRICSTORE_PORT));
-        let host = host.map(|host| port.map_or_else(|| host.clone(), |port| with_port(&host, port)));
+        let host = host.map(|host| {
+            port.map_or_else(|| host.clone(), |port| Address { base: with_port(&host.base, port), ..host.clone() })
+        });
         let alias = names.into_iter().chain([host, env.read(&Self::CLOUD_HOST)]).flatten().next();
         let tenant = env.read(&Self::TENANT);
         let (environment, site) = (env.read(&Self::ENVIRONMENT), env.read(&Self::SITE));
@@ -278,11 +285,9 @@ fn judge(request: &Request, response: &Response) -> Verdict {
     }
 }
 
-/// A path is added where it is missing, and what stands behind a `?` may be a secret.
-fn endpoint(url: &str, credentials: Option<&(String, Secret)>) -> Endpoint {
-    let (url, query) = url.split_once('?').map_or((url, None), |(url, query)| (url, Some(query)));
-    let url = url.trim_end_matches('/');
-    let path = if url.contains(PATH) { "" } else { PATH };
+/// A path is added where it is missing.
+fn endpoint(address: &Address, credentials: Option<&(String, Secret)>) -> Endpoint {
+    let path = if address.base.contains(PATH) { "" } else { PATH };
     let mut headers = vec![
         ("Content-Type".into(), Header::Public("text/plain; version=0.0.4; charset=utf-8".to_owned())),
         ("Content-Encoding".into(), Header::Public("gzip".to_owned())),
@@ -290,12 +295,11 @@ fn endpoint(url: &str, credentials: Option<&(String, Secret)>) -> Endpoint {
     if let Some((user, password)) = credentials {
         headers.push(("Authorization".into(), auth::basic(user, password)));
     }
-    let query = query.map(|query| Secret::new(query.to_owned()));
-    Endpoint { url: format!("{url}{path}"), query, headers, ..Endpoint::default() }
+    Endpoint { headers, ..Endpoint::from(address.join(path)) }
 }
 
 /// A host, or a whole address.
-pub(super) fn address(value: &str) -> Result<String, String> {
+fn address(value: &str) -> Result<Address, String> {
     if value.contains("://") {
         return read::url(value);
     }

@@ -31,7 +31,7 @@ use super::body::{Body, Limits, Oversize, Template};
 use super::record::{Record, records};
 use super::write::{bounded, number, text};
 use super::{Encode, Encoded, Signals, auth};
-use crate::env::{Env, Row, Secret, Setting, read};
+use crate::env::{Address, Env, Row, Secret, Setting, read};
 use crate::model::{Log, Measure, Metric, Name, Origin, Sink, Timestamp};
 use crate::parse::metric_name;
 use crate::request::{Compression, Destination, Endpoint, Frame, Header, Request, Weight};
@@ -49,7 +49,7 @@ const MAX_VALUE: usize = 1024;
 /// Ships to Splunk.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Splunk {
-    url: String,
+    address: Address,
     token: Secret,
     index: Option<String>,
     sourcetype: Option<String>,
@@ -82,11 +82,12 @@ struct Rendered {
 const ROUTE: &str = "event";
 
 impl Splunk {
-    const URL: Setting<String> = Setting::new(
+    const URL: Setting<Address> = Setting::new(
         "SPLUNK_HEC_URL",
         read::url,
         "Address of the HTTP Event Collector, as `https://http-inputs-shop.splunkcloud.com` or `https://splunk:8088`.",
-    );
+    )
+    .address();
     const TOKEN: Setting<Secret> = Setting::new(
         "SPLUNK_HEC_TOKEN",
         read::secret,
@@ -131,10 +132,10 @@ impl Splunk {
         let token = env.require(&Self::TOKEN, "the splunk backend needs a token");
         let (index, sourcetype) = (env.read(&Self::INDEX), env.read(&Self::SOURCETYPE));
         let (metrics_index, metrics_sourcetype) = (env.read(&Self::METRICS_INDEX), env.read(&Self::METRICS_SOURCETYPE));
-        let url = url?;
-        let base = url.trim_end_matches("/event").trim_end_matches("/services/collector");
+        let address = url?;
+        let base = address.base.trim_end_matches("/event").trim_end_matches("/services/collector");
         Some(Self {
-            url: format!("{base}/services/collector/event"),
+            address: Address { base: format!("{base}/services/collector/event"), ..address },
             token: token?,
             index,
             sourcetype,
@@ -151,7 +152,7 @@ impl Splunk {
 
     /// Whether both are sent the same bytes, if to different places.
     pub(super) fn encodes_like(&self, other: &Self) -> bool {
-        let here = Self { url: other.url.clone(), token: other.token.clone(), ..self.clone() };
+        let here = Self { address: other.address.clone(), token: other.token.clone(), ..self.clone() };
         here == *other
     }
 
@@ -167,7 +168,7 @@ impl Splunk {
             ("Content-Encoding".into(), public("gzip")),
             ("Authorization".into(), auth::token("Splunk", &self.token)),
         ];
-        let endpoint = Endpoint { url: self.url.clone(), headers, ..Endpoint::default() };
+        let endpoint = Endpoint { headers, ..Endpoint::from(self.address.clone()) };
         Template {
             destination: Destination::Http(endpoint),
             compression: Compression::Gzip(6),

@@ -104,7 +104,7 @@ fn small_pieces_are_what_splunk_takes() {
         assert_eq!(field_name(name), expected);
     }
     for url in ["https://s:8088", "https://s:8088/services/collector", "https://s:8088/services/collector/event/"] {
-        assert_eq!(splunk(url).url, "https://s:8088/services/collector/event");
+        assert_eq!(splunk(url).address.base, "https://s:8088/services/collector/event");
     }
 }
 

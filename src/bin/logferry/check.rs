@@ -29,10 +29,9 @@ pub(crate) fn run() -> io::Result<Status> {
     let rows = Settings::rows().into_iter().filter(|(component, _)| component.is_empty() || kinds.contains(component));
     for row in rows.flat_map(|(_, rows)| rows) {
         let value = variable(row.name).filter(|value| !value.trim().is_empty());
-        let shown = match (value, row.secret) {
-            (Some(_), true) => "***".to_owned(),
-            (Some(value), false) => value,
-            (None, _) => row.default.map_or_else(|| "-".to_owned(), |default| format!("{default} (default)")),
+        let shown = match value {
+            Some(value) => row.shown(&value),
+            None => row.default.map_or_else(|| "-".to_owned(), |default| format!("{default} (default)")),
         };
         writeln!(out, "{:<30} {shown}", row.name)?;
     }

@@ -1,0 +1,102 @@
+//! Addresses that telemetry is sent to, and how they are shown.
+
+use reqwest::Url;
+
+use super::Secret;
+
+/// `https://host:port/path`, and what stands behind its `?`, which may be a secret.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Address {
+    /// Scheme, host, port and path; no `/` at the end unless it was asked for.
+    pub base: String,
+    /// What stands behind the `?`.
+    pub query: Option<Secret>,
+}
+
+impl Address {
+    /// Reads `https://` or `http://`, a host, perhaps a path and a query; what stands behind a `#` is left out.
+    ///
+    /// # Errors
+    ///
+    /// Says what is accepted.
+    pub fn parse(value: &str) -> Result<Self, String> {
+        let url = Url::parse(value).ok().filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
+        match url {
+            Some(url) if url.username().is_empty() && url.password().is_none() => {
+                let value = value.split('#').next().unwrap_or_default();
+                let (base, query) = value.split_once('?').unwrap_or((value, ""));
+                let query = Some(query).filter(|query| !query.is_empty());
+                let query = query.map(|query| Secret::new(query.to_owned()));
+                Ok(Self { base: base.trim_end_matches('/').to_owned(), query })
+            }
+            Some(_) => Err("holds a user name or a password, which don't belong in an address".to_owned()),
+            None => Err("is not an address: expected `https://host` or `http://host:port`".to_owned()),
+        }
+    }
+
+    /// An address without a query.
+    pub const fn of(base: String) -> Self {
+        Self { base, query: None }
+    }
+
+    /// With more behind its path.
+    #[must_use]
+    pub fn join(&self, path: &str) -> Self {
+        Self { base: format!("{}{path}", self.base), query: self.query.clone() }
+    }
+
+    /// What people may see of an address, or of what should be one: no user, no password, and
+    /// nothing from behind a `?` or a `#`.
+    pub fn shown(value: &str) -> String {
+        let end = value.find(['?', '#']).map_or(value.len(), |at| at + 1);
+        let (base, hidden) = value.split_at(end);
+        match Url::parse(value).ok().filter(Url::has_host) {
+            Some(url) if !url.username().is_empty() || url.password().is_some() => {
+                format!("{}://***@{}", url.scheme(), url.host_str().unwrap_or_default())
+            }
+            // A password may hold a `/` or a `?`: where it ends isn't clear.
+            None if value.contains('@') => "***".to_owned(),
+            Some(_) if base.contains('@') => "***".to_owned(),
+            _ => format!("{base}{}", if hidden.is_empty() { "" } else { "***" }),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_what_is_public_and_what_may_be_a_secret() {
+        for (value, base, query) in [
+            ("https://intake.example.com/", "https://intake.example.com", None),
+            ("http://vm:8480/insert/7/?a=1&b=2", "http://vm:8480/insert/7", Some("a=1&b=2")),
+            ("http://vm?a=1/", "http://vm", Some("a=1/")),
+            ("http://vm/x?#y", "http://vm/x", None),
+        ] {
+            let address = Address::parse(value).unwrap();
+            assert_eq!((address.base.as_str(), address.query.as_ref().map(Secret::expose)), (base, query), "{value}");
+        }
+        for bad in ["intake.example.com", "ftp://x", "https://user:pw@x", "https://user@x", "https://", "https://?a"] {
+            assert!(Address::parse(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn shows_nothing_that_may_be_a_secret() {
+        for (value, shown) in [
+            ("http://loki:3100/x", "http://loki:3100/x"),
+            ("loki", "loki"),
+            ("http://loki?a=s3cret", "http://loki?***"),
+            ("http://loki?", "http://loki?"),
+            ("loki/#s3cret", "loki/#***"),
+            ("https://u:s3cret@loki:3100/x", "https://***@loki"),
+            ("u:s3cret@loki", "***"),
+            ("https://u:s3/c?ret@loki", "***"),
+            ("https://u/s3cret@loki", "***"),
+            ("https://loki?mail=a@b", "https://loki?***"),
+        ] {
+            assert_eq!(Address::shown(value), shown);
+        }
+    }
+}
