@@ -267,6 +267,24 @@ impl<'a> Env<'a> {
         self.read(setting)
     }
 
+    /// An address at the port that a setting of its own holds; two ports are a mistake.
+    pub fn at_port(
+        &mut self,
+        address: Option<Address>,
+        setting: &Setting<Address>,
+        port: &Setting<u16>,
+    ) -> Option<Address> {
+        let Some(number) = self.read(port) else { return address };
+        match address?.at(number) {
+            Ok(address) => Some(address),
+            Err(other) => {
+                let what = format!("is {number}, but {} has port {other}: expected one of them", self.name(setting));
+                self.mistake(&self.name(port), what);
+                None
+            }
+        }
+    }
+
     /// Takes down a mistake.
     pub fn mistake(&mut self, name: &str, what: String) {
         self.mistakes.push(Mistake { name: name.to_owned(), what });
@@ -360,6 +378,15 @@ pub mod read {
     /// Says what is accepted.
     pub fn count(value: &str) -> Result<usize, String> {
         value.parse().ok().filter(|count| *count > 0).ok_or_else(|| "is not a whole number above 0".to_owned())
+    }
+
+    /// A port.
+    ///
+    /// # Errors
+    ///
+    /// Says what is accepted.
+    pub fn port(value: &str) -> Result<u16, String> {
+        value.parse().ok().filter(|port| *port > 0).ok_or_else(|| "is not a port: expected 1 to 65535".to_owned())
     }
 
     /// Bytes: `1048576`, `512KiB`, `8MiB`, `1GiB`.

@@ -304,3 +304,37 @@ fn a_secret_in_an_address_is_sent_and_not_shown() {
         assert!(targets.iter().any(whole), "{name}: {targets:?}");
     }
 }
+
+#[test]
+fn a_port_stands_where_ports_stand_and_no_two_of_them() {
+    for (url, port, expected) in [
+        ("http://127.0.0.1:21808", "21808", Ok("http://127.0.0.1:21808/api/v2/logs")),
+        ("http://127.0.0.1", "21808", Ok("http://127.0.0.1:21808/api/v2/logs")),
+        ("https://x/path", "8443", Ok("https://x:8443/path/api/v2/logs")),
+        ("x/path", "8443", Ok("https://x:8443/path/api/v2/logs")),
+        ("x:8443", "8443", Ok("https://x:8443/api/v2/logs")),
+        ("x:8443", "", Ok("https://x:8443/api/v2/logs")),
+        ("x?a=b", "8443", Ok("https://x:8443/api/v2/logs")),
+        ("http://[::1]", "8443", Ok("http://[::1]:8443/api/v2/logs")),
+        ("http://[::1]:8443", "8443", Ok("http://[::1]:8443/api/v2/logs")),
+        ("http://127.0.0.1:21808", "21809", Err("DD_PORT is 21809, but DD_URL has port 21808")),
+        ("https://x", "0", Err("DD_PORT `0` is not a port")),
+    ] {
+        let pairs = [("LOGFERRY_BACKENDS", "datadog"), ("DD_API_KEY", "k"), ("DD_URL", url), ("DD_PORT", port)];
+        match expected {
+            Ok(expected) => {
+                let pairs = [&pairs[..], &[("DD_API_URL", "http://127.0.0.1:9")]].concat();
+                let (_, shown) = run(&["replay", "fixtures/events/edge.json", "--to", "datadog", "--dry-run"], &pairs);
+                let posts: Vec<_> = shown.lines().filter_map(|line| line.strip_prefix("POST ")).collect();
+                assert!(posts.contains(&expected), "{url} {port}: {posts:?}");
+            }
+            Err(expected) => assert_mistakes(&pairs, &[expected]),
+        }
+    }
+    let store = |url, port| {
+        [("LOGFERRY_BACKENDS", "prometheus"), ("ASSERTS_METRICSTORE_HOST", url), ("ASSERTS_METRICSTORE_PORT", port)]
+    };
+    assert_mistakes(&store("store:8443", "8443"), &[]);
+    let both = "ASSERTS_METRICSTORE_PORT is 8444, but ASSERTS_METRICSTORE_HOST has port 8443";
+    assert_mistakes(&store("store:8443", "8444"), &[both]);
+}

@@ -45,6 +45,24 @@ impl Address {
         Self { base: format!("{}{path}", self.base), query: self.query.clone() }
     }
 
+    /// At a port.
+    ///
+    /// # Errors
+    ///
+    /// The port that it has, if that is another one.
+    pub fn at(&self, port: u16) -> Result<Self, String> {
+        let host = self.base.find("://").map_or(0, |scheme| scheme + 3);
+        let path = self.base.get(host..).and_then(|rest| rest.find('/')).map_or(self.base.len(), |path| host + path);
+        let (before, path) = self.base.split_at(path);
+        // What is behind the last colon of `[::1]` is no port.
+        let has = before.get(host..).and_then(|host| host.rsplit_once(':')).filter(|(_, has)| !has.ends_with(']'));
+        match has.map(|(_, has)| has) {
+            None => Ok(Self { base: format!("{before}:{port}{path}"), query: self.query.clone() }),
+            Some(has) if has.parse() == Ok(port) => Ok(self.clone()),
+            Some(has) => Err(has.to_owned()),
+        }
+    }
+
     /// What people may see of an address, or of what should be one: no user, no password, and
     /// nothing from behind a `?` or a `#`.
     pub fn shown(value: &str) -> String {
@@ -79,6 +97,21 @@ mod tests {
         }
         for bad in ["intake.example.com", "ftp://x", "https://user:pw@x", "https://user@x", "https://", "https://?a"] {
             assert!(Address::parse(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn has_one_port() {
+        for (base, expected) in [
+            ("http://loki", Ok("http://loki:80")),
+            ("http://loki/x:1/y", Ok("http://loki:80/x:1/y")),
+            ("http://loki:80/x", Ok("http://loki:80/x")),
+            ("http://[::80]", Ok("http://[::80]:80")),
+            ("http://[::1]:81", Err("81")),
+            ("http://loki:8080/x", Err("8080")),
+        ] {
+            let found = Address::of(base.to_owned()).at(80).map(|address| address.base);
+            assert_eq!(found.as_deref(), expected.map_err(str::to_owned).as_deref(), "{base}");
         }
     }
 

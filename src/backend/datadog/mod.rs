@@ -116,7 +116,7 @@ impl Datadog {
         Setting::new("DD_URL", host, "Host or address that takes logs; `http-intake.logs.` and the site when empty.")
             .address();
     const PORT: Setting<u16> =
-        Setting::new("DD_PORT", port, "Port that takes logs; 443, or 80 with DD_NO_SSL, when empty.");
+        Setting::new("DD_PORT", read::port, "Port that takes logs; 443, or 80 with DD_NO_SSL, when empty.");
     const NO_SSL: Setting<bool> =
         Setting::new("DD_NO_SSL", read::boolean, "Whether logs go over plain http.").default("false");
     const API_URL: Setting<Address> =
@@ -175,25 +175,20 @@ impl Datadog {
     pub fn from_env(env: &mut Env<'_>) -> Option<Self> {
         let api_key = env.require(&Self::API_KEY, "the datadog backend needs an API key");
         let site = env.read(&Self::SITE);
-        let (url, port, no_ssl) = (env.read(&Self::URL), env.read(&Self::PORT), env.read(&Self::NO_SSL));
+        let (url, no_ssl) = (env.read(&Self::URL), env.read(&Self::NO_SSL));
         let api = env.read(&Self::API_URL);
         let (tags, source) = (env.read(&Self::TAGS), env.read(&Self::SOURCE));
         let (forward_logs, compress) = (env.read(&Self::FORWARD_LOG), env.read(&Self::USE_COMPRESSION));
         let (level, codec, metrics) =
             (env.read(&Self::COMPRESSION_LEVEL), env.read(&Self::CODEC), env.read(&Self::METRICS));
-        let (site, no_ssl, compress, level) = (site?, no_ssl?, compress?, level?);
-        let host = url.unwrap_or_else(|| Address::of(format!("http-intake.logs.{site}")));
-        let scheme = if no_ssl { "http" } else { "https" };
-        let address = if host.base.contains("://") {
-            host
-        } else {
-            Address { base: format!("{scheme}://{}", host.base), ..host }
-        };
-        let address = port.map_or_else(|| address.clone(), |port| address.join(&format!(":{port}")));
+        let host = url.or_else(|| Some(Address::of(format!("http-intake.logs.{}", site.as_ref()?))));
+        let address = host.zip(no_ssl).map(|(host, plain)| with_scheme(host, plain));
+        let address = env.at_port(address, &Self::URL, &Self::PORT);
+        let (site, compress, level) = (site?, compress?, level?);
         let codec = if compress { codec? } else { Codec::None };
         Some(Self {
             api_key: api_key?,
-            logs: address.join("/api/v2/logs"),
+            logs: address?.join("/api/v2/logs"),
             api: api.unwrap_or_else(|| Address::of(format!("https://api.{site}"))),
             tags: tags.unwrap_or_default(),
             source,
@@ -370,6 +365,12 @@ fn site(value: &str) -> Result<String, String> {
     }
 }
 
+/// The address of a host; a whole address stays.
+fn with_scheme(host: Address, plain: bool) -> Address {
+    let scheme = if plain { "http" } else { "https" };
+    if host.base.contains("://") { host } else { Address { base: format!("{scheme}://{}", host.base), ..host } }
+}
+
 /// A host, or a whole address.
 fn host(value: &str) -> Result<Address, String> {
     if value.contains("://") {
@@ -378,10 +379,6 @@ fn host(value: &str) -> Result<Address, String> {
     read::url(&format!("https://{value}"))
         .map(|address| Address { base: address.base.trim_start_matches("https://").to_owned(), ..address })
         .map_err(|_| "is neither a host nor an address".to_owned())
-}
-
-fn port(value: &str) -> Result<u16, String> {
-    value.parse().ok().filter(|port| *port > 0).ok_or_else(|| "is not a port: expected 1 to 65535".to_owned())
 }
 
 fn level(value: &str) -> Result<u32, String> {

@@ -90,7 +90,7 @@ impl Prometheus {
     )
     .address();
     const METRICSTORE_PORT: Setting<u16> =
-        Setting::new("ASSERTS_METRICSTORE_PORT", port, "Port of ASSERTS_METRICSTORE_HOST.");
+        Setting::new("ASSERTS_METRICSTORE_PORT", read::port, "Port of ASSERTS_METRICSTORE_HOST.");
     const CLOUD_HOST: Setting<Address> = Setting::new(
         "ASSERTS_CLOUD_HOST",
         address,
@@ -132,10 +132,8 @@ impl Prometheus {
     pub fn from_env(env: &mut Env<'_>) -> Option<Self> {
         let aliases = [&Self::REMOTE_WRITE_URL, &Self::METRIC_ENDPOINT, &Self::METRICSTORE_HOST, &Self::CLOUD_HOST];
         let names = [&Self::REMOTE_WRITE_URL, &Self::METRIC_ENDPOINT].map(|setting| env.read(setting));
-        let (host, port) = (env.read(&Self::METRICSTORE_HOST), env.read(&Self::METRICSTORE_PORT));
-        let host = host.map(|host| {
-            port.map_or_else(|| host.clone(), |port| Address { base: with_port(&host.base, port), ..host.clone() })
-        });
+        let host = env.read(&Self::METRICSTORE_HOST);
+        let host = env.at_port(host, &Self::METRICSTORE_HOST, &Self::METRICSTORE_PORT);
         let alias = names.into_iter().chain([host, env.read(&Self::CLOUD_HOST)]).flatten().next();
         let tenant = env.read(&Self::TENANT);
         let (environment, site) = (env.read(&Self::ENVIRONMENT), env.read(&Self::SITE));
@@ -304,17 +302,6 @@ fn address(value: &str) -> Result<Address, String> {
         return read::url(value);
     }
     read::url(&format!("https://{value}")).map_err(|_| "is neither a host nor an address".to_owned())
-}
-
-/// An address with a port, unless it has one.
-fn with_port(address: &str, port: u16) -> String {
-    let (scheme, rest) = address.split_once("://").unwrap_or(("https", address));
-    let (host, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
-    if host.contains(':') { address.to_owned() } else { format!("{scheme}://{host}:{port}{path}") }
-}
-
-fn port(value: &str) -> Result<u16, String> {
-    value.parse().ok().filter(|port| *port > 0).ok_or_else(|| "is not a port: expected 1 to 65535".to_owned())
 }
 
 /// Any text: it is sent encoded.
