@@ -338,3 +338,40 @@ fn a_port_stands_where_ports_stand_and_no_two_of_them() {
     let both = "ASSERTS_METRICSTORE_PORT is 8444, but ASSERTS_METRICSTORE_HOST has port 8443";
     assert_mistakes(&store("store:8443", "8444"), &[both]);
 }
+
+#[test]
+fn who_sends_is_said_once_and_whole() {
+    const AMAZON: (&str, &str) = (REMOTE.0, "https://aps-workspaces.eu-west-1.amazonaws.com/workspaces/ws-1");
+    const USER: (&str, &str) = ("PROMETHEUS_REMOTE_WRITE_USERNAME", "7");
+    const PASSWORD: (&str, &str) = ("PROMETHEUS_REMOTE_WRITE_PASSWORD", "s3cret");
+    const BEARER: (&str, &str) = ("PROMETHEUS_REMOTE_WRITE_BEARER_TOKEN", "s3cret");
+    const HEADERS: (&str, &str) = ("PROMETHEUS_REMOTE_WRITE_HEADERS", "X-Scope-OrgID:shop,authorization:s3cret");
+    const BESIDE: &str = "PROMETHEUS_REMOTE_WRITE_HEADERS holds `Authorization` beside";
+    const SIGNED: &str = "LOGFERRY_REMOTE_WRITE_SIGN signs requests beside";
+    let (own_user, own_password) = (("LOGFERRY_PROMETHEUS_USERNAME", "u"), ("LOGFERRY_PROMETHEUS_PASSWORD", "s3cret"));
+    let (tenant, tenant_password) = (("ASSERTS_TENANT_NAME", "shop"), ("ASSERTS_PASSWORD", "s3cret"));
+    for (backend, pairs, expected) in [
+        ("remote_write", &[REMOTE, USER][..], Some("PROMETHEUS_REMOTE_WRITE_PASSWORD is not set")),
+        ("remote_write", &[REMOTE, PASSWORD], Some("PROMETHEUS_REMOTE_WRITE_USERNAME is not set")),
+        ("remote_write", &[REMOTE, USER, PASSWORD], None),
+        ("remote_write", &[REMOTE, USER, PASSWORD, BEARER], Some("PROMETHEUS_REMOTE_WRITE_BEARER_TOKEN is set beside")),
+        ("remote_write", &[REMOTE, HEADERS], None),
+        ("remote_write", &[REMOTE, HEADERS, USER, PASSWORD], Some(BESIDE)),
+        ("remote_write", &[REMOTE, HEADERS, BEARER], Some(BESIDE)),
+        ("remote_write", &[REMOTE, HEADERS, ("LOGFERRY_REMOTE_WRITE_SIGN", "true")], Some(SIGNED)),
+        ("remote_write", &[AMAZON, USER, PASSWORD], Some(SIGNED)),
+        ("remote_write", &[AMAZON, HEADERS], Some(SIGNED)),
+        ("remote_write", &[AMAZON, BEARER, ("LOGFERRY_REMOTE_WRITE_SIGN", "false")], None),
+        ("prometheus", &[TEXT, own_user], Some("LOGFERRY_PROMETHEUS_PASSWORD is not set")),
+        ("prometheus", &[TEXT, own_password], Some("LOGFERRY_PROMETHEUS_USERNAME is not set")),
+        ("prometheus", &[TEXT, own_user, tenant], Some("LOGFERRY_PROMETHEUS_PASSWORD is not set")),
+        ("prometheus", &[TEXT, own_user, tenant_password], None),
+        ("prometheus", &[TEXT, own_password, tenant], None),
+        ("prometheus", &[TEXT, tenant], None),
+        ("prometheus", &[TEXT, tenant, tenant_password], None),
+    ] {
+        let pairs = [pairs, &[("LOGFERRY_BACKENDS", backend)]].concat();
+        assert_mistakes(&pairs, expected.as_slice());
+        assert!(!mistakes(&pairs).concat().contains("s3cret"));
+    }
+}

@@ -178,8 +178,19 @@ impl RemoteWrite {
     /// Reads the settings.
     pub fn from_env(env: &mut Env<'_>) -> Option<Self> {
         let url = env.require(&Self::URL, "the remote_write backend needs an address");
-        let (user, password) = (env.read(&Self::USERNAME), env.read(&Self::PASSWORD));
-        let (token, more) = (env.read(&Self::TOKEN), env.read(&Self::HEADERS));
+        let either = auth::Either {
+            user: &Self::USERNAME,
+            password: &Self::PASSWORD,
+            scheme: "Bearer",
+            tokens: &[&Self::TOKEN],
+        };
+        let authorization = either.read(env).ok();
+        let more = env.read(&Self::HEADERS).unwrap_or_default();
+        let own = more.iter().any(|(name, _)| name.eq_ignore_ascii_case("authorization"));
+        if own && either.given(env) {
+            let what = "holds `Authorization` beside a user or a bearer token: expected one of them";
+            env.mistake(&env.name(&Self::HEADERS), what.to_owned());
+        }
         let (sign, region) = (env.read(&Self::SIGN), env.read(&Self::REGION));
         let (version, temporality) = (env.read(&Self::VERSION), env.read(&Self::TEMPORALITY));
         let (durations, custom) = (env.read(&Self::DURATIONS), env.read(&Self::BUCKETS));
@@ -190,15 +201,12 @@ impl RemoteWrite {
             Sign::Auto => home.is_some(),
             Sign::Never => false,
         };
-        let credentials = user.zip(password).map(|(user, password)| auth::basic(&user, &password));
-        let bearer = token.map(|token| auth::token("Bearer", &token));
-        if usize::from(signed) + usize::from(credentials.is_some()) + usize::from(bearer.is_some()) > 1 {
-            let what = "there are several ways to say who sends: expected one of a user, a bearer token and SigV4";
-            env.mistake(Self::URL.row().name, what.to_owned());
-            return None;
+        if signed && (own || either.given(env)) {
+            let what = "signs requests beside a user, a bearer token or an `Authorization` header: expected one of them, and `false` where it isn't the signature";
+            env.mistake(&env.name(&Self::SIGN), what.to_owned());
         }
         Some(Self {
-            endpoint: endpoint(address, credentials.or(bearer), more.unwrap_or_default()),
+            endpoint: endpoint(address, authorization?, more),
             signed,
             region: region.or(home),
             version: version?,
@@ -472,7 +480,7 @@ mod tests {
             });
             (headers.collect::<Vec<_>>().join("; "), endpoint.signing.map(|signing| signing.region))
         };
-        assert_eq!(sent(&[URL, user[0]]), (String::new(), None));
+        assert_eq!(sent(&[URL]), (String::new(), None));
         assert_eq!(sent(&[URL, user[0], user[1]]).0, "Authorization: Basic dTpvcGVuIHNlc2FtZQ==");
         assert_eq!(sent(&[URL, token]).0, "Authorization: Bearer sesame");
         assert_eq!(sent(&[URL, more]).0, "X-Scope-OrgID: shop; THANOS-TENANT: sesame");

@@ -143,10 +143,7 @@ impl Prometheus {
         } else {
             env.require(&Self::URL, "the prometheus backend needs an address; ASSERTS_REMOTE_WRITE_URL is taken too")
         };
-        let (own_user, own_password) = (env.read(&Self::USERNAME), env.read(&Self::PASSWORD));
-        let user = own_user.or_else(|| tenant.clone());
-        let password = env.read(&Self::ASSERTS_PASSWORD);
-        let credentials = user.zip(own_password.or(password));
+        let credentials = credentials(tenant.clone(), env);
         let temporality = env.read(&Self::TEMPORALITY);
         let (durations, custom) = (env.read(&Self::DURATIONS), env.read(&Self::BUCKETS));
         Some(Self {
@@ -281,6 +278,21 @@ fn judge(request: &Request, response: &Response) -> Verdict {
         400 if says(b"too big") => Verdict::TooLarge,
         _ => Verdict::of(request, response),
     }
+}
+
+/// User and password: our own settings before those of Asserts. One of ours without the other is a
+/// mistake; a tenant is a label, too, and may stand alone.
+fn credentials(tenant: Option<String>, env: &mut Env<'_>) -> Option<(String, Secret)> {
+    const WHAT: &str = "is not set: user and password belong together";
+    let (user, password) = (&Prometheus::USERNAME, &Prometheus::PASSWORD);
+    let other = &Prometheus::ASSERTS_PASSWORD;
+    if env.given(user) && !env.given(password) && !env.given(other) {
+        env.mistake(&env.name(password), WHAT.to_owned());
+    } else if env.given(password) && !env.given(user) && tenant.is_none() {
+        env.mistake(&env.name(user), WHAT.to_owned());
+    }
+    let (user, password, other) = (env.read(user), env.read(password), env.read(other));
+    user.or(tenant).zip(password.or(other))
 }
 
 /// A path is added where it is missing.
