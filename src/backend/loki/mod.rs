@@ -467,7 +467,7 @@ fn push_address(address: &Address) -> Address {
 /// `name:value,name:value`, or `name,value,name,value`.
 fn labels(value: &str) -> Result<Vec<(String, String)>, String> {
     let words = read::list(value)?;
-    let labels = if words.iter().any(|word| word.contains(':')) {
+    let labels = if words.iter().all(|word| word.contains(':')) {
         read::tags(value)?
     } else if words.len() % 2 == 0 {
         words.chunks_exact(2).filter_map(|pair| Some((pair.first()?.clone(), pair.last()?.clone()))).collect()

@@ -292,9 +292,14 @@ fn settings_are_read_as_users_write_them() {
         }
     }
     let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
-    for value in ["env:prod,team:shop", "env,prod,team,shop"] {
+    for (value, expected) in [
+        ("env:prod,team:shop", [pair("env", "prod"), pair("team", "shop")]),
+        ("env,prod,team,shop", [pair("env", "prod"), pair("team", "shop")]),
+        ("env,prod,url,http://x", [pair("env", "prod"), pair("url", "http://x")]),
+        ("env:prod,url:http://x", [pair("env", "prod"), pair("url", "http://x")]),
+    ] {
         let loki = read(&[("LOKI_URL", "http://loki"), ("LOKI_EXTRA_LABELS", value)]).0.unwrap();
-        assert_eq!(loki.labels, [pair("env", "prod"), pair("team", "shop")]);
+        assert_eq!(loki.labels, expected);
     }
     for (name, value, mistake) in [
         ("LOKI_URL", "", "LOKI_URL is not set"),
@@ -303,7 +308,9 @@ fn settings_are_read_as_users_write_them() {
         ("LOKI_TENANT_ID", "a b", "is not a tenant"),
         ("LOKI_FORMAT", "xml", "is neither"),
         ("LOKI_EXTRA_LABELS", "a,b,c", "without a value"),
-        ("LOKI_EXTRA_LABELS", "a:b,c", "no good label `c`"),
+        ("LOKI_EXTRA_LABELS", "a:b,c", "no good label `a:b`"),
+        ("LOKI_EXTRA_LABELS", "a:b,c,d", "without a value"),
+        ("LOKI_EXTRA_LABELS", "a,", "without a value"),
         ("LOKI_EXTRA_LABELS", "a.b:c", "no good label `a.b`"),
         ("LOKI_EXTRA_LABELS", "a:1,b:1,c:1,d:1,e:1,f:1,g:1,h:1,i:1,j:1,k:1", "has 11 labels"),
     ] {
