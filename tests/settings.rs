@@ -375,3 +375,21 @@ fn who_sends_is_said_once_and_whole() {
         assert!(!mistakes(&pairs).concat().contains("s3cret"));
     }
 }
+
+#[test]
+fn a_password_may_be_any_text() {
+    for value in ["open sesame", "pässwörd", "a:b", "密码"] {
+        for (backend, pairs) in [
+            ("loki", &[LOKI, ("LOKI_USERNAME", "7"), ("LOKI_PASSWORD", value)][..]),
+            ("elasticsearch", &[ELASTIC, ("ELASTICSEARCH_USERNAME", "u"), ("ELASTICSEARCH_PASSWORD", value)]),
+            (
+                "remote_write",
+                &[REMOTE, ("PROMETHEUS_REMOTE_WRITE_USERNAME", "7"), ("PROMETHEUS_REMOTE_WRITE_PASSWORD", value)],
+            ),
+            ("prometheus", &[TEXT, ("LOGFERRY_PROMETHEUS_USERNAME", "7"), ("LOGFERRY_PROMETHEUS_PASSWORD", value)]),
+            ("prometheus", &[TEXT, ("ASSERTS_TENANT_NAME", "shop"), ("ASSERTS_PASSWORD", value)]),
+        ] {
+            assert_mistakes(&[pairs, &[("LOGFERRY_BACKENDS", backend)]].concat(), &[]);
+        }
+    }
+}

@@ -6,7 +6,7 @@ use base64::engine::general_purpose::STANDARD;
 use crate::env::{Env, Secret, Setting};
 use crate::request::Header;
 
-/// `Basic`, of RFC 7617.
+/// `Basic`, of RFC 7617, in UTF-8.
 pub(super) fn basic(user: &str, password: &Secret) -> Header {
     let token = STANDARD.encode(format!("{user}:{}", password.expose()));
     Header::Secret(Secret::new(format!("Basic {token}")))
@@ -71,6 +71,7 @@ mod tests {
             Header::Public(_) => "public".to_owned(),
         };
         assert_eq!(exposed(basic("Aladdin", &secret)), "Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==");
+        assert_eq!(exposed(basic("u", &Secret::new("é ü".to_owned()))), "Basic dTrDqSDDvA==");
         assert_eq!(exposed(token("Bearer", &secret)), "Bearer open sesame");
     }
 }

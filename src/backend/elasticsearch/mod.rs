@@ -101,7 +101,7 @@ impl Elasticsearch {
     const USERNAME: Setting<String> =
         Setting::new("ELASTICSEARCH_USERNAME", read::text, "User for basic authentication, instead of an API key.");
     const PASSWORD: Setting<Secret> =
-        Setting::new("ELASTICSEARCH_PASSWORD", read::secret, "Password for basic authentication.").secret();
+        Setting::new("ELASTICSEARCH_PASSWORD", read::password, "Password for basic authentication.").secret();
     const SIGNING: Setting<Sign> = Setting::new(
         "LOGFERRY_ELASTICSEARCH_SIGNING",
         sign,

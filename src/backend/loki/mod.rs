@@ -132,7 +132,7 @@ impl Loki {
     const USERNAME: Setting<String> =
         Setting::new("LOKI_USERNAME", read::text, "User for basic authentication: on Grafana Cloud a number.");
     const PASSWORD: Setting<Secret> =
-        Setting::new("LOKI_PASSWORD", read::secret, "Password or token for basic authentication.").secret();
+        Setting::new("LOKI_PASSWORD", read::password, "Password or token for basic authentication.").secret();
     const BEARER_TOKEN: Setting<Secret> =
         Setting::new("LOKI_BEARER_TOKEN", read::secret, "Bearer token, instead of user and password.").secret();
     const TENANT_ID: Setting<String> =

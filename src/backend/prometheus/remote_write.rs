@@ -47,7 +47,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::buckets::Buckets;
 use super::series::{Series, in_version_1};
-use super::text::password;
 use super::{Encoder, Options, State, Temporality};
 use crate::backend::body::{Limits, Template};
 use crate::backend::{Context, auth};
@@ -115,7 +114,7 @@ impl RemoteWrite {
     const USERNAME: Setting<String> =
         Setting::new("PROMETHEUS_REMOTE_WRITE_USERNAME", read::text, "User name, as a Grafana Cloud instance id.");
     const PASSWORD: Setting<Secret> =
-        Setting::new("PROMETHEUS_REMOTE_WRITE_PASSWORD", password, "Password of that user.").secret();
+        Setting::new("PROMETHEUS_REMOTE_WRITE_PASSWORD", read::password, "Password of that user.").secret();
     const TOKEN: Setting<Secret> =
         Setting::new("PROMETHEUS_REMOTE_WRITE_BEARER_TOKEN", read::secret, "Bearer token, instead of a user.").secret();
     const HEADERS: Setting<Vec<(String, Secret)>> = Setting::new(

@@ -52,7 +52,7 @@ impl Prometheus {
     const USERNAME: Setting<String> =
         Setting::new("LOGFERRY_PROMETHEUS_USERNAME", read::text, "User name; ASSERTS_TENANT_NAME when empty.");
     const PASSWORD: Setting<Secret> =
-        Setting::new("LOGFERRY_PROMETHEUS_PASSWORD", password, "Password; ASSERTS_PASSWORD when empty.").secret();
+        Setting::new("LOGFERRY_PROMETHEUS_PASSWORD", read::password, "Password; ASSERTS_PASSWORD when empty.").secret();
     const TEMPORALITY: Setting<Temporality> = Setting::new(
         "LOGFERRY_PROMETHEUS_TEMPORALITY",
         Temporality::parse,
@@ -103,7 +103,7 @@ impl Prometheus {
         "Tenant of Asserts: a label, and the user name when there is a password.",
     );
     const ASSERTS_PASSWORD: Setting<Secret> =
-        Setting::new("ASSERTS_PASSWORD", password, "Password of ASSERTS_TENANT_NAME.").secret();
+        Setting::new("ASSERTS_PASSWORD", read::password, "Password of ASSERTS_TENANT_NAME.").secret();
     const ENVIRONMENT: Setting<String> =
         Setting::new("ASSERTS_ENVIRONMENT", read::text, "Label asserts_env; the account when empty.");
     const SITE: Setting<String> =
@@ -314,12 +314,6 @@ fn address(value: &str) -> Result<Address, String> {
         return read::url(value);
     }
     read::url(&format!("https://{value}")).map_err(|_| "is neither a host nor an address".to_owned())
-}
-
-/// Any text: it is sent encoded.
-#[expect(clippy::unnecessary_wraps, reason = "as a setting has it")]
-pub(super) fn password(value: &str) -> Result<Secret, String> {
-    Ok(Secret::new(value.to_owned()))
 }
 
 #[cfg(test)]
