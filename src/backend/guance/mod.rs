@@ -102,7 +102,7 @@ impl Guance {
     const DATAWAY: Setting<Address> = Setting::new(
         "ENV_DATAWAY",
         dataway,
-        "Address of the Dataway with its token, as https://openway.guance.com?token=tkn_…, or of a DataKit, as http://host:9529; of several, set apart by commas, the first.",
+        "Address of the Dataway with its token, as https://openway.guance.com?token=tkn_…, or of a DataKit, as http://host:9529; of several, set apart by commas, the first. A precision in it is left out, as times are sent in ns.",
     )
     .secret();
     const DATAWAY_URL: Setting<Address> = Setting::new(
@@ -303,7 +303,8 @@ fn judge(request: &Request, response: &Response) -> Verdict {
 
 /// Reads `https://host?token=…`; of several, set apart by commas, the first.
 ///
-/// A path is left out, as the vendor's own programs do.
+/// A path is left out, as the vendor's own programs do, and so is a `precision`: times are in ns, which is
+/// what holds without it.
 fn dataway(value: &str) -> Result<Address, String> {
     let dataway = dataway_without_token(value)?;
     if dataway.query.is_none() && is_openway(&dataway.base) {
@@ -317,11 +318,13 @@ fn dataway_without_token(value: &str) -> Result<Address, String> {
     let Address { base, query } = read::url(first)?;
     let (scheme, rest) = base.split_once("://").unwrap_or(("https", &base));
     let host = rest.split('/').next().unwrap_or_default();
-    let pairs = query.iter().flat_map(|query| query.expose().split('&'));
-    for value in pairs.filter_map(|pair| pair.strip_prefix("token=")) {
+    let query = query.as_ref().map(Secret::expose).unwrap_or_default();
+    let pairs: Vec<_> = query.split('&').filter(|pair| !pair.starts_with("precision=")).collect();
+    for value in pairs.iter().filter_map(|pair| pair.strip_prefix("token=")) {
         token(value)?;
     }
-    let query = query.map(|query| read::secret(query.expose())).transpose()?;
+    let query = Some(pairs.join("&")).filter(|query| !query.is_empty());
+    let query = query.map(|query| read::secret(&query)).transpose()?;
     Ok(Address { base: format!("{scheme}://{host}"), query })
 }
 

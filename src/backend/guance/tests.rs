@@ -86,6 +86,12 @@ fn reads_addresses_as_users_have_them() {
             Some("token=tokn_0123456789abcdef01234567&a=b"),
         ),
         (&[("ENV_DATAWAY", "http://datakit:9529")], "http://datakit:9529", None),
+        (&[("ENV_DATAWAY", "http://datakit:9529?precision=ms")], "http://datakit:9529", None),
+        (
+            &[("ENV_DATAWAY", "http://datakit:9529?token=tkn_0123456789abcdef0123456789abcdef&precision=ms&strict=1")],
+            "http://datakit:9529",
+            Some("token=tkn_0123456789abcdef0123456789abcdef&strict=1"),
+        ),
         (
             &[("DATAWAY_URL", "https://openway.guance.com/"), ("WORKSPACE_TOKEN", TOKEN)],
             "https://openway.guance.com",
