@@ -66,6 +66,9 @@ pub struct Encoder<'b> {
     oversize: Weight,
 }
 
+/// The beginning of all paths of the HTTP Event Collector.
+const PATH: &str = "/services/collector";
+
 /// What events of an origin share.
 struct Rendered {
     generation: u32,
@@ -85,7 +88,7 @@ impl Splunk {
     const URL: Setting<Address> = Setting::new(
         "SPLUNK_HEC_URL",
         read::url,
-        "Address of the HTTP Event Collector, as `https://http-inputs-shop.splunkcloud.com` or `https://splunk:8088`.",
+        "Address of the HTTP Event Collector, as `https://http-inputs-shop.splunkcloud.com` or `https://splunk:8088`; `/services/collector/event` is put behind it, or in the place of `/services/collector/raw`, which is for other bodies.",
     )
     .address();
     const TOKEN: Setting<Secret> = Setting::new(
@@ -133,9 +136,9 @@ impl Splunk {
         let (index, sourcetype) = (env.read(&Self::INDEX), env.read(&Self::SOURCETYPE));
         let (metrics_index, metrics_sourcetype) = (env.read(&Self::METRICS_INDEX), env.read(&Self::METRICS_SOURCETYPE));
         let address = url?;
-        let base = address.base.trim_end_matches("/event").trim_end_matches("/services/collector");
+        let base = collector(&address.base);
         Some(Self {
-            address: Address { base: format!("{base}/services/collector/event"), ..address },
+            address: Address { base: format!("{base}{PATH}/event"), ..address },
             token: token?,
             index,
             sourcetype,
@@ -335,6 +338,12 @@ impl Rendered {
             fields,
         }
     }
+}
+
+/// An address without the path of an intake.
+fn collector(base: &str) -> &str {
+    const INTAKES: [&str; 5] = ["", "/event", "/event/1.0", "/raw", "/raw/1.0"];
+    base.rsplit_once(PATH).filter(|(_, intake)| INTAKES.contains(intake)).map_or(base, |(before, _)| before)
 }
 
 /// Fields of ours, and tags under other names: values of a tag that repeats are joined by commas.

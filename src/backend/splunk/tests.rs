@@ -103,8 +103,21 @@ fn small_pieces_are_what_splunk_takes() {
     ] {
         assert_eq!(field_name(name), expected);
     }
-    for url in ["https://s:8088", "https://s:8088/services/collector", "https://s:8088/services/collector/event/"] {
-        assert_eq!(splunk(url).address.base, "https://s:8088/services/collector/event");
+    for path in ["", "/", "/event", "/event/", "/event/1.0", "/raw", "/raw/1.0"] {
+        for query in ["", "?a=b&c=d"] {
+            let address = splunk(&format!("https://s:8088/services/collector{path}{query}")).address;
+            assert_eq!(address.base, "https://s:8088/services/collector/event", "{path}");
+            let found = address.query.map(|query| format!("?{}", query.expose())).unwrap_or_default();
+            assert_eq!(found, query);
+        }
+    }
+    for (url, expected) in [
+        ("https://s:8088", "https://s:8088/services/collector/event"),
+        ("https://s/event", "https://s/event/services/collector/event"),
+        ("https://s/services/collectors", "https://s/services/collectors/services/collector/event"),
+        ("https://s/hec/?a=b", "https://s/hec/services/collector/event"),
+    ] {
+        assert_eq!(splunk(url).address.base, expected);
     }
 }
 
