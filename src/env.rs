@@ -214,11 +214,16 @@ impl<'a> Env<'a> {
 
     /// Reads under a name: `NAME_EU` before `NAME`, if the name is `eu`.
     pub fn under<T>(&mut self, name: Option<&str>, read: impl FnOnce(&mut Self) -> T) -> T {
-        let suffix = name.map(|name| format!("_{}", name.to_ascii_uppercase().replace('-', "_")));
+        let suffix = name.map(Self::suffix);
         let before = std::mem::replace(&mut self.suffix, suffix.unwrap_or_default());
         let value = read(self);
         self.suffix = before;
         value
+    }
+
+    /// What variables of a name end in: `_EU`.
+    pub fn suffix(name: &str) -> String {
+        format!("_{}", name.to_ascii_uppercase().replace('-', "_"))
     }
 
     /// Name of the variable that holds; if none is set, of the one that is looked up first.
@@ -356,6 +361,15 @@ pub mod read {
         } else {
             Err("holds a blank or a character outside of ASCII: expected it on one line, without quotes".to_owned())
         }
+    }
+
+    /// A password: any text, as it is sent encoded.
+    ///
+    /// # Errors
+    ///
+    /// None.
+    pub fn password(value: &str) -> Result<Secret, String> {
+        Ok(Secret::new(value.to_owned()))
     }
 
     /// `true` or `false`, `1` or `0`.

@@ -393,3 +393,15 @@ fn a_password_may_be_any_text() {
         }
     }
 }
+
+#[test]
+fn no_two_backends_read_the_same_variables() {
+    for (backends, expected) in [
+        ("loki:eu-1,loki:eu_1", Some("LOGFERRY_BACKENDS `loki:eu-1,loki:eu_1` names `loki:eu-1` and `loki:eu_1`")),
+        ("loki:eu,loki,loki:EU", Some("LOGFERRY_BACKENDS `loki:eu,loki,loki:EU` names `loki:eu` and `loki:EU`")),
+        ("loki,loki", Some("LOGFERRY_BACKENDS `loki,loki` names `loki` twice")),
+        ("loki:eu,stdout:eu,loki:eu1", None),
+    ] {
+        assert_mistakes(&[LOKI, ("LOGFERRY_BACKENDS", backends)], expected.as_slice());
+    }
+}

@@ -395,11 +395,21 @@ fn is_suffix(suffix: &str) -> bool {
     !suffix.is_empty() && suffix.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'))
 }
 
+/// What tells the variables of one backend from another's: its kind, and what they end in.
+fn variables(name: &str) -> (&str, Option<String>) {
+    name.split_once(':').map_or((name, None), |(kind, suffix)| (kind, Some(Env::suffix(suffix))))
+}
+
 /// Names of backends: at least one, and each once.
 fn names(value: &str) -> Result<Vec<String>, String> {
     let names = read::list(value)?;
-    let twice = names.iter().enumerate().find(|(place, name)| names.iter().take(*place).any(|before| before == *name));
+    let pairs =
+        names.iter().enumerate().flat_map(|(place, name)| names.iter().take(place).map(move |before| (before, name)));
+    let twice = pairs.into_iter().find(|(before, name)| variables(before) == variables(name));
     match twice {
+        Some((before, name)) if before != name => Err(format!(
+            "names `{before}` and `{name}`, which read the same variables: give them names that differ in more than case, `-` and `_`"
+        )),
         Some((_, name)) => Err(format!(
             "names `{name}` twice: everything would be sent twice; for two places of one kind give them names, as `{name}:eu`"
         )),
