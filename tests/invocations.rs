@@ -572,6 +572,57 @@ fn custom_metrics_stay_within_bounds_and_nothing_is_lost() {
     assert_eq!(seen.logs[0].0, lines[2]);
 }
 
+/// A document in embedded metric format of such definitions, dimensions and members.
+fn emf(definitions: &[String], dimensions: &[String], members: &[String]) -> String {
+    let metrics = definitions.iter().map(|name| format!(r#"{{"Name":"{name}"}}"#)).collect::<Vec<_>>().join(",");
+    let keys = dimensions.iter().map(|key| format!(r#""{key}""#)).collect::<Vec<_>>().join(",");
+    let texts = dimensions.iter().map(|key| format!(r#","{key}":"x""#)).collect::<Vec<_>>().concat();
+    let directive = format!(r#"{{"Namespace":"N","Dimensions":[[{keys}]],"Metrics":[{metrics}]}}"#);
+    format!(r#"{{"_aws":{{"CloudWatchMetrics":[{directive}]}}{texts},{}}}"#, members.join(","))
+}
+
+#[test]
+fn one_document_makes_a_bounded_number_of_metrics() {
+    let (numbered, same) = (|name: &str| (0..4_000).map(|n| format!("{name}{n}")).collect::<Vec<_>>(), "m".to_owned());
+    let (one, hundred) = (r#""m":1"#.to_owned(), format!(r#""m":[{}]"#, ["1"; 100].join(",")));
+    let each: Vec<_> = numbered("m").iter().map(|name| format!(r#""{name}":1"#)).collect();
+    let many = emf(&vec![same.clone(); 100], &[], std::slice::from_ref(&hundred));
+    let (directive, rest) = many.split_once(r#"{"Namespace""#).unwrap().1.split_once("}]}").unwrap();
+    let directives = vec![format!(r#"{{"Namespace"{directive}}}]}}"#); 180].join(",");
+    let many = format!(r#"{{"_aws":{{"CloudWatchMetrics":[{directives}{rest}"#);
+    for (name, document, expected) in [
+        ("all at most", emf(&vec![same.clone(); 100], &numbered("d")[..30], std::slice::from_ref(&hundred)), 10_000),
+        ("metrics of as many dimensions", emf(&vec![same.clone(); 4_000], &numbered("d"), &[one]), 100),
+        ("metrics of as many names", emf(&numbered("m"), &numbered("d"), &each), 100),
+        ("values of as many metrics", emf(&vec![same; 20_000], &[], &[hundred]), 10_000),
+        ("values of as many directives", many, 10_000),
+    ] {
+        let (seen, counts) = run_in("/aws/lambda/checkout", Settings::default(), &[&document]);
+        assert_eq!((counts.metrics, counts.logs), (expected, 1), "{name}, {} bytes", document.len());
+        assert!(seen.last.values().all(|(_, tags)| tags.matches(':').count() <= 31), "{name}");
+    }
+}
+
+#[test]
+fn a_document_may_stand_behind_a_time_and_an_id() {
+    let emf = emf(&["m".to_owned()], &["d".to_owned()], &[r#""m":1"#.to_owned()]);
+    let (stamp, id) = ("2026-11-20T09:00:00.000Z", Some(A.to_owned()));
+    for (line, metrics, request_id) in [
+        (format!("{stamp}\t{A}\t{emf}"), 1, id.clone()),
+        (format!("{stamp}\t{A}\tINFO\t{emf}"), 1, id),
+        (format!("{stamp}\tundefined\t{emf}\n"), 1, None),
+        (format!("{stamp}\t{emf}"), 0, None),
+        (format!("{stamp}\ta b\t{emf}"), 0, None),
+        (format!("{stamp}\t{A}\tx {emf}"), 0, None),
+        (format!("{stamp}\t{A}\tMONITORING|1700000000|1|count|a.b"), 0, None),
+        (format!("{stamp}\t{A}\t{{\"level\":\"ERROR\"}}"), 0, None),
+    ] {
+        let (seen, counts) = run_in("/aws/lambda/checkout", Settings::default(), &[&line]);
+        assert_eq!((counts.metrics, counts.logs), (metrics, 1), "{line}");
+        assert_eq!(seen.logs, [(line, seen.logs[0].1, request_id, Some("checkout".to_owned()))]);
+    }
+}
+
 #[test]
 fn settings_decide_what_is_shipped_and_never_what_is_measured() {
     let filter = Filter { exclude: Some(regex::bytes::Regex::new("secret").unwrap()), ..Filter::default() };

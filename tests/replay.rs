@@ -203,3 +203,30 @@ fn explains_lines_of_each_form() {
     let ran = run(&["explain", "--why", "--format", "pretty", "END RequestId: abc"], &[], b"");
     assert!(ran.out.starts_with("end\n  request_id") && ran.out.contains("because"), "{}", ran.out);
 }
+
+#[test]
+fn a_tab_is_a_tab_however_it_is_escaped() {
+    let event = |id: u32, message: &str| format!(r#"{{"id":"{id}","timestamp":1700000000123,"message":"{message}"}}"#);
+    let id = "5e1f007a-77aa-4c3d-9b20-6d0c00000000";
+    let messages = [
+        format!(r"2026-11-20T09:00:00.000Z\u0009{id}\u0009WARN\u0009careful\u000A"),
+        format!(r"[WARN]\u00092026-11-20T09:00:00.000Z\u0009{id}\u0009care\u0066ul"),
+        format!(r"2026-11-20T09:00:00.000Z\u0009{id}\u0009WARN\u0009MONITORING|1700000000|1|count|a.b\u000d\u000a"),
+        r"EXTENSION\u0009Name: x\u0009State: Ready\u0009Events: [INVOKE]".to_owned(),
+        r"\u007b\u0022level\u0022:\u0022WARN\u0022}".to_owned(),
+    ];
+    let events: Vec<_> = messages.iter().zip(1..).map(|(message, id)| event(id, message)).collect();
+    let document = format!(
+        r#"{{"messageType":"DATA_MESSAGE","owner":"123456789012","logGroup":"/aws/lambda/f","logStream":"s","logEvents":[{}]}}"#,
+        events.join(",")
+    );
+    let ran = run(&[&NDJSON[..], &["-"]].concat(), &[("LOGFERRY_PLATFORM_LINES", "drop")], document.as_bytes());
+    let lines: Vec<serde_json::Value> = ran.out.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let of = |kind: &str| lines.iter().filter(|line| line["kind"] == kind).collect::<Vec<_>>();
+    let logs = of("log");
+    assert_eq!(logs.iter().map(|log| log["level"].as_str()).collect::<Vec<_>>(), [Some("warn"); 3], "{}", ran.out);
+    assert_eq!(of("metric").len(), 1, "{}", ran.out);
+    assert_eq!(logs[0]["message"], format!("2026-11-20T09:00:00.000Z\t{id}\tWARN\tcareful\n"));
+    assert_eq!(logs[1]["message"], format!("[WARN]\t2026-11-20T09:00:00.000Z\t{id}\tcareful"));
+    assert_eq!(logs[2]["message"], r#"{"level":"WARN"}"#);
+}

@@ -9,10 +9,16 @@ use logferry::parse::{DatadogMetric, Emf, MonitoringLine};
 fuzz_target!(|text: &str| {
     let written = Some(Timestamp::from_millis(1_700_000_000_000));
     if let Some(emf) = Emf::parse(text, written) {
-        assert!(!emf.metrics.is_empty());
-        for metric in &emf.metrics {
-            assert!(!metric.values.is_empty() && metric.values.iter().all(|value| value.is_finite()));
+        assert!(!emf.directives.is_empty());
+        for directive in &emf.directives {
+            assert!((1..=Emf::MAX_METRICS).contains(&directive.metrics.len()));
+            assert!(emf.dimensions_of(directive).count() <= Emf::MAX_DIMENSIONS);
         }
+        for metric in emf.metrics() {
+            assert!((1..=Emf::MAX_VALUES).contains(&metric.values.len()));
+            assert!(metric.values.iter().all(|value| value.is_finite()));
+        }
+        assert!(emf.metrics().map(|metric| metric.values.len()).sum::<usize>() <= Emf::MAX_DOCUMENT_VALUES);
         let _ = emf.into_owned();
     }
     if let Some(metric) = DatadogMetric::parse(text) {

@@ -6,4 +6,5 @@ pub(crate) mod scan;
 mod string;
 
 pub(crate) use mend::mend;
+pub use mend::mended;
 pub use string::{JsonStr, write_escaped};

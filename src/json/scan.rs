@@ -240,6 +240,22 @@ pub(crate) fn members(bytes: &[u8]) -> impl Iterator<Item = (Range<usize>, Range
     })
 }
 
+/// The elements of the list at the start of `bytes`: where each is.
+///
+/// `bytes` hold the whole list; what isn't one ends the iteration.
+pub(crate) fn elements(bytes: &[u8]) -> impl Iterator<Item = Range<usize>> {
+    let mut at = 1;
+    std::iter::from_fn(move || {
+        at = skip_space(bytes, at);
+        if bytes.get(at)? == &b',' {
+            at = skip_space(bytes, at + 1);
+        }
+        let element = at..at + value(bytes.get(at..)?)?;
+        at = element.end;
+        Some(element).filter(|element| !element.is_empty())
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -275,6 +291,21 @@ mod tests {
         }
         for text in ["12", r#""a"#, "{", "[1,2"] {
             assert_eq!(value(text.as_bytes()), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn finds_the_elements_of_a_list() {
+        for (text, expected) in [
+            ("[]", vec![]),
+            ("[1]", vec!["1"]),
+            (r#"[ "a,]" ,{"b":[2]},[3,4] , null ]x"#, vec![r#""a,]""#, r#"{"b":[2]}"#, "[3,4]", "null"]),
+            ("[1,", vec!["1"]),
+            ("[}", vec![]),
+            ("", vec![]),
+        ] {
+            let found: Vec<_> = elements(text.as_bytes()).map(|element| &text[element]).collect();
+            assert_eq!(found, expected, "{text}");
         }
     }
 

@@ -2,9 +2,10 @@ use std::borrow::Cow;
 use std::sync::LazyLock;
 
 use memchr::memmem::Finder;
-use serde::Deserialize;
-use serde_json::value::RawValue;
 
+use super::fields::fill;
+use super::lenient::{elements, number, object, string};
+use super::monitoring::{metric_name, stamped};
 use crate::model::Timestamp;
 
 /// What every such line has.
@@ -29,29 +30,24 @@ pub struct DatadogMetric<'a> {
     pub tags: Vec<Cow<'a, str>>,
 }
 
-#[derive(Deserialize)]
-struct Keys<'a> {
-    #[serde(borrow)]
-    m: Cow<'a, str>,
-    v: f64,
-    e: &'a RawValue,
-    #[serde(borrow)]
-    t: Vec<&'a RawValue>,
-}
-
 impl<'a> DatadogMetric<'a> {
     /// Reads a line that is a JSON object with the keys `m`, `v`, `e` and `t`.
     pub fn parse(line: &'a str) -> Option<Self> {
         MARK.find(line.as_bytes())?;
-        let keys: Keys<'a> = serde_json::from_str(line).ok()?;
-        Some(Self {
-            name: match keys.m {
-                Cow::Borrowed(name) => super::monitoring::metric_name(name)?,
-                Cow::Owned(name) => Cow::Owned(super::monitoring::metric_name(&name)?.into_owned()),
-            },
-            value: keys.v,
-            time: super::monitoring::stamped(keys.e.get())?,
-            tags: keys.t.into_iter().filter_map(|tag| serde_json::from_str(tag.get()).ok()).collect(),
-        })
+        let (mut name, mut value, mut time, mut tags) = (None, None, None, None);
+        for (key, json) in object(line)? {
+            match key.as_ref() {
+                "m" => fill(&mut name, string(json)),
+                "v" => fill(&mut value, number(json)),
+                "e" => fill(&mut time, stamped(json)),
+                "t" => fill(&mut tags, elements(json).map(|tags| tags.filter_map(string).collect())),
+                _ => false,
+            };
+        }
+        let name = match name? {
+            Cow::Borrowed(name) => metric_name(name)?,
+            Cow::Owned(name) => Cow::Owned(metric_name(&name)?.into_owned()),
+        };
+        Some(Self { name, value: value?, time: time?, tags: tags? })
     }
 }

@@ -3,10 +3,9 @@ use std::collections::HashMap;
 use std::sync::LazyLock;
 
 use memchr::memmem::Finder;
-use serde::Deserialize;
-use serde_json::value::RawValue;
 
-use super::lenient;
+use super::fields::fill;
+use super::lenient::{elements, measure, members, number, object, string};
 use crate::model::Timestamp;
 
 /// What every such line has.
@@ -20,7 +19,9 @@ static MARK: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\"_aws\"
 /// ```
 ///
 /// A metric or a dimension that the root doesn't hold, a value that isn't a
-/// number and a dimension that isn't a string are left out.
+/// number and a dimension that isn't a string are left out. So is what exceeds
+/// the bounds below, or a small line could stand for millions of values: the
+/// first definitions, dimensions and values hold.
 ///
 /// Source: <https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html>
 #[derive(Clone, Debug, PartialEq)]
@@ -29,110 +30,284 @@ pub struct Emf<'a> {
     pub time: Timestamp,
     /// Invocation, where the line says it.
     pub request_id: Option<Cow<'a, str>>,
-    /// Metrics: at least one, with the dimensions of all sets of their directive.
+    /// Keys and values of the dimensions that directives name, each key once.
+    pub dimensions: Vec<(Cow<'a, str>, Cow<'a, str>)>,
+    /// Directives that have metrics: at least one.
+    pub directives: Vec<EmfDirective<'a>>,
+}
+
+/// A directive of a document.
+#[derive(Clone, Debug, PartialEq)]
+pub struct EmfDirective<'a> {
+    /// Namespace.
+    pub namespace: Cow<'a, str>,
+    /// Places of its dimensions, of all its sets, among those of the document.
+    dimensions: Vec<usize>,
+    /// Metrics: at least one.
     pub metrics: Vec<EmfMetric<'a>>,
 }
 
-/// A metric of a document.
+/// A metric of a directive.
 #[derive(Clone, Debug, PartialEq)]
 pub struct EmfMetric<'a> {
-    /// Namespace of its directive.
-    pub namespace: Cow<'a, str>,
     /// Name.
     pub name: Cow<'a, str>,
     /// As `Milliseconds`, `None`.
     pub unit: Option<Cow<'a, str>>,
     /// One value or several.
     pub values: Vec<f64>,
-    /// Keys and values, each key once.
-    pub dimensions: Vec<(Cow<'a, str>, Cow<'a, str>)>,
 }
 
-#[derive(Deserialize)]
-struct Metadata<'a> {
-    #[serde(default, rename = "Timestamp", deserialize_with = "lenient::number")]
-    timestamp: Option<f64>,
-    #[serde(borrow, rename = "CloudWatchMetrics", deserialize_with = "lenient::list")]
-    directives: Vec<Directive<'a>>,
+/// Bounds, the first three of the specification.
+impl Emf<'_> {
+    /// Metrics that a directive defines.
+    pub const MAX_METRICS: usize = 100;
+    /// Dimensions of all sets of a directive.
+    pub const MAX_DIMENSIONS: usize = 30;
+    /// Values of a metric.
+    pub const MAX_VALUES: usize = 100;
+    /// Values of all metrics: as many as one directive may have.
+    pub const MAX_DOCUMENT_VALUES: usize = Self::MAX_METRICS * Self::MAX_VALUES;
+    /// Bytes of namespace, dimensions, name and unit, which are said with each of these values.
+    pub const MAX_DOCUMENT_TEXT: usize = 4 << 20;
 }
-
-#[derive(Deserialize)]
-struct Directive<'a> {
-    #[serde(borrow, default, rename = "Namespace", deserialize_with = "lenient::string")]
-    namespace: Option<Cow<'a, str>>,
-    #[serde(borrow, default, rename = "Dimensions")]
-    dimensions: Option<&'a RawValue>,
-    #[serde(borrow, default, rename = "Metrics", deserialize_with = "lenient::list")]
-    metrics: Vec<Definition<'a>>,
-}
-
-#[derive(Deserialize)]
-struct Definition<'a> {
-    #[serde(borrow, default, rename = "Name", deserialize_with = "lenient::string")]
-    name: Option<Cow<'a, str>>,
-    #[serde(borrow, default, rename = "Unit", deserialize_with = "lenient::string")]
-    unit: Option<Cow<'a, str>>,
-}
-
-type Root<'a> = HashMap<Cow<'a, str>, &'a RawValue>;
 
 impl<'a> Emf<'a> {
     /// Reads a line that is a JSON object with `_aws`; `written` is the time of its log event.
     pub fn parse(line: &'a str, written: Option<Timestamp>) -> Option<Self> {
         MARK.find(line.as_bytes())?;
-        let root: Root<'a> = serde_json::from_str(line).ok()?;
-        let metadata: Metadata<'a> = serde_json::from_str(root.get("_aws")?.get()).ok()?;
+        let mut reader = Reader::default();
+        let mut metadata = None;
+        for (key, json) in object(line)? {
+            if key == "_aws" {
+                fill(&mut metadata, members(json));
+            } else {
+                reader.root.entry(key).or_insert_with(|| Member::read(json));
+            }
+        }
+        let (mut time, mut list) = (None, None);
+        for (key, json) in metadata? {
+            match key.as_ref() {
+                "Timestamp" => fill(&mut time, measure(json)),
+                "CloudWatchMetrics" => fill(&mut list, elements(json)),
+                _ => false,
+            };
+        }
+        let directives: Vec<_> = list?.filter_map(|json| reader.directive(json)).collect();
         #[expect(clippy::cast_possible_truncation, reason = "saturates")]
-        let own = metadata.timestamp.map(|millis| Timestamp::from_millis(millis as i64));
-        let metrics: Vec<_> = metadata.directives.into_iter().flat_map(|directive| read(directive, &root)).collect();
-        let time = own.or(written).unwrap_or_default();
-        (!metrics.is_empty()).then_some(Self { time, request_id: None, metrics })
+        let own = time.map(|millis| Timestamp::from_millis(millis as i64));
+        (!directives.is_empty()).then(|| Self {
+            time: own.or(written).unwrap_or_default(),
+            request_id: None,
+            dimensions: reader.dimensions,
+            directives,
+        })
+    }
+
+    /// Metrics of all directives: at least one.
+    pub fn metrics(&self) -> impl Iterator<Item = &EmfMetric<'a>> {
+        self.directives.iter().flat_map(|directive| &directive.metrics)
+    }
+
+    /// Keys and values of a directive's dimensions, each key once.
+    pub fn dimensions_of(&self, directive: &EmfDirective<'_>) -> impl Iterator<Item = (&str, &str)> {
+        let found = directive.dimensions.iter().filter_map(|place| self.dimensions.get(*place));
+        found.map(|(key, value)| (key.as_ref(), value.as_ref()))
     }
 
     /// The same, borrowing nothing.
     pub fn into_owned(self) -> Emf<'static> {
-        let owned = |text: Cow<'_, str>| Cow::Owned(text.into_owned());
-        let metrics = self.metrics.into_iter().map(|metric| EmfMetric {
-            namespace: owned(metric.namespace),
-            name: owned(metric.name),
-            unit: metric.unit.map(owned),
-            values: metric.values,
-            dimensions: metric.dimensions.into_iter().map(|(key, value)| (owned(key), owned(value))).collect(),
-        });
-        Emf { time: self.time, request_id: self.request_id.map(owned), metrics: metrics.collect() }
-    }
-}
-
-fn read<'a>(directive: Directive<'a>, root: &Root<'a>) -> Vec<EmfMetric<'a>> {
-    let Some(namespace) = directive.namespace else { return Vec::new() };
-    let sets: Vec<Vec<Cow<'a, str>>> =
-        directive.dimensions.and_then(|sets| serde_json::from_str(sets.get()).ok()).unwrap_or_default();
-    let mut dimensions: Vec<(Cow<'a, str>, Cow<'a, str>)> = Vec::new();
-    for key in sets.into_iter().flatten() {
-        let value = root.get(&key).and_then(|raw| serde_json::from_str(raw.get()).ok());
-        if let (Some(value), false) = (value, dimensions.iter().any(|(known, _)| *known == key)) {
-            dimensions.push((key, value));
+        Emf {
+            time: self.time,
+            request_id: self.request_id.map(owned),
+            dimensions: self.dimensions.into_iter().map(|(key, value)| (owned(key), owned(value))).collect(),
+            directives: self.directives.into_iter().map(EmfDirective::into_owned).collect(),
         }
     }
-    let metrics = directive.metrics.into_iter().filter_map(|definition| {
-        let name = definition.name?;
-        let values = values(root.get(&name)?)?;
-        Some(EmfMetric {
-            namespace: namespace.clone(),
-            name,
-            unit: definition.unit,
-            values,
-            dimensions: dimensions.clone(),
-        })
-    });
-    metrics.collect()
 }
 
-/// A number, or a list of at most a hundred; what else a list holds is left out.
-fn values(raw: &RawValue) -> Option<Vec<f64>> {
-    let json = raw.get();
-    let items: Vec<&RawValue> = if json.starts_with('[') { serde_json::from_str(json).ok()? } else { vec![raw] };
-    let numbers = items.iter().take(100).filter_map(|item| serde_json::from_str(item.get()).ok());
-    let numbers: Vec<f64> = numbers.collect();
-    (!numbers.is_empty()).then_some(numbers)
+impl EmfDirective<'_> {
+    fn into_owned(self) -> EmfDirective<'static> {
+        let metrics = self.metrics.into_iter().map(|EmfMetric { name, unit, values }| EmfMetric {
+            name: owned(name),
+            unit: unit.map(owned),
+            values,
+        });
+        EmfDirective { namespace: owned(self.namespace), metrics: metrics.collect(), dimensions: self.dimensions }
+    }
+}
+
+fn owned(text: Cow<'_, str>) -> Cow<'static, str> {
+    Cow::Owned(text.into_owned())
+}
+
+/// A member of the root, read once, however often directives name it.
+enum Member<'a> {
+    /// A text, which may become a dimension.
+    Text(Cow<'a, str>),
+    /// The place that it has among the document's dimensions.
+    Dimension(usize),
+    /// Values of a metric: a number, or the numbers of a list.
+    Values(Vec<f64>),
+    /// Something else.
+    Other,
+}
+
+impl<'a> Member<'a> {
+    fn read(json: &'a str) -> Self {
+        if let Some(text) = string(json) {
+            return Self::Text(text);
+        }
+        let values: Vec<f64> = match elements(json) {
+            Some(list) => list.take(Emf::MAX_VALUES).filter_map(number).collect(),
+            None => number(json).into_iter().collect(),
+        };
+        if values.is_empty() { Self::Other } else { Self::Values(values) }
+    }
+}
+
+/// What is known of a document while its directives are read.
+#[derive(Default)]
+struct Reader<'a> {
+    root: HashMap<Cow<'a, str>, Member<'a>>,
+    dimensions: Vec<(Cow<'a, str>, Cow<'a, str>)>,
+    /// How many values were read.
+    values: usize,
+    /// Bytes of the text that is said with them.
+    text: usize,
+}
+
+impl<'a> Reader<'a> {
+    fn directive(&mut self, json: &'a str) -> Option<EmfDirective<'a>> {
+        let (mut namespace, mut sets, mut definitions) = (None, None, None);
+        for (key, json) in members(json)? {
+            match key.as_ref() {
+                "Namespace" => fill(&mut namespace, string(json)),
+                "Dimensions" => fill(&mut sets, elements(json)),
+                "Metrics" => fill(&mut definitions, elements(json)),
+                _ => false,
+            };
+        }
+        let namespace = namespace?;
+        let mut dimensions = Vec::new();
+        for key in sets.into_iter().flatten().filter_map(elements).flatten().filter_map(string) {
+            if dimensions.len() == Emf::MAX_DIMENSIONS {
+                break;
+            }
+            dimensions.extend(self.dimension(key).filter(|place| !dimensions.contains(place)));
+        }
+        let said = dimensions.iter().filter_map(|place| self.dimensions.get(*place));
+        let said = said.map(|(key, value)| key.len() + value.len()).sum::<usize>() + namespace.len();
+        let definitions = definitions?.take(Emf::MAX_METRICS);
+        let metrics: Vec<_> = definitions.filter_map(|json| self.metric(json, said)).collect();
+        (!metrics.is_empty()).then_some(EmfDirective { namespace, dimensions, metrics })
+    }
+
+    /// A metric whose values are said with so many bytes of their directive.
+    fn metric(&mut self, json: &'a str, said: usize) -> Option<EmfMetric<'a>> {
+        let (mut name, mut unit) = (None, None);
+        for (key, json) in members(json)? {
+            match key.as_ref() {
+                "Name" => fill(&mut name, string(json)),
+                "Unit" => fill(&mut unit, string(json)),
+                _ => false,
+            };
+        }
+        let name = name?;
+        let Some(Member::Values(values)) = self.root.get(&name) else { return None };
+        let said = said + name.len() + unit.as_ref().map_or(0, |unit| unit.len());
+        let fitting = (Emf::MAX_DOCUMENT_TEXT - self.text).checked_div(said).unwrap_or(Emf::MAX_VALUES);
+        let values: Vec<f64> =
+            values.iter().take(fitting.min(Emf::MAX_DOCUMENT_VALUES - self.values)).copied().collect();
+        self.values += values.len();
+        self.text += values.len() * said;
+        (!values.is_empty()).then_some(EmfMetric { name, unit, values })
+    }
+
+    /// The place of a dimension, if the root holds a text for it.
+    fn dimension(&mut self, key: Cow<'a, str>) -> Option<usize> {
+        let member = self.root.get_mut(&key)?;
+        if let Member::Text(text) = member {
+            self.dimensions.push((key, std::mem::take(text)));
+            *member = Member::Dimension(self.dimensions.len() - 1);
+        }
+        if let Member::Dimension(place) = member { Some(*place) } else { None }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn list(len: usize, item: impl Fn(usize) -> String) -> String {
+        (0..len).map(item).collect::<Vec<_>>().join(",")
+    }
+
+    fn document(directives: usize, metrics: usize, dimensions: usize, values: usize) -> String {
+        let keys = list(dimensions, |n| format!(r#"["k{n}"],["k{n}"]"#));
+        let metrics = list(metrics, |n| format!(r#"{{"Name":"m{}"}}"#, n % 2));
+        let directive = format!(r#"{{"Namespace":"N","Dimensions":[{keys}],"Metrics":[{metrics}]}}"#);
+        let directives = list(directives, |_| directive.clone());
+        let texts = list(dimensions + 1, |n| format!(r#""k{n}":"v{n}""#));
+        let values = list(values, |n| n.to_string());
+        format!(r#"{{"_aws":{{"CloudWatchMetrics":[{directives}]}},{texts},"m0":[{values}],"m1":[{values}]}}"#)
+    }
+
+    #[test]
+    fn keeps_what_the_specification_allows_and_no_more() {
+        for (document, directives, metrics, dimensions, values) in [
+            (document(1, 1, 0, 1), 1, 1, 0, 1),
+            (document(3, 100, 30, 33), 3, 300, 30, 9_900),
+            (document(1, 100, 30, 100), 1, 100, 30, 10_000),
+            (document(1, 101, 31, 1), 1, 100, 30, 100),
+            (document(1, 1, 1, 101), 1, 1, 1, 100),
+            (document(300, 100, 40, 120), 1, 100, 30, 10_000),
+            (document(4, 50, 2, 99), 3, 102, 2, 10_000),
+        ] {
+            let emf = Emf::parse(&document, None).unwrap();
+            let found: usize = emf.metrics().map(|metric| metric.values.len()).sum();
+            assert_eq!((emf.directives.len(), emf.metrics().count(), found), (directives, metrics, values));
+            for directive in &emf.directives {
+                let found: Vec<_> = emf.dimensions_of(directive).map(|(key, value)| format!("{key}{value}")).collect();
+                assert_eq!(found, (0..dimensions).map(|n| format!("k{n}v{n}")).collect::<Vec<_>>());
+            }
+            assert_eq!(emf.clone().into_owned(), emf);
+        }
+    }
+
+    #[test]
+    fn counts_the_text_that_is_said_with_each_value() {
+        let long = "x".repeat(100_000);
+        let directive = r#"{"Namespace":"N","Dimensions":[["d"]],"Metrics":[{"Name":"m","Unit":"u"}]}"#;
+        let of = |directive: &str| list(100, |_| directive.to_owned());
+        for (directives, m, d) in [
+            (of(directive), "m", long.as_str()),
+            (of(&directive.replace("\"m\"", &format!("\"{long}\""))), &long, "d"),
+            (of(&directive.replace("\"N\"", &format!("\"{long}\""))), "m", "d"),
+            (of(&directive.replace("\"u\"", &format!("\"{long}\""))), "m", "d"),
+        ] {
+            let line = format!(r#"{{"_aws":{{"CloudWatchMetrics":[{directives}]}},"d":"{d}","{m}":1}}"#);
+            assert_eq!(Emf::parse(&line, None).map(|emf| emf.metrics().count()), Some(41));
+        }
+    }
+
+    #[test]
+    fn leaves_out_what_is_no_metric() {
+        let aws = |rest: &str| format!(r#"{{"_aws":{{"CloudWatchMetrics":{rest}}},"m":1,"s":"x"}}"#);
+        for line in [
+            aws("[]"),
+            aws("{}"),
+            aws(r#"[{"Metrics":[{"Name":"m"}]}]"#),
+            aws(r#"[{"Namespace":"N"}]"#),
+            aws(r#"[{"Namespace":"N","Metrics":{"Name":"m"}}]"#),
+            aws(r#"[{"Namespace":"N","Metrics":[{"Name":"s"},{"Name":"x"},{"Name":5},["m"]]}]"#),
+            r#"{"_aws":5,"m":1}"#.to_owned(),
+            r#"{"_aws":{"CloudWatchMetrics":[{"Namespace":"N","Metrics":[{"Name":"m"}]}]},"m":[]}"#.to_owned(),
+            r#"{"_aws":{"CloudWatchMetrics":[{"Namespace":"N","Metrics":[{"Name":"m"}]}]},"m":1"#.to_owned(),
+        ] {
+            assert_eq!(Emf::parse(&line, None), None, "{line}");
+        }
+        let line = aws(r#"[5,{"Namespace":"N","Dimensions":5,"Metrics":[5,{"Name":"m"}]}]"#);
+        assert_eq!(Emf::parse(&line, None).unwrap().metrics().count(), 1);
+    }
 }

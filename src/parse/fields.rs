@@ -16,7 +16,7 @@ pub struct Prefix<'a> {
     pub timestamp: &'a str,
     /// The invocation that wrote it.
     pub request_id: Option<&'a str>,
-    /// The level, as the runtime spells it.
+    /// The level, as the runtime spells it; empty before a document that stands behind none.
     pub level: &'a str,
     /// How long the prefix is, in bytes.
     pub len: usize,
@@ -31,6 +31,24 @@ impl<'a> Prefix<'a> {
     /// Reads the prefix of a line that is still escaped as the inside of a JSON string.
     pub fn parse_escaped(line: &'a str) -> Option<Self> {
         Self::find(line, |text| text.strip_prefix("\\t"))
+    }
+
+    /// Reads a time and a request id before a document in embedded metric format, where
+    /// no level need be: `2023-11-14T22:13:20.123Z⇥8edab1f8-…⇥{`.
+    pub fn before_document(line: &'a str) -> Option<Self> {
+        Self::without_level(line, |text| text.strip_prefix('\t'))
+    }
+
+    /// The same of a line that is still escaped as the inside of a JSON string.
+    pub fn before_document_escaped(line: &'a str) -> Option<Self> {
+        Self::without_level(line, |text| text.strip_prefix("\\t"))
+    }
+
+    fn without_level(line: &'a str, tab: impl Fn(&'a str) -> Option<&'a str>) -> Option<Self> {
+        let (timestamp, rest) = timestamp(line)?;
+        let (id, rest) = until(tab(rest)?, 64, &tab)?;
+        let len = line.len() - rest.len();
+        rest.starts_with('{').then_some(Self { timestamp, request_id: invocation(id)?, level: "", len })
     }
 
     /// `tab` takes a TAB off the front.
@@ -56,12 +74,14 @@ impl<'a> Prefix<'a> {
 
     fn new(timestamp: &'a str, id: &'a str, level: &'a str, len: usize) -> Option<Self> {
         Level::parse(level)?;
-        let request_id = match id {
-            "" | "undefined" => None,
-            id => Some(request_id(id)?),
-        };
-        Some(Self { timestamp, request_id, level, len })
+        Some(Self { timestamp, request_id: invocation(id)?, level, len })
     }
+}
+
+/// What stands where the request id does: `Some(None)` outside of an invocation.
+#[expect(clippy::option_option, reason = "no id isn't a bad one")]
+fn invocation(id: &str) -> Option<Option<&str>> {
+    if matches!(id, "" | "undefined") { Some(None) } else { request_id(id).map(Some) }
 }
 
 /// What is before a TAB, at most `max` bytes, and what is behind it.
@@ -167,6 +187,15 @@ fn long_number(text: &str) -> Option<f64> {
 pub(super) fn error_type(text: &str) -> Option<&str> {
     let fits = text.split('.').all(|part| !part.is_empty() && part.bytes().all(|b| b.is_ascii_alphabetic()));
     fits.then_some(text)
+}
+
+/// Puts a value where none is yet. Returns whether there was one to put.
+pub(super) fn fill<T>(slot: &mut Option<T>, value: Option<T>) -> bool {
+    let read = value.is_some();
+    if slot.is_none() {
+        *slot = value;
+    }
+    read
 }
 
 #[cfg(test)]

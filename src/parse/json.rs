@@ -5,16 +5,13 @@
 //! `platform.initStart` aren't in the published schema.
 
 use std::borrow::Cow;
-use std::fmt;
 use std::sync::LazyLock;
 
 use memchr::memmem::Finder;
-use serde::Deserialize;
-use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
-use serde_json::value::RawValue;
 
+use super::fields::fill;
 use super::flat::{self, Scalar};
-use super::lenient;
+use super::lenient::{elements, measure, members, object, string};
 use super::platform::{InitReport, InitStart, Platform, Report, RestoreReport, Span, Start, Status};
 
 /// What every such line has.
@@ -37,107 +34,61 @@ pub struct PlatformEvent<'a> {
 
 /// Everything that any type of record is known to hold. What is missing, of
 /// another type or not a number that can be is `None`; what is new is ignored.
-#[derive(Clone, Debug, Default, Deserialize, PartialEq)]
-#[serde(default, rename_all = "camelCase")]
+#[derive(Clone, Debug, Default, PartialEq)]
 #[expect(missing_docs, reason = "the names are those of the schema")]
 pub struct Record<'a> {
-    #[serde(borrow, deserialize_with = "lenient::string")]
     pub request_id: Option<Cow<'a, str>>,
-    #[serde(borrow, deserialize_with = "lenient::string")]
     pub function_arn: Option<Cow<'a, str>>,
-    #[serde(borrow, deserialize_with = "lenient::string")]
     pub version: Option<Cow<'a, str>>,
-    #[serde(borrow, deserialize_with = "lenient::string")]
     pub tenant_id: Option<Cow<'a, str>>,
-    #[serde(borrow, deserialize_with = "lenient::string")]
     pub initialization_type: Option<Cow<'a, str>>,
-    #[serde(borrow, deserialize_with = "lenient::string")]
     pub phase: Option<Cow<'a, str>>,
-    #[serde(borrow, deserialize_with = "lenient::string")]
     pub runtime_version: Option<Cow<'a, str>>,
-    #[serde(borrow, deserialize_with = "lenient::string")]
     pub runtime_version_arn: Option<Cow<'a, str>>,
-    #[serde(borrow, deserialize_with = "lenient::string")]
     pub function_name: Option<Cow<'a, str>>,
-    #[serde(borrow, deserialize_with = "lenient::string")]
     pub function_version: Option<Cow<'a, str>>,
-    #[serde(borrow, deserialize_with = "lenient::string")]
     pub instance_id: Option<Cow<'a, str>>,
-    #[serde(deserialize_with = "lenient::number")]
     pub instance_max_memory: Option<f64>,
-    #[serde(borrow, deserialize_with = "lenient::string")]
     pub name: Option<Cow<'a, str>>,
-    #[serde(borrow, deserialize_with = "lenient::string")]
     pub state: Option<Cow<'a, str>>,
-    #[serde(borrow, deserialize_with = "lenient::string")]
     pub reason: Option<Cow<'a, str>>,
-    #[serde(deserialize_with = "lenient::number")]
     pub dropped_bytes: Option<f64>,
-    #[serde(deserialize_with = "lenient::number")]
     pub dropped_records: Option<f64>,
-    #[serde(borrow, deserialize_with = "lenient::string")]
     pub status: Option<Cow<'a, str>>,
-    #[serde(borrow, deserialize_with = "lenient::string")]
     pub error_type: Option<Cow<'a, str>>,
-    #[serde(deserialize_with = "lenient::object")]
     pub metrics: Metrics,
-    #[serde(borrow, deserialize_with = "lenient::list")]
-    pub spans: Vec<RawSpan<'a>>,
+    pub spans: Vec<Span<'a>>,
 }
 
 /// The numbers of a record.
-#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq)]
-#[serde(default, rename_all = "camelCase")]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 #[expect(missing_docs, reason = "the names are those of the schema")]
 pub struct Metrics {
-    #[serde(deserialize_with = "lenient::number")]
     pub duration_ms: Option<f64>,
-    #[serde(deserialize_with = "lenient::number")]
     pub billed_duration_ms: Option<f64>,
-    #[serde(rename = "memorySizeMB", deserialize_with = "lenient::number")]
     pub memory_size_mb: Option<f64>,
-    #[serde(rename = "maxMemoryUsedMB", deserialize_with = "lenient::number")]
     pub max_memory_used_mb: Option<f64>,
-    #[serde(deserialize_with = "lenient::number")]
     pub init_duration_ms: Option<f64>,
-    #[serde(deserialize_with = "lenient::number")]
     pub restore_duration_ms: Option<f64>,
-    #[serde(deserialize_with = "lenient::number")]
     pub billed_restore_duration_ms: Option<f64>,
-    #[serde(deserialize_with = "lenient::number")]
     pub produced_bytes: Option<f64>,
-}
-
-/// A phase, as the record has it.
-#[derive(Clone, Debug, Default, Deserialize, PartialEq)]
-#[serde(default, rename_all = "camelCase")]
-#[expect(missing_docs, reason = "the names are those of the schema")]
-pub struct RawSpan<'a> {
-    #[serde(borrow, deserialize_with = "lenient::string")]
-    pub name: Option<Cow<'a, str>>,
-    #[serde(deserialize_with = "lenient::number")]
-    pub duration_ms: Option<f64>,
-}
-
-#[derive(Deserialize)]
-struct Outer<'a> {
-    #[serde(borrow, default, rename = "type", deserialize_with = "lenient::string")]
-    kind: Option<Cow<'a, str>>,
-    #[serde(borrow, default, deserialize_with = "lenient::string")]
-    time: Option<Cow<'a, str>>,
-    #[serde(borrow, default)]
-    record: Option<&'a RawValue>,
 }
 
 impl<'a> PlatformEvent<'a> {
     /// Reads a line that is a JSON object with a `type` of `platform.*`.
     pub fn parse(line: &'a str) -> Option<Self> {
         MARK.find(line.as_bytes())?;
-        let outer: Outer<'a> = serde_json::from_str(line).ok()?;
-        let kind = outer.kind.filter(|kind| kind.starts_with("platform."))?;
-        let json = outer.record.map_or("", RawValue::get);
-        let record = json.starts_with('{').then(|| serde_json::from_str(json).unwrap_or_default());
-        Some(Self { kind, timed: outer.time.is_some(), record })
+        let (mut kind, mut time, mut record) = (None, None, None);
+        for (key, value) in object(line)? {
+            match key.as_ref() {
+                "type" => fill(&mut kind, string(value)),
+                "time" => fill(&mut time, string(value)),
+                "record" => fill(&mut record, Record::parse(value)),
+                _ => false,
+            };
+        }
+        let kind = kind.filter(|kind| kind.starts_with("platform."))?;
+        Some(Self { kind, timed: time.is_some(), record })
     }
 
     /// What it means, as its text counterpart would say it.
@@ -180,6 +131,48 @@ impl<'a> PlatformEvent<'a> {
 }
 
 impl<'a> Record<'a> {
+    fn parse(json: &'a str) -> Option<Self> {
+        let mut record = Self::default();
+        let (mut metrics, mut spans) = (None, None);
+        for (key, value) in members(json)? {
+            let text = match key.as_ref() {
+                "requestId" => &mut record.request_id,
+                "functionArn" => &mut record.function_arn,
+                "version" => &mut record.version,
+                "tenantId" => &mut record.tenant_id,
+                "initializationType" => &mut record.initialization_type,
+                "phase" => &mut record.phase,
+                "runtimeVersion" => &mut record.runtime_version,
+                "runtimeVersionArn" => &mut record.runtime_version_arn,
+                "functionName" => &mut record.function_name,
+                "functionVersion" => &mut record.function_version,
+                "instanceId" => &mut record.instance_id,
+                "name" => &mut record.name,
+                "state" => &mut record.state,
+                "reason" => &mut record.reason,
+                "status" => &mut record.status,
+                "errorType" => &mut record.error_type,
+                other => {
+                    match other {
+                        "instanceMaxMemory" => fill(&mut record.instance_max_memory, measure(value)),
+                        "droppedBytes" => fill(&mut record.dropped_bytes, measure(value)),
+                        "droppedRecords" => fill(&mut record.dropped_records, measure(value)),
+                        "metrics" => fill(&mut metrics, Metrics::parse(value)),
+                        "spans" => {
+                            fill(&mut spans, elements(value).map(|spans| spans.filter_map(Span::parse).collect()))
+                        }
+                        _ => false,
+                    };
+                    continue;
+                }
+            };
+            fill(text, string(value));
+        }
+        record.metrics = metrics.unwrap_or_default();
+        record.spans = spans.unwrap_or_default();
+        Some(record)
+    }
+
     fn init_start(self) -> InitStart<'a> {
         InitStart {
             runtime_version: self.runtime_version,
@@ -193,8 +186,6 @@ impl<'a> Record<'a> {
 
     fn report(self, status: Option<Status>) -> Report<'a> {
         let metrics = self.metrics;
-        let spans =
-            self.spans.into_iter().filter_map(|span| Some(Span { name: span.name?, duration_ms: span.duration_ms? }));
         Report {
             request_id: self.request_id,
             duration_ms: metrics.duration_ms,
@@ -207,7 +198,7 @@ impl<'a> Record<'a> {
             produced_bytes: metrics.produced_bytes,
             status,
             error_type: self.error_type.filter(|kind| !kind.is_empty()),
-            spans: spans.collect(),
+            spans: self.spans,
             xray: None,
             tenant_id: self.tenant_id,
             partial: false,
@@ -215,11 +206,47 @@ impl<'a> Record<'a> {
     }
 }
 
+impl Metrics {
+    fn parse(json: &str) -> Option<Self> {
+        let mut metrics = Self::default();
+        for (key, value) in members(json)? {
+            let number = match key.as_ref() {
+                "durationMs" => &mut metrics.duration_ms,
+                "billedDurationMs" => &mut metrics.billed_duration_ms,
+                "memorySizeMB" => &mut metrics.memory_size_mb,
+                "maxMemoryUsedMB" => &mut metrics.max_memory_used_mb,
+                "initDurationMs" => &mut metrics.init_duration_ms,
+                "restoreDurationMs" => &mut metrics.restore_duration_ms,
+                "billedRestoreDurationMs" => &mut metrics.billed_restore_duration_ms,
+                "producedBytes" => &mut metrics.produced_bytes,
+                _ => continue,
+            };
+            fill(number, measure(value));
+        }
+        Some(metrics)
+    }
+}
+
+impl<'a> Span<'a> {
+    fn parse(json: &'a str) -> Option<Self> {
+        let (mut name, mut duration_ms) = (None, None);
+        for (key, value) in members(json)? {
+            match key.as_ref() {
+                "name" => fill(&mut name, string(value)),
+                "durationMs" => fill(&mut duration_ms, measure(value)),
+                _ => false,
+            };
+        }
+        Some(Self { name: name?, duration_ms: duration_ms? })
+    }
+}
+
 /// What a JSON line of an application says of itself.
 ///
 /// Keys: `level` (Node.js, Python, Java, .NET) or `log_level` (Python's
 /// unhandled errors); `requestId` or `AWSRequestId` (Java); `errorType`;
-/// `timestamp`. Of a key that repeats the last holds.
+/// `timestamp`. Of a key that repeats, as child loggers write it, the first value
+/// that can be read holds.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Application<'a> {
     /// The level, as the line spells it.
@@ -232,77 +259,6 @@ pub struct Application<'a> {
     pub timestamp: Option<Cow<'a, str>>,
     /// The message; of one that isn't a string its JSON.
     pub message: Option<Cow<'a, str>>,
-}
-
-/// The values of the keys. Not derived, as then a key that repeats would be the end of the others.
-#[derive(Default)]
-struct Keys<'a> {
-    level: Option<Cow<'a, str>>,
-    log_level: Option<Cow<'a, str>>,
-    request_id: Option<Cow<'a, str>>,
-    aws_request_id: Option<Cow<'a, str>>,
-    error_type: Option<Cow<'a, str>>,
-    timestamp: Option<Cow<'a, str>>,
-    message: Option<&'a RawValue>,
-}
-
-#[derive(Deserialize)]
-#[serde(field_identifier, rename_all = "camelCase")]
-enum Key {
-    #[serde(rename = "AWSRequestId")]
-    AwsRequestId,
-    ErrorType,
-    Level,
-    #[serde(rename = "log_level")]
-    LogLevel,
-    Message,
-    RequestId,
-    Timestamp,
-    #[serde(other)]
-    Other,
-}
-
-#[derive(Deserialize)]
-struct Text<'a>(#[serde(borrow, deserialize_with = "lenient::string")] Option<Cow<'a, str>>);
-
-impl<'de> Deserialize<'de> for Keys<'de> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_map(KeysVisitor)
-    }
-}
-
-struct KeysVisitor;
-
-impl<'de> Visitor<'de> for KeysVisitor {
-    type Value = Keys<'de>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an object")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        let mut keys = Keys::default();
-        while let Some(key) = map.next_key()? {
-            let slot = match key {
-                Key::AwsRequestId => &mut keys.aws_request_id,
-                Key::ErrorType => &mut keys.error_type,
-                Key::Level => &mut keys.level,
-                Key::LogLevel => &mut keys.log_level,
-                Key::RequestId => &mut keys.request_id,
-                Key::Timestamp => &mut keys.timestamp,
-                Key::Message => {
-                    keys.message = map.next_value()?;
-                    continue;
-                }
-                Key::Other => {
-                    map.next_value::<IgnoredAny>()?;
-                    continue;
-                }
-            };
-            *slot = map.next_value::<Text<'de>>()?.0;
-        }
-        Ok(keys)
-    }
 }
 
 impl<'a> Application<'a> {
@@ -343,25 +299,28 @@ impl<'a> Application<'a> {
 
     /// Reads a line that is a JSON object.
     pub fn parse(line: &'a str) -> Option<Self> {
-        let keys: Keys<'a> = serde_json::from_str(line).ok()?;
-        Some(Self {
-            level: keys.level.or(keys.log_level),
-            request_id: keys.request_id.or(keys.aws_request_id),
-            error_type: keys.error_type,
-            timestamp: keys.timestamp,
-            message: keys.message.and_then(message),
-        })
+        let mut app = Self::default();
+        let (mut log_level, mut aws_request_id) = (None, None);
+        for (key, value) in object(line)? {
+            match key.as_ref() {
+                "level" => fill(&mut app.level, string(value)),
+                "log_level" => fill(&mut log_level, string(value)),
+                "requestId" => fill(&mut app.request_id, string(value)),
+                "AWSRequestId" => fill(&mut aws_request_id, string(value)),
+                "errorType" => fill(&mut app.error_type, string(value)),
+                "timestamp" => fill(&mut app.timestamp, string(value)),
+                "message" => fill(&mut app.message, message(value)),
+                _ => false,
+            };
+        }
+        app.level = app.level.or(log_level);
+        app.request_id = app.request_id.or(aws_request_id);
+        Some(app)
     }
 }
 
-fn message(raw: &RawValue) -> Option<Cow<'_, str>> {
-    let json = raw.get();
-    if !json.starts_with('"') {
-        return json.starts_with('{').then_some(Cow::Borrowed(json));
-    }
-    // Without escapes, what is between the quotes is the text.
-    let inside = json.get(1..json.len() - 1)?;
-    if inside.contains('\\') { serde_json::from_str(json).ok().map(Cow::Owned) } else { Some(Cow::Borrowed(inside)) }
+fn message(json: &str) -> Option<Cow<'_, str>> {
+    if json.starts_with('{') { Some(Cow::Borrowed(json)) } else { string(json) }
 }
 
 #[cfg(test)]
@@ -397,8 +356,8 @@ mod tests {
     }
 
     #[test]
-    fn of_a_key_that_repeats_the_last_holds() {
-        let app = Application::parse(r#"{"level":"info","message":"a","level":"warn","message":"b"}"#).unwrap();
-        assert_eq!((app.level.as_deref(), app.message.as_deref()), (Some("warn"), Some("b")));
+    fn of_a_key_that_repeats_the_first_that_can_be_read_holds() {
+        let app = Application::parse(r#"{"level":"info","message":1,"level":"warn","message":"b"}"#).unwrap();
+        assert_eq!((app.level.as_deref(), app.message.as_deref()), (Some("info"), Some("b")));
     }
 }

@@ -18,9 +18,9 @@ mod text;
 use std::borrow::Cow;
 
 pub use datadog::DatadogMetric;
-pub use emf::{Emf, EmfMetric};
+pub use emf::{Emf, EmfDirective, EmfMetric};
 pub use fields::Prefix;
-pub use json::{Application, Metrics, PlatformEvent, RawSpan, Record};
+pub use json::{Application, Metrics, PlatformEvent, Record};
 pub use monitoring::{Monitoring, MonitoringLine, metric_name};
 pub use platform::{
     Failure, Fault, InitReport, InitStart, Platform, Registration, Report, RestoreReport, Span, Start, Status, Timeout,
@@ -55,7 +55,7 @@ impl<'a> Line<'a> {
     /// Finds out what a line is; `written` is the time of its log event, if it is known.
     pub fn parse(line: &'a str, written: Option<Timestamp>) -> Self {
         let prefixed = || {
-            let prefix = Prefix::parse(line);
+            let prefix = Prefix::parse(line).or_else(|| Prefix::before_document(line));
             let rest = line.get(prefix.map_or(0, |prefix| prefix.len)..)?;
             Self::metric(rest, prefix.and_then(|prefix| prefix.request_id), written)
         };
@@ -165,7 +165,7 @@ mod tests {
             4 => "\"[a-zé ]{0,9}\"", 1 => Just(r#""MONITORING|1700000000|1|count|a.b|#x:y""#.to_owned()),
             1 => Just(r#""platform.start""#.to_owned()), 1 => Just(r#""a\"b\n""#.to_owned()),
             1 => r"-?[0-9]{1,3}(\.[0-9]{1,2})?", 1 => Just("1e5".to_owned()), 1 => Just("null".to_owned()), 1 => Just("tru".to_owned()),
-            1 => Just("{\"a\":[1]}".to_owned()), 1 => Just("[]".to_owned()), 1 => Just(String::new()),
+            1 => Just("1e999".to_owned()), 1 => Just(r#""\ud800""#.to_owned()), 1 => Just("{\"a\":[1]}".to_owned()), 1 => Just("[]".to_owned()), 1 => Just(String::new()),
         ];
         (key, prop_oneof![4 => Just(":"), 2 => Just(": "), 1 => Just(" : "), 1 => Just("=")], value)
             .prop_map(|(key, colon, value)| format!("\"{key}\"{colon}{value}"))

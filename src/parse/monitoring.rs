@@ -63,7 +63,8 @@ impl<'a> MonitoringLine<'a> {
         if !line.starts_with(MARKER) {
             return None;
         }
-        let mut records = Records { rest: trimmed(line), written };
+        let rest = trimmed(line);
+        let mut records = Records { rest, bars: bars(rest), written };
         let first = records.next()??;
         let more = records.collect::<Option<_>>()?;
         Some(Self { request_id: None, first, more })
@@ -133,6 +134,8 @@ impl<'a> Monitoring<'a> {
 #[derive(Clone, Debug)]
 struct Records<'a> {
     rest: &'a str,
+    /// How many bars the rest has.
+    bars: usize,
     written: Option<Timestamp>,
 }
 
@@ -146,20 +149,35 @@ impl<'a> Iterator for Records<'a> {
         if self.rest.is_empty() {
             return None;
         }
-        if self.rest.bytes().filter(|byte| *byte == b'|').count() >= BARS_OF_TWO {
-            let mut from = MARKER.len();
-            while let Some(at) = self.rest.get(from..).and_then(|rest| rest.find(MARKER)).map(|at| at + from) {
-                let (record, tail) = self.rest.split_at(at);
-                let whole = Monitoring::one(first_of(tail), self.written).is_some();
-                if let (true, Some(record)) = (whole, Monitoring::one(record.trim_end(), self.written)) {
-                    self.rest = tail;
-                    return Some(Some(record));
-                }
-                from = at + MARKER.len();
-            }
-        }
-        Some(Monitoring::one(std::mem::take(&mut self.rest), self.written))
+        let Some((record, len)) = self.followed() else {
+            return Some(Monitoring::one(std::mem::take(&mut self.rest), self.written));
+        };
+        let (read, rest) = self.rest.split_at(len);
+        self.bars -= bars(read);
+        self.rest = rest;
+        Some(Some(record))
     }
+}
+
+impl<'a> Records<'a> {
+    /// The first record, if another follows it, and where that begins.
+    ///
+    /// Every byte is looked at a few times, whatever is written: a marker before which
+    /// no record can be read mostly means that there is none before a later one either.
+    /// But for the marker that stands where the name should be: that may be the name.
+    fn followed(&self) -> Option<(Monitoring<'a>, usize)> {
+        if self.bars < BARS_OF_TWO {
+            return None;
+        }
+        let markers = self.rest.match_indices(MARKER).skip(1).map(|(at, _)| self.rest.split_at(at));
+        let records = markers.filter(|(_, tail)| Monitoring::one(first_of(tail), self.written).is_some());
+        let mut first = records.take(2);
+        first.find_map(|(record, _)| Some((Monitoring::one(record.trim_end(), self.written)?, record.len())))
+    }
+}
+
+fn bars(text: &str) -> usize {
+    text.bytes().filter(|byte| *byte == b'|').count()
 }
 
 /// What precedes the next marker.
@@ -220,4 +238,90 @@ pub fn metric_name(name: &str) -> Option<Cow<'_, str>> {
         }
     }
     Some(Cow::Owned(made))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const GOOD: &str = "MONITORING|1700000000|1|count|a.b";
+
+    /// Names of the records of a line.
+    fn names(line: &str) -> Option<Vec<String>> {
+        MonitoringLine::parse(line, None).map(|line| line.metrics().map(|metric| metric.name.to_string()).collect())
+    }
+
+    #[test]
+    fn splits_records_without_a_newline_between_them() {
+        for (line, expected) in [
+            (format!("{GOOD}{GOOD}"), Some(vec!["a.b", "a.b"])),
+            (format!("{GOOD}|#x:y {GOOD}|{GOOD}\n"), Some(vec!["a.b", "a.b", "a.b"])),
+            // A marker that isn't the start of a record belongs to the tags or the name before it.
+            (format!("{GOOD}|#MONITORING|x,{GOOD}"), Some(vec!["a.b", "a.b"])),
+            (format!("{GOOD}|#MONITORING|x|y|z|w|v"), Some(vec!["a.b"])),
+            (format!("MONITORING|1|1|count|MONITORING|#{GOOD}"), Some(vec!["MONITORING", "a.b"])),
+            (format!("MONITORING|1|1|count|MONITORING|7|2|count|c{GOOD}"), Some(vec!["MONITORING", "a.b"])),
+            (format!("MONITORING|MONITORING|1|count|c|#{GOOD}"), Some(vec!["c", "a.b"])),
+            (format!("MONITORING|1700000000|x|count|a.b{GOOD}"), None),
+            (format!("MONITORING|1700000000|1|sum|a.b{GOOD}{GOOD}"), None),
+            (format!("{GOOD}|#\u{1}{GOOD}"), None),
+            (format!("{GOOD}MONITORING|1700000000|x|count|a.b"), Some(vec!["a.bMONITORING"])),
+        ] {
+            assert_eq!(names(&line), expected.map(|all| all.into_iter().map(str::to_owned).collect()), "{line}");
+        }
+    }
+
+    /// What takes a step for each byte of each record takes minutes here, and otherwise no time.
+    #[test]
+    fn a_megabyte_of_records_is_split_in_one_go() {
+        let many = 1_048_576 / GOOD.len();
+        assert_eq!(names(&GOOD.repeat(many)).map(|names| names.len()), Some(many));
+        for line in [
+            "MONITORING|".repeat(95_000),
+            format!("MONITORING|1700000000|x|count|a.b{}", GOOD.repeat(many)),
+            format!("MONITORING|1700000000|1|count|1{}", GOOD.repeat(many)),
+            format!("{GOOD}|#\u{1}{}", GOOD.repeat(many)),
+            format!("MONITORING|1|1|count|{}", "MONITORING|#".repeat(87_000)),
+        ] {
+            let _ = names(&line);
+        }
+    }
+
+    /// The same, trying each marker with all that is before it.
+    fn plainly(line: &str) -> Option<Vec<Monitoring<'_>>> {
+        let mut rest = line;
+        let mut found = Vec::new();
+        loop {
+            let mut splits = rest.match_indices(MARKER).skip(1).filter_map(|(at, _)| {
+                let tail = Monitoring::one(first_of(&rest[at..]), None);
+                Some((Monitoring::one(rest[..at].trim_end(), None).filter(|_| tail.is_some())?, at))
+            });
+            let Some((record, at)) = splits.next() else { break };
+            found.push(record);
+            rest = &rest[at..];
+        }
+        found.push(Monitoring::one(rest, None)?);
+        Some(found)
+    }
+
+    proptest! {
+        #[test]
+        fn splits_as_trying_each_marker_does(
+            pieces in proptest::collection::vec(
+                prop_oneof![
+                    6 => Just(MARKER), 8 => Just("1|2|count|a.b"), 3 => Just("|#t:v"), 2 => Just("1|2|gauge|"), 1 => Just("1|x|count|a"),
+                    1 => Just("1|2|sum|a"), 1 => Just("1|2|count|7"), 1 => Just("|"), 1 => Just("1"), 1 => Just("count"),
+                    1 => Just("x"), 1 => Just(" "), 1 => Just("\n"), 1 => Just("\u{1}"),
+                ],
+                0..24,
+            ),
+        ) {
+            let line = format!("{MARKER}{}", pieces.concat());
+            let line = line.trim_end();
+            let found = MonitoringLine::parse(line, None).map(|line| line.metrics().cloned().collect::<Vec<_>>());
+            prop_assert_eq!(found, plainly(line));
+        }
+    }
 }

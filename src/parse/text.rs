@@ -11,7 +11,7 @@ use std::borrow::Cow;
 
 use memchr::{memchr, memchr3};
 
-use super::fields::{error_type, number, request_id, request_word, word};
+use super::fields::{error_type, fill, number, request_id, request_word, word};
 use super::platform::{
     Fault, InitReport, InitStart, Platform, Registration, Report, RestoreReport, Start, Status, Timeout, Xray,
 };
@@ -329,15 +329,6 @@ impl<'a> Value<'a> {
     fn error_type(self) -> Option<Cow<'a, str>> {
         error_type(self.word).map(Cow::Borrowed)
     }
-}
-
-/// Puts a value where none is yet. Returns whether there was one to put.
-fn fill<T>(slot: &mut Option<T>, value: Option<T>) -> bool {
-    let read = value.is_some();
-    if slot.is_none() {
-        *slot = value;
-    }
-    read
 }
 
 /// The label at the front, and what is behind it.

@@ -63,17 +63,18 @@ impl Custom {
     /// and its namespace as tags. What counts (`Count`) is a count, all else a
     /// sample of a distribution. `false` when there are too many names.
     pub(super) fn emf<S: Sink>(&mut self, emf: &Emf<'_>, from: &mut From<'_, S>) -> bool {
-        if !self.admits(emf.metrics.iter().map(|metric| metric.name.as_ref()), from) {
+        if !self.admits(emf.metrics().map(|metric| metric.name.as_ref()), from) {
             return false;
         }
-        let tags = emf.metrics.iter().map(|EmfMetric { namespace, dimensions, .. }| {
-            let dimensions = dimensions.iter().map(|(key, value)| Tag { key, value });
-            let namespace = Tag { key: "namespace", value: namespace };
-            from.tags(dimensions.chain(std::iter::once(namespace)))
+        let tags = emf.directives.iter().map(|directive| {
+            let dimensions = emf.dimensions_of(directive).map(|(key, value)| Tag { key, value });
+            from.tags(dimensions.chain(std::iter::once(Tag { key: "namespace", value: &directive.namespace })))
         });
         let tags: Vec<_> = tags.collect();
-        let mut metrics = Vec::with_capacity(tags.len());
-        for (EmfMetric { name, unit, values, .. }, tags) in emf.metrics.iter().zip(&tags) {
+        let defined = emf.directives.iter().zip(&tags);
+        let defined = defined.flat_map(|(directive, tags)| directive.metrics.iter().map(move |metric| (metric, tags)));
+        let mut metrics = Vec::with_capacity(emf.metrics().map(|metric| metric.values.len()).sum());
+        for (EmfMetric { name, unit, values }, tags) in defined {
             let (unit, counts) = match unit.as_deref() {
                 None | Some("None") => (None, false),
                 Some("Count") => (None, true),
@@ -105,10 +106,9 @@ impl Custom {
 }
 
 impl<'a, S: Sink> From<'a, S> {
-    fn tags<'t>(&mut self, tags: impl Iterator<Item = Tag<'t>>) -> Vec<Tag<'t>> {
-        let mut kept: Vec<_> = tags.collect();
-        self.counts.tags_over_bound += kept.len().saturating_sub(self.bounds.tags) as u64;
-        kept.truncate(self.bounds.tags);
+    fn tags<'t>(&mut self, mut tags: impl Iterator<Item = Tag<'t>>) -> Vec<Tag<'t>> {
+        let kept = tags.by_ref().take(self.bounds.tags).collect();
+        self.counts.tags_over_bound += tags.count() as u64;
         kept
     }
 

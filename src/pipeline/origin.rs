@@ -174,7 +174,7 @@ impl Origins {
             return;
         }
         let dimension = |wanted: &str| {
-            let mut all = emf.metrics.iter().flat_map(|metric| &metric.dimensions);
+            let mut all = emf.dimensions.iter();
             all.find(|(key, _)| key == wanted).map(|(_, value)| value.to_string())
         };
         let (name, version) = (dimension("function_name"), dimension("version"));

@@ -196,7 +196,12 @@ impl Run<'_> {
                 None if memmem::find(escaped.as_bytes(), b"Task timed out after ").is_some() => {
                     self.platform_text(event, text, out)
                 }
-                None => Fate::Log(About::default()),
+                None => match Prefix::before_document_escaped(escaped) {
+                    Some(prefix) if self.starts_metric(escaped, prefix.len) => {
+                        self.metric_text(event, Some(prefix), text, out)
+                    }
+                    _ => Fate::Log(About::default()),
+                },
             },
             Some(b'S' | b'E' | b'R' | b'I' | b'T' | b'L' | b'U') if may_be_platform(escaped) => {
                 self.platform_text(event, text, out)

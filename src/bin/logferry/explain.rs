@@ -1,5 +1,6 @@
 use std::io::{self, BufRead, Write};
 
+use logferry::json::mended;
 use logferry::model::{Level, Timestamp};
 use logferry::parse::{
     Application, DatadogMetric, Emf, Failure, Fault, InitReport, InitStart, Line, Metrics, Monitoring, MonitoringLine,
@@ -39,7 +40,8 @@ pub(crate) fn run(args: &ExplainArgs) -> io::Result<Status> {
 /// What a line on standard input stands for.
 fn given(line: &str) -> (String, Option<Timestamp>) {
     let line = line.strip_suffix('\r').unwrap_or(line);
-    match serde_json::from_str(line) {
+    // Strings are made whole, as those of a payload are.
+    match serde_json::from_str(line).or_else(|_| serde_json::from_str(&mended(line))) {
         Ok(Value::String(text)) => (text, None),
         Ok(Value::Object(event)) if event.len() == 2 => match (event.get("message"), event.get("timestamp")) {
             (Some(Value::String(text)), Some(Value::Number(time))) => {
@@ -303,9 +305,7 @@ fn platform(event: &PlatformEvent<'_>) -> Fields {
     ]);
     all.extend(self::metrics(metrics));
     for span in spans {
-        if let (Some(name), Some(duration)) = (&span.name, span.duration_ms) {
-            all.insert(format!("span_{name}"), number(Some(duration)));
-        }
+        all.insert(format!("span_{}", span.name), number(Some(span.duration_ms)));
     }
     all
 }
@@ -357,17 +357,18 @@ fn datadog(metric: &DatadogMetric<'_>) -> Fields {
 }
 
 fn emf(emf: &Emf<'_>) -> Fields {
-    let first = emf.metrics.first();
-    let dimensions = first
-        .map(|metric| metric.dimensions.iter().map(|(key, value)| (key.to_string(), json!(value))).collect::<Fields>());
-    let values = emf.metrics.iter().flat_map(|metric| metric.values.iter().map(move |value| (metric, *value)));
+    let first = emf.directives.first();
+    let dimensions = first.map(|directive| {
+        emf.dimensions_of(directive).map(|(key, value)| (key.to_owned(), json!(value))).collect::<Fields>()
+    });
+    let values = emf.metrics().flat_map(|metric| metric.values.iter().map(move |value| (metric, *value)));
     let metrics: Vec<_> = values
         .map(|(metric, value)| {
             fields([("name", json!(metric.name)), ("value", number(Some(value))), ("unit", json!(metric.unit))])
         })
         .collect();
     fields([
-        ("namespace", json!(first.map(|metric| &metric.namespace))),
+        ("namespace", json!(first.map(|directive| &directive.namespace))),
         ("metrics", json!(metrics)),
         ("dimensions", json!(dimensions)),
         ("timestamp_ms", json!(emf.time.millis())),
