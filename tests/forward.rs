@@ -60,17 +60,19 @@ async fn kinesis_is_never_asked_for_a_damaged_record_again() {
         };
         let half = gzip(batch(["whole", "half"]).as_bytes());
         let half = STANDARD.encode(&half[..half.len() - 20]);
-        let event = kinesis(&[delivery(&["first"]), "aGVsbG8=".to_owned(), half.clone(), delivery(&["third"])]);
+        let other = STANDARD.encode(br#"{"order":1}"#);
+        let data = [delivery(&["first"]), "aGVsbG8=".to_owned(), half.clone(), other.clone(), delivery(&["third"])];
+        let event = kinesis(&data);
         let outcome = forward(&mut forwarder, &event).await;
         assert_eq!(reply(&outcome), json!({ "batchItemFailures": [] }));
-        assert_eq!((outcome.ledger.damaged, outcome.failed()), (2, 0));
+        assert_eq!((outcome.ledger.damaged, outcome.failed()), (3, 0));
         let messages = forwarder.transport.messages();
         assert!(messages.starts_with(&["first".to_owned()]) && messages.ends_with(&["third".to_owned()]));
         let Some(folder) = folder else { continue };
         let damaged: Vec<_> = files(&folder).into_iter().map(|(key, content)| (key, json_of(&content))).collect();
         let mut payloads: Vec<_> = damaged.iter().map(|(_, json)| json["payload"].as_str().unwrap()).collect();
         payloads.sort_unstable();
-        assert_eq!(payloads, [half.as_str(), "aGVsbG8="]);
+        assert_eq!(payloads, [half.as_str(), "aGVsbG8=", &other]);
         assert!(damaged.iter().all(|(key, json)| key.starts_with("damaged/") && json["damaged"].is_string()));
     }
 }

@@ -590,6 +590,7 @@ fn a_damaged_payload_is_said_and_passes() {
         ("no gzip", payload(b"hello"), "", "the data is neither gzip nor a JSON object", 0),
         ("half a header", payload(&[0x1f, 0x8b, 8]), "", "the data ends too early", 0),
         ("no JSON", packed(r#"{"owner" 7}"#), "", "the JSON is damaged near byte 9", 0),
+        ("another object", packed(r#"{"order":1}"#), "", "the JSON object holds no logEvents", 0),
         ("half a log event", packed(&good[..good.len() - 10]), of_group, "the data ends too early", 1),
         ("no log events", packed(batch_of("7")), of_group, "the JSON is damaged near byte ", 0),
         ("a bomb", packed(bomb), of_group, "the data inflates to more than 1048576 bytes", 0),

@@ -56,6 +56,9 @@ pub enum DecodeError {
         /// Offset in the inflated document.
         at: u64,
     },
+    /// A JSON object, but no delivery of a subscription.
+    #[error("the JSON object holds no logEvents, so no subscription has sent it")]
+    NoLogEvents,
     /// It inflates to more than we read.
     #[error("the data inflates to more than {limit} bytes (LOGFERRY_MAX_INFLATED_BYTES)")]
     TooLarge {

@@ -303,6 +303,9 @@ impl<'a> Batch<'a> {
             return Err(self.document.error());
         }
         self.place = Place::End;
+        if when == When::First && !late && self.envelope.message_type == MessageType::Data {
+            return Err(DecodeError::NoLogEvents);
+        }
         Ok(late)
     }
 

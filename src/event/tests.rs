@@ -119,7 +119,7 @@ fn knows_a_control_message() {
 
 #[test]
 fn reads_an_empty_batch() {
-    for json in [r#"{"logEvents":[]}"#, r#"{"logGroup":"g"}"#, "{}"] {
+    for json in [r#"{"logEvents":[]}"#, r#"{"logGroup":"g","logEvents":[]}"#, r#"{"messageType":"CONTROL_MESSAGE"}"#] {
         assert_eq!(Batch::all(json), []);
     }
 }
@@ -140,6 +140,9 @@ fn says_what_is_damaged() {
         ("cut JSON", &USUAL.as_bytes()[..200], DecodeError::Truncated),
         ("no events", br#"{"logEvents":[7]}"#, DecodeError::Json { at: 14 }),
         ("no colon", br#"{"owner" "x"}"#, DecodeError::Json { at: 9 }),
+        ("another object", br#"{"order":1,"x":{"logEvents":[]}}"#, DecodeError::NoLogEvents),
+        ("an empty object", b"{}", DecodeError::NoLogEvents),
+        ("no delivery", br#"{"messageType":"DATA_MESSAGE","logGroup":"g"}"#, DecodeError::NoLogEvents),
         ("more behind", br#"{"logEvents":[]} x"#, DecodeError::Json { at: 17 }),
     ] {
         let (_, _, end) = read(Payload::Bytes(bytes), Limits::DEFAULT);
