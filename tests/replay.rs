@@ -5,6 +5,17 @@
 use std::io::Write;
 use std::process::{Command, Stdio};
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use flate2::Compression;
+use flate2::write::GzEncoder;
+
+fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let mut gzip = GzEncoder::new(Vec::new(), Compression::fast());
+    gzip.write_all(bytes).unwrap();
+    gzip.finish().unwrap()
+}
+
 struct Ran {
     status: i32,
     out: String,
@@ -60,17 +71,25 @@ fn replays_a_folder() {
 fn takes_each_form_of_input() {
     let batch = std::fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/events/edge.json")).unwrap();
     let one_line: serde_json::Value = serde_json::from_slice(&batch).unwrap();
-    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
-    gzip.write_all(&batch).unwrap();
+    let event = format!(r#"{{"awslogs":{{"data":"{}"}}}}"#, STANDARD.encode(gzip(&batch)));
+    let failed = format!(r#"{{"version":"1.0","requestPayload":{event},"responsePayload":null}}"#);
     let twice = format!("{one_line}\n{one_line}\n");
     let lines = "START RequestId: abc Version: 1\nhello\nEND RequestId: abc\nREPORT RequestId: abc\tDuration: 5.00 ms\t\nXRAY TraceId: 1-x\tSegmentId: y\n";
     let json_lines = "{\"level\":\"INFO\",\"message\":\"hi\"}\n{\"level\":\"INFO\",\"message\":\"ho\"}\n";
     for (name, input, logs) in [
         ("a batch", batch.as_slice(), 15),
-        ("a gzipped batch", &gzip.finish().unwrap(), 15),
+        ("a gzipped batch", &gzip(&batch), 15),
         ("a batch on each line", twice.as_bytes(), 30),
+        ("batches on gzipped lines", &gzip(twice.as_bytes()), 30),
+        ("two members of gzip", &[gzip(&twice.as_bytes()[..99]), gzip(&twice.as_bytes()[99..])].concat(), 30),
+        ("an event", event.as_bytes(), 15),
+        ("a gzipped event", &gzip(event.as_bytes()), 15),
+        ("a record of a failed invocation", failed.as_bytes(), 15),
+        ("records of failed invocations", format!("{failed}\n{failed}\n").as_bytes(), 30),
         ("lines of a log", lines.as_bytes(), 4),
+        ("gzipped lines of a log", &gzip(lines.as_bytes()), 4),
         ("JSON lines of a log", json_lines.as_bytes(), 2),
+        ("JSON lines of another kind", b"{\"order\":1}\n{\"requestPayload\":null}\n", 2),
         ("nothing", b"", 0),
     ] {
         let ran = run(&[&NDJSON[..], &["-"]].concat(), &[], input);

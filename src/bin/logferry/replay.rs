@@ -1,14 +1,17 @@
+use std::collections::HashMap;
 use std::io::{self, IsTerminal, Read, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use flate2::read::MultiGzDecoder;
 use logferry::backend::{Backend, decompress, protobuf};
 use logferry::delivery::{Http, Transport, TransportError};
-use logferry::event::{Batch, Payload};
+use logferry::event::{Batch, Limits, Payload};
 use logferry::forwarder::{Forwarder, Invocation, Outcome};
 use logferry::ledger::Ledger;
 use logferry::model::{self, Log, Metric, Origin, Sink};
 use logferry::request::{Destination, Endpoint, Frame, Request, Response};
+use serde_json::value::RawValue;
 use tokio::time::Instant;
 
 use crate::pretty::Pretty;
@@ -18,6 +21,9 @@ use crate::{Format, ReplayArgs, Status, now, ready, variable};
 
 /// How long one payload may take: somebody waits.
 const PATIENCE: Duration = Duration::from_secs(30);
+
+/// What gzip begins with.
+const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
 
 /// What standard input is called.
 const STDIN: &str = "standard input";
@@ -78,7 +84,7 @@ pub(crate) fn run(args: &ReplayArgs) -> io::Result<Status> {
     for (index, path) in inputs.iter().enumerate() {
         progress.show(index, path);
         let input = read(path)?;
-        for content in contents(&input) {
+        for content in contents(&input, forwarder.limits) {
             let outcome = runtime.block_on(replay(&mut forwarder, &content, &mut watcher));
             for note in &outcome.notes {
                 progress.clear();
@@ -225,40 +231,54 @@ fn read(path: &Path) -> io::Result<Input> {
     Ok(Input { name: path.display().to_string(), bytes })
 }
 
-/// What an input holds: an event, a batch, either of them on each line, or the lines of a log.
-fn contents(input: &Input) -> Vec<Content> {
-    let bytes = input.bytes.as_slice();
-    if bytes.starts_with(&[0x1f, 0x8b]) {
-        return vec![Content::Batch(bytes.to_vec())];
-    }
-    let text = String::from_utf8_lossy(bytes);
-    let trimmed = text.trim();
-    if let Some(content) = one(trimmed) {
+/// What an input holds, gzipped or not: an event, a batch, either of them on each line, or the lines of a log.
+fn contents(input: &Input, limits: Limits) -> Vec<Content> {
+    let inflated = inflated(&input.bytes, limits);
+    let bytes = match &inflated {
+        Some(inflated) => inflated,
+        // What can't be inflated is damaged, or too large: the forwarder says how.
+        None if input.bytes.starts_with(&GZIP_MAGIC) => return vec![Content::Batch(input.bytes.clone())],
+        None => &input.bytes,
+    };
+    if let Some(content) = one(bytes) {
         return vec![content];
     }
-    let lines: Option<Vec<_>> = trimmed.lines().filter(|line| !line.trim().is_empty()).map(one).collect();
+    let lines = bytes.split(|byte| *byte == b'\n').filter(|line| !line.trim_ascii().is_empty());
+    let lines: Option<Vec<_>> = lines.map(one).collect();
     match lines {
         Some(lines) if !lines.is_empty() => lines,
         // What begins as an event or a batch is one that is damaged: the forwarder says how.
-        _ if looks_like_batch(trimmed) => vec![Content::Batch(bytes.to_vec())],
-        _ => vec![Content::Batch(log_lines(&text, &input.name))],
+        _ if looks_like_batch(bytes) => vec![Content::Batch(bytes.clone())],
+        _ => vec![Content::Batch(log_lines(&String::from_utf8_lossy(bytes), &input.name))],
     }
 }
 
-fn one(text: &str) -> Option<Content> {
-    let object: serde_json::Map<String, serde_json::Value> = serde_json::from_str(text).ok()?;
+/// What gzip holds, all of its members; nothing when it isn't gzip, is damaged, or holds more than is read.
+fn inflated(bytes: &[u8], limits: Limits) -> Option<Vec<u8>> {
+    let mut inflated = Vec::new();
+    let mut members = bytes.starts_with(&GZIP_MAGIC).then(|| MultiGzDecoder::new(bytes))?.take(limits.inflated_bytes);
+    members.read_to_end(&mut inflated).ok()?;
+    (members.limit() > 0).then_some(inflated)
+}
+
+fn one(bytes: &[u8]) -> Option<Content> {
+    let text = String::from_utf8_lossy(bytes);
+    let object: HashMap<String, &RawValue> = serde_json::from_str(&text).ok()?;
     if object.contains_key("logEvents") {
-        return Some(Content::Batch(text.as_bytes().to_vec()));
+        return Some(Content::Batch(bytes.to_vec()));
     }
-    ["awslogs", "Records", "records"]
-        .iter()
-        .any(|key| object.contains_key(*key))
-        .then(|| Content::Event(text.to_owned()))
+    if ["awslogs", "Records", "records"].iter().any(|key| object.contains_key(*key)) {
+        return Some(Content::Event(text.into_owned()));
+    }
+    // Lambda's record of an invocation that failed.
+    let event = object.get("requestPayload").filter(|payload| payload.get().starts_with('{'))?;
+    Some(Content::Event(event.get().to_owned()))
 }
 
-fn looks_like_batch(text: &str) -> bool {
-    let head = text.get(..text.floor_char_boundary(2000)).unwrap_or_default();
-    text.starts_with('{')
+fn looks_like_batch(bytes: &[u8]) -> bool {
+    let bytes = bytes.trim_ascii_start();
+    let head = String::from_utf8_lossy(bytes.get(..2000).unwrap_or(bytes));
+    head.starts_with('{')
         && ["\"messageType\"", "\"logEvents\"", "\"logGroup\"", "\"awslogs\""].iter().any(|key| head.contains(key))
 }
 
