@@ -2,13 +2,15 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may fail")]
 
-use std::io::Write;
+use std::io::{BufRead, BufReader, Write};
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use flate2::Compression;
 use flate2::write::GzEncoder;
+use tokio::time::Instant;
 
 fn gzip(bytes: &[u8]) -> Vec<u8> {
     let mut gzip = GzEncoder::new(Vec::new(), Compression::fast());
@@ -22,17 +24,15 @@ struct Ran {
     err: String,
 }
 
+fn command(args: &[&str], env: &[(&str, &str)]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_logferry"));
+    command.args(args).current_dir(env!("CARGO_MANIFEST_DIR")).env_clear().envs(env.iter().copied());
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
 fn run(args: &[&str], env: &[(&str, &str)], input: &[u8]) -> Ran {
-    let mut child = Command::new(env!("CARGO_BIN_EXE_logferry"))
-        .args(args)
-        .current_dir(env!("CARGO_MANIFEST_DIR"))
-        .env_clear()
-        .envs(env.iter().copied())
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
+    let mut child = command(args, env).spawn().unwrap();
     // A command that doesn't read its input may be gone.
     let _ = child.stdin.take().unwrap().write_all(input);
     let output = child.wait_with_output().unwrap();
@@ -191,6 +191,38 @@ fn an_unreachable_backend_is_named() {
     assert_eq!(ran.status, 1);
     assert!(ran.err.contains("15 logs not delivered to http://127.0.0.1:9/api/v2/logs (unreachable)"), "{}", ran.err);
     assert!(!ran.err.contains("s3cret") && !ran.out.contains("s3cret"));
+}
+
+#[test]
+fn ends_at_once_when_nobody_reads_on() {
+    let pretty = ["replay", "fixtures/events", "--format", "pretty"];
+    let dry = ["replay", "fixtures/events", "--to", "datadog", "--dry-run"];
+    for args in [&[&NDJSON[..], &["fixtures/events"]].concat()[..], &dry, &pretty] {
+        let start = Instant::now();
+        let mut child = command(args, &[("DD_API_KEY", "x")]).spawn().unwrap();
+        drop(child.stdin.take());
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        assert!(line.len() > 1);
+        let output = child.wait_with_output().unwrap();
+        assert_eq!((output.status.code(), output.stderr.as_slice()), (Some(0), b"".as_slice()), "{args:?}");
+        assert!(start.elapsed() < Duration::from_secs(10), "{args:?} took {:?}", start.elapsed());
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn says_once_that_standard_output_is_full() {
+    for args in [&[&NDJSON[..], &["fixtures/events"]].concat()[..], &["replay", "fixtures/events"]] {
+        let start = Instant::now();
+        let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+        let output = command(args, &[]).stdout(full).output().unwrap();
+        assert_eq!(
+            (output.status.code(), String::from_utf8(output.stderr).unwrap().as_str()),
+            (Some(1), "logferry: cannot write to standard output: No space left on device (os error 28)\n")
+        );
+        assert!(start.elapsed() < Duration::from_secs(10), "{args:?} took {:?}", start.elapsed());
+    }
 }
 
 #[test]

@@ -226,7 +226,7 @@ impl Transport for Http {
             Destination::Http(endpoint) => self.post(endpoint, request.body.clone(), until).await,
             Destination::Stdout => match std::io::stdout().lock().write_all(&request.body) {
                 Ok(()) => Ok(Response { status: 200, ..Response::default() }),
-                Err(error) => Err(TransportError::Interrupted(error.to_string())),
+                Err(error) => Err(TransportError::Output(error.to_string())),
             },
         }
     }

@@ -63,6 +63,9 @@ pub enum TransportError {
     /// The connection ended before the response did.
     #[error("the connection broke: {0}")]
     Interrupted(String),
+    /// Standard output takes no more; what of the request it took is written.
+    #[error("cannot write to standard output: {0}")]
+    Output(String),
     /// The request can't be signed.
     #[error(transparent)]
     Unsigned(#[from] crate::aws::SignError),
@@ -244,6 +247,10 @@ async fn attempts<T: Transport>(
                 }
                 last = (Reason::Busy, answer(&response, &request));
                 response.retry_after
+            }
+            // To try again would write a part twice.
+            Err(error @ TransportError::Output(_)) => {
+                return (request, End::Dropped(Reason::Unreachable, error.to_string()));
             }
             Err(error) => {
                 last = (Reason::Unreachable, error.to_string());

@@ -98,6 +98,16 @@ async fn waits_as_long_as_asked_but_not_in_vain() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn writes_nothing_twice_to_standard_output() {
+    let full = Err(TransportError::Output("no space left".to_owned()));
+    let accepted = Ok(Response { status: 200, ..Response::default() });
+    let script = Script { answers: RefCell::new([full, accepted].into()), sent: RefCell::default() };
+    let (delivered, _) = run(&script, 2, 30).await;
+    assert_eq!((delivered.sent.logs, script.sent.borrow().len()), (0, 1));
+    assert_eq!(delivered.dropped[0].last, "cannot write to standard output: no space left");
+}
+
+#[tokio::test(start_paused = true)]
 async fn cuts_what_is_too_large_and_sends_each_piece_once() {
     // 4 → 2 + 2, the first of which → 1 + 1, of which one is refused.
     let script = Script::statuses(&[413, 413, 202, 413, 202]);

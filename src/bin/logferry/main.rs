@@ -141,7 +141,7 @@ fn main() -> ExitCode {
         Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
         Err(error) => {
             let _ = writeln!(std::io::stderr(), "logferry: {error}");
-            Status::Usage.into()
+            Status::Incomplete.into()
         }
     }
 }

@@ -1,3 +1,4 @@
+use std::cell::Cell;
 use std::collections::HashMap;
 use std::io::{self, IsTerminal, Read, Write};
 use std::path::{Path, PathBuf};
@@ -44,9 +45,11 @@ enum Content {
 }
 
 /// Sends, or shows what would be sent.
-enum Carrier {
-    Dry,
-    Http(Box<Http>),
+struct Carrier {
+    /// What sends; nothing when all is only shown.
+    http: Option<Box<Http>>,
+    /// Why standard output takes no more.
+    unwritten: Cell<Option<io::Error>>,
 }
 
 /// Who watches what is made.
@@ -61,6 +64,10 @@ pub(crate) fn run(args: &ReplayArgs) -> io::Result<Status> {
     let (to, paths) = sort_out(args);
     if paths.is_empty() {
         eprintln!("nothing to replay: name a file, a folder, or `-` for standard input");
+        return Ok(Status::Usage);
+    }
+    if let Some(path) = paths.iter().find(|path| path.as_os_str() != "-" && !path.exists()) {
+        eprintln!("logferry: {}: there is no such file or folder", path.display());
         return Ok(Status::Usage);
     }
     let inputs = inputs(&paths)?;
@@ -86,6 +93,10 @@ pub(crate) fn run(args: &ReplayArgs) -> io::Result<Status> {
         let input = read(path)?;
         for content in contents(&input, forwarder.limits) {
             let outcome = runtime.block_on(replay(&mut forwarder, &content, &mut watcher));
+            if let Some(error) = forwarder.transport.unwritten.take() {
+                progress.clear();
+                return Err(unwritten(&error));
+            }
             for note in &outcome.notes {
                 progress.clear();
                 eprintln!("{}: {note}", input.name);
@@ -94,7 +105,11 @@ pub(crate) fn run(args: &ReplayArgs) -> io::Result<Status> {
         }
     }
     progress.clear();
-    finish(args, &total, &watcher)
+    finish(args, &total, &watcher).map_err(|error| unwritten(&error))
+}
+
+fn unwritten(error: &io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("cannot write to standard output: {error}"))
 }
 
 /// Backends and paths: `--to datadog fixtures/events` takes both, and a path is no backend.
@@ -192,7 +207,7 @@ fn forwarder(args: &ReplayArgs, to: &str) -> Result<Forwarder<Carrier>, Vec<logf
         forwarder.backends.retain(|backend| backend.name() != "stdout");
     }
     let Forwarder { pipeline, backends, transport, limits, sending, store } = forwarder;
-    let transport = if args.dry_run { Carrier::Dry } else { Carrier::Http(Box::new(transport)) };
+    let transport = Carrier { http: (!args.dry_run).then(|| Box::new(transport)), unwritten: Cell::default() };
     // What is only shown isn't kept.
     let store = store.filter(|_| !args.dry_run);
     Ok(Forwarder { pipeline, backends, transport, limits, sending, store })
@@ -208,13 +223,8 @@ fn inputs(paths: &[PathBuf]) -> io::Result<Vec<PathBuf>> {
             inside.retain(|path| !path.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.')));
             inside.sort();
             files.extend(inputs(&inside)?);
-        } else if path.as_os_str() == "-" || path.exists() {
-            files.push(path.clone());
         } else {
-            return Err(io::Error::new(
-                io::ErrorKind::NotFound,
-                format!("{}: there is no such file or folder", path.display()),
-            ));
+            files.push(path.clone());
         }
     }
     Ok(files)
@@ -311,12 +321,16 @@ fn log_lines(text: &str, name: &str) -> Vec<u8> {
 
 impl Transport for Carrier {
     async fn send(&self, request: &Request, until: Instant) -> Result<Response, TransportError> {
-        match self {
-            Self::Http(http) => http.send(request, until).await,
-            Self::Dry => {
-                let shown = show(request).map_err(|error| TransportError::Interrupted(error.to_string()));
-                shown.map(|()| taken())
-            }
+        match (&self.http, &request.destination) {
+            (Some(http), Destination::Http(_)) => http.send(request, until).await,
+            _ => match show(request) {
+                Ok(()) => Ok(taken()),
+                Err(error) => {
+                    let said = TransportError::Output(error.to_string());
+                    self.unwritten.set(Some(error));
+                    Err(said)
+                }
+            },
         }
     }
 }
@@ -328,7 +342,7 @@ fn taken() -> Response {
     Response { status: 200, body: b"{\"errors\":false}".to_vec(), telling, ..Response::default() }
 }
 
-/// Prints a request as it would be sent, its body readable and its secrets masked.
+/// Prints a request as it is or would be sent, its body readable and its secrets masked.
 fn show(request: &Request) -> io::Result<()> {
     let mut out = io::stdout().lock();
     let body = decompress(request.compression, &request.body).unwrap_or_default();
