@@ -4,6 +4,7 @@ Run by .ci/run with the Python that has aws-sam-translator. Exits 1 and names ev
 """
 
 import json
+import re
 import sys
 
 from cfnlint.decode import cfn_yaml
@@ -11,6 +12,73 @@ from samtranslator.parser.parser import Parser
 from samtranslator.translator.translator import Translator
 
 REGION = "us-east-1"
+
+NO_VALUE = {"Ref": "AWS::NoValue"}
+
+WILDCARDS = [
+    "${StoreBucketMade.Arn}/*",
+    "${Place}/*",
+    ":aps:*:${AWS::AccountId}:workspace/${Workspace}",
+    ', "*"]}}]',  # no workspace or collection is named by the address
+    ":es:*:${AWS::AccountId}:domain/*",
+    ":aoss:*:${AWS::AccountId}:collection/${Collection}",
+]
+
+ACCOUNT = "123456789012"
+
+PSEUDO = {"AWS::AccountId": ACCOUNT, "AWS::Partition": "aws", "AWS::Region": REGION, "AWS::StackName": "logferry"}
+
+S3_OBJECTS = "s3:PutObject s3:GetObject s3:DeleteObject"
+
+QUEUE = f"https://sqs.us-east-1.amazonaws.com/{ACCOUNT}/kept"
+
+WORKSPACE = "https://aps-workspaces.us-east-1.amazonaws.com/workspaces/ws-1/api/v1/remote_write"
+
+DOMAIN = "https://search-shop-x.us-east-1.es.amazonaws.com"
+
+COLLECTION = "https://abc.us-east-1.aoss.amazonaws.com"
+
+# What a role may do with these parameters, beside what it may with none.
+GRANTS = [
+    (
+        {"Store": "s3://mine/here"},
+        [f"{S3_OBJECTS} arn:aws:s3:::mine/here/*", "s3:ListBucket arn:aws:s3:::mine"],
+    ),
+    ({"Store": "s3://mine"}, [f"{S3_OBJECTS} arn:aws:s3:::mine/*", "s3:ListBucket arn:aws:s3:::mine"]),
+    ({"Store": QUEUE}, [f"sqs:SendMessage arn:aws:sqs:us-east-1:{ACCOUNT}:kept"]),
+    (
+        {"Store": QUEUE, "StoreBucket": "s3://mine/large"},
+        [
+            f"sqs:SendMessage arn:aws:sqs:us-east-1:{ACCOUNT}:kept",
+            f"{S3_OBJECTS} arn:aws:s3:::mine/large/*",
+            "s3:ListBucket arn:aws:s3:::mine",
+        ],
+    ),
+    ({"Store": "/mnt/kept"}, []),
+    ({"PrometheusRemoteWriteUrl": WORKSPACE}, [f"aps:RemoteWrite arn:aws:aps:*:{ACCOUNT}:workspace/ws-1"]),
+    ({"PrometheusRemoteWriteUrl": WORKSPACE, "RemoteWriteSign": "false"}, []),
+    ({"PrometheusRemoteWriteUrl": "https://mimir/api/v1/push"}, []),
+    (
+        {"PrometheusRemoteWriteUrl": "https://proxy", "RemoteWriteSign": "true"},
+        [f"aps:RemoteWrite arn:aws:aps:*:{ACCOUNT}:workspace/*"],
+    ),
+    ({"ElasticsearchUrl": DOMAIN}, [f"es:ESHttpPost arn:aws:es:*:{ACCOUNT}:domain/*"]),
+    (
+        {"ElasticsearchUrl": "https://shop.aos.us-east-1.on.aws"},
+        [f"es:ESHttpPost arn:aws:es:*:{ACCOUNT}:domain/*"],
+    ),
+    ({"ElasticsearchUrl": DOMAIN, "ElasticsearchSigning": "none"}, []),
+    ({"ElasticsearchUrl": "https://elastic:9200"}, []),
+    (
+        {"ElasticsearchUrl": "https://logs.shop.example", "ElasticsearchSigning": "es"},
+        [f"es:ESHttpPost arn:aws:es:*:{ACCOUNT}:domain/*"],
+    ),
+    ({"ElasticsearchUrl": COLLECTION}, [f"aoss:APIAccessAll arn:aws:aoss:*:{ACCOUNT}:collection/abc"]),
+    (
+        {"ElasticsearchUrl": "https://logs.shop.example", "ElasticsearchSigning": "aoss"},
+        [f"aoss:APIAccessAll arn:aws:aoss:*:{ACCOUNT}:collection/*"],
+    ),
+]
 
 
 def expand(path):
@@ -41,14 +109,16 @@ def faults(template):
     if len(roles) != 1:
         yield f"one role expected, found {len(roles)}"
     for name, role in roles:
-        if role.get("ManagedPolicyArns"):
-            yield f"{name}: has managed policies"
+        if role.get("ManagedPolicyArns", {}).get("Fn::If", [])[1:] != [{"Ref": "ManagedPolicyArns"}, NO_VALUE]:
+            yield f"{name}: has managed policies beside those of the parameter"
         for policy in role["Policies"]:
             # A policy that depends on a condition: the one that holds when it does.
             policy = policy["Fn::If"][1] if "Fn::If" in policy else policy
             for statement in policy["PolicyDocument"]["Statement"]:
-                # All objects of our own bucket, and nothing else.
-                asked = json.dumps([statement["Action"], statement["Resource"]]).replace("${StoreBucketMade.Arn}/*", "")
+                # All objects of a place, what signatures are for in any region, and nothing else.
+                asked = json.dumps([statement["Action"], statement["Resource"]])
+                for known in WILDCARDS:
+                    asked = asked.replace(known, "")
                 if "*" in asked:
                     yield f"{name}: policy {policy['PolicyName']} has a wildcard"
 
@@ -72,8 +142,98 @@ def faults(template):
         yield "the parameters are not those of the groups, in the same order"
 
 
+class Stack:
+    """A template with parameters put in: what CloudFormation's functions come to."""
+
+    def __init__(self, template, given):
+        self.template = template
+        self.given = given
+
+    def grants(self):
+        """What the role may do: actions and the resource, of each statement."""
+        role = self.value(self.template["Resources"]["Role"]["Properties"])
+        statements = [one for policy in role["Policies"] for one in policy["PolicyDocument"]["Statement"]]
+        actions = [one["Action"] if isinstance(one["Action"], list) else [one["Action"]] for one in statements]
+        return [" ".join([*asked, one["Resource"]]) for asked, one in zip(actions, statements)]
+
+    def value(self, of):
+        """What stands for a value; None for AWS::NoValue."""
+        if isinstance(of, list):
+            return [value for value in map(self.value, of) if value is not None]
+        if not isinstance(of, dict):
+            return of
+        if len(of) == 1:
+            (name, argument), = of.items()
+            function = getattr(self, name.removeprefix("Fn::").lower() + "_", None)
+            if function and (name.startswith("Fn::") or name in ("Ref", "Condition")):
+                return function(argument)
+        values = {key: self.value(value) for key, value in of.items()}
+        return {key: value for key, value in values.items() if value is not None}
+
+    def ref_(self, name):
+        if name == "AWS::NoValue":
+            return None
+        if name in PSEUDO:
+            return PSEUDO[name]
+        if name in self.template["Parameters"]:
+            parameter = self.template["Parameters"][name]
+            value = str(self.given.get(name, parameter.get("Default", "")))
+            return value.split(",") if parameter["Type"] == "CommaDelimitedList" else value
+        return name
+
+    def condition_(self, name):
+        return self.value(self.template["Conditions"][name])
+
+    def getatt_(self, path):
+        return ".".join(path)
+
+    def if_(self, argument):
+        condition, then, otherwise = argument
+        return self.value(then if self.condition_(condition) else otherwise)
+
+    def equals_(self, argument):
+        one, other = self.value(argument)
+        return one == other
+
+    def and_(self, argument):
+        return all(self.value(argument))
+
+    def or_(self, argument):
+        return any(self.value(argument))
+
+    def not_(self, argument):
+        return not self.value(argument)[0]
+
+    def join_(self, argument):
+        between, parts = self.value(argument)
+        return between.join(parts)
+
+    def split_(self, argument):
+        at, text = self.value(argument)
+        return text.split(at)
+
+    def select_(self, argument):
+        place, parts = self.value(argument)
+        return parts[int(place)]
+
+    def sub_(self, argument):
+        text, names = (argument, {}) if isinstance(argument, str) else argument
+        names = self.value(names)
+        return re.sub(r"\$\{([^}]+)\}", lambda name: names.get(name[1]) or self.ref_(name[1]), text)
+
+
+def wrong_grants(template):
+    """Each set of parameters with which the role may do something else than what they ask for."""
+    own = Stack(template, {"MakeStore": "false"}).grants()
+    for given, expected in GRANTS:
+        granted = [one for one in Stack(template, {"MakeStore": "false", **given}).grants() if one not in own]
+        if granted != expected:
+            yield f"with {given} the role may {granted}, expected {expected}"
+
+
 def main(path):
-    found = list(faults(expand(path)))
+    template = expand(path)
+    found = [*faults(template), *wrong_grants(template)]
     for fault in found:
         print(f"{path}: {fault}", file=sys.stderr)
     return 1 if found else 0
