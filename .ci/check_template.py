@@ -32,11 +32,23 @@ S3_OBJECTS = "s3:PutObject s3:GetObject s3:DeleteObject"
 
 QUEUE = f"https://sqs.us-east-1.amazonaws.com/{ACCOUNT}/kept"
 
+SECRET = f"arn:aws:secretsmanager:eu-west-1:{ACCOUNT}:secret:logferry-AbCdEf"
+
 WORKSPACE = "https://aps-workspaces.us-east-1.amazonaws.com/workspaces/ws-1/api/v1/remote_write"
 
 DOMAIN = "https://search-shop-x.us-east-1.es.amazonaws.com"
 
 COLLECTION = "https://abc.us-east-1.aoss.amazonaws.com"
+
+# Whether what is stored is sent again on a schedule: a queue does so by itself.
+REDRIVES = [
+    ({}, True),
+    ({"MakeStore": "false"}, False),
+    ({"Store": "s3://mine/here"}, True),
+    ({"Store": QUEUE}, False),
+    ({"Store": "/mnt/kept"}, True),
+    ({"RedriveSchedule": ""}, False),
+]
 
 # What a role may do with these parameters, beside what it may with none.
 GRANTS = [
@@ -55,6 +67,8 @@ GRANTS = [
         ],
     ),
     ({"Store": "/mnt/kept"}, []),
+    ({"DdApiKeySecretArn": SECRET}, [f"secretsmanager:GetSecretValue {SECRET}"]),
+    ({"DdApiKeySecretArn": f"{SECRET}:field::"}, [f"secretsmanager:GetSecretValue {SECRET}"]),
     ({"PrometheusRemoteWriteUrl": WORKSPACE}, [f"aps:RemoteWrite arn:aws:aps:*:{ACCOUNT}:workspace/ws-1"]),
     ({"PrometheusRemoteWriteUrl": WORKSPACE, "RemoteWriteSign": "false"}, []),
     ({"PrometheusRemoteWriteUrl": "https://mimir/api/v1/push"}, []),
@@ -231,9 +245,16 @@ def wrong_grants(template):
             yield f"with {given} the role may {granted}, expected {expected}"
 
 
+def wrong_schedules(template):
+    """Each set of parameters with which there is a schedule in vain, or none."""
+    for given, expected in REDRIVES:
+        if Stack(template, given).condition_("Redrives") != expected:
+            yield f"with {given} the schedule is {'missing' if expected else 'in vain'}"
+
+
 def main(path):
     template = expand(path)
-    found = [*faults(template), *wrong_grants(template)]
+    found = [*faults(template), *wrong_grants(template), *wrong_schedules(template)]
     for fault in found:
         print(f"{path}: {fault}", file=sys.stderr)
     return 1 if found else 0

@@ -191,7 +191,7 @@ fn template_has_every_setting() {
                 writeln!(groups, "          - {name}SecretArn").unwrap();
                 writeln!(parameters, "  {name}SecretArn:\n    Type: String\n    Default: ''").unwrap();
                 parameters.push_str(SECRET_ARN);
-                writeln!(parameters, "    Description: \"Secret in Secrets Manager that holds {name}, to be given in its place: its text, or the field {} of its JSON. It is read at run time, again when it is refused.\"", row.name).unwrap();
+                writeln!(parameters, "    Description: \"Secret in Secrets Manager that holds {name}, to be given in its place: its text, the field {} of its JSON, or the field that stands behind the ARN, as :field::. It is read at run time, again when it is refused.\"", row.name).unwrap();
                 writeln!(conditions, "  Sets{name}SecretArn: !Not [!Equals [!Ref {name}SecretArn, '']]").unwrap();
                 writeln!(
                     variables,
@@ -199,7 +199,16 @@ fn template_has_every_setting() {
                     row.name
                 )
                 .unwrap();
-                writeln!(policies, "        - !If\n          - Sets{name}SecretArn\n          - PolicyName: secret-{name}\n            PolicyDocument:\n              Version: '2012-10-17'\n              Statement:\n                - Effect: Allow\n                  Action: secretsmanager:GetSecretValue\n                  Resource: !Ref {name}SecretArn\n          - !Ref AWS::NoValue").unwrap();
+                writeln!(policies, "        - !If\n          - Sets{name}SecretArn\n          - PolicyName: secret-{name}\n            PolicyDocument:\n              Version: '2012-10-17'\n              Statement:\n                - Effect: Allow\n                  Action: secretsmanager:GetSecretValue\n                  Resource: !Sub\n                    - arn:${{AWS::Partition}}:secretsmanager:${{Region}}:${{Account}}:secret:${{Name}}").unwrap();
+                // No policy knows the field that may stand behind the name.
+                for (part, place) in [("- Region", 3), ("  Account", 4), ("  Name", 6)] {
+                    writeln!(
+                        policies,
+                        "                    {part}: !Select [{place}, !Split [':', !Sub '${{{name}SecretArn}}::::::']]"
+                    )
+                    .unwrap();
+                }
+                policies.push_str("          - !Ref AWS::NoValue\n");
             }
             if row.name == "LOGFERRY_STORE" {
                 // The template makes a bucket where none is named.
@@ -239,9 +248,51 @@ fn place(row: &Row) -> Option<&'static str> {
     }
 }
 
-const SECRET_ARN: &str = "    AllowedPattern: '|arn:[^:]+:secretsmanager:[^:]+:[^:]+:secret:[^:]+'
-    ConstraintDescription: the ARN of a Secrets Manager secret, or nothing
+const SECRET_ARN: &str = "    AllowedPattern: '|arn:[^:]+:secretsmanager:[^:]+:[^:]+:secret:[^:]+(:[^:]*){0,3}'
+    ConstraintDescription: 'the ARN of a Secrets Manager secret, perhaps with a field as :field:: behind it, or nothing'
 ";
+
+#[test]
+fn template_takes_each_form_of_a_place() {
+    let pattern = |lines: &str| {
+        let pattern = lines.split('\'').nth(1).unwrap();
+        regex::Regex::new(&format!("^(?:{pattern})$")).unwrap()
+    };
+    let secret = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:logferry-AbCdEf";
+    let of = |variable| Settings::rows().into_iter().flat_map(|(_, rows)| rows).find(|row| row.name == variable);
+    let store = pattern(place(&of("LOGFERRY_STORE").unwrap()).unwrap());
+    let bucket = pattern(place(&of("LOGFERRY_STORE_BUCKET").unwrap()).unwrap());
+    let secrets = pattern(SECRET_ARN);
+    for (form, legal, illegal) in [
+        (
+            &secrets,
+            vec!["", secret, &format!("{secret}:field::"), &format!("{secret}::AWSPREVIOUS:")],
+            vec!["logferry"],
+        ),
+        (
+            &store,
+            vec!["", "s3://b", "s3://b/p", "s3://b/p/q", "https://sqs.eu-west-1.amazonaws.com/1/q", "/mnt/kept"],
+            vec!["b", "s3://", "s3://b/", "s3://b/p/", "s3://b//p", "kept/here"],
+        ),
+        (&bucket, vec!["", "s3://b", "s3://b/p"], vec!["s3://b/", "https://b", "/mnt/kept"]),
+    ] {
+        for place in legal {
+            assert!(form.is_match(place), "{form}: {place}");
+        }
+        for place in illegal {
+            assert!(!form.is_match(place), "{form}: {place}");
+        }
+    }
+}
+
+#[test]
+fn template_leaves_time_to_send() {
+    let template = std::fs::read_to_string(root().join("template.yaml")).unwrap();
+    let timeout = template.split("\n  Timeout:\n").nth(1).unwrap();
+    let min = timeout.lines().find_map(|line| line.trim().strip_prefix("MinValue: ")).unwrap();
+    let reserve = logferry::forwarder::Sending::default().reserve;
+    assert!(std::time::Duration::from_secs(min.parse().unwrap()) >= reserve * 3, "{min}");
+}
 
 #[test]
 fn template_has_each_parameter_once() {
