@@ -41,8 +41,10 @@ enum Form {
     Gzip(Box<Decompress>),
     /// What is left can't be inflated.
     GzipDamaged,
-    /// A member has ended; another may follow.
+    /// A member has ended, and zeros, or another may follow.
     GzipEnd,
+    /// The first byte of a further member was read.
+    GzipBegun,
 }
 
 impl<'a> Source<'a> {
@@ -82,7 +84,7 @@ impl<'a> Source<'a> {
         loop {
             if self.used >= self.input().len() && !self.next_piece()? {
                 return match self.form {
-                    Form::Gzip(_) => Err(DecodeError::Truncated),
+                    Form::Gzip(_) | Form::GzipBegun => Err(DecodeError::Truncated),
                     Form::GzipDamaged => Err(DecodeError::Gzip),
                     Form::Unknown | Form::Plain | Form::GzipEnd => Ok(0),
                 };
@@ -108,17 +110,24 @@ impl<'a> Source<'a> {
                 self.form = sniff(input)?;
                 Ok(0)
             }
-            Form::GzipDamaged => Err(DecodeError::Gzip),
             Form::GzipEnd => {
-                if input.starts_with(&GZIP_MAGIC) {
-                    self.form = Form::gzip();
-                } else {
-                    // Padding after the last member, as gzip(1) ignores it.
-                    let skipped = input.len();
-                    self.consume(skipped);
+                let zeros = input.iter().take_while(|byte| **byte == 0).count();
+                let begun = match input.get(zeros) {
+                    None => false,
+                    Some(byte) if *byte == GZIP_MAGIC[0] => true,
+                    Some(_) => return Err(DecodeError::Gzip),
+                };
+                if begun {
+                    self.form = Form::GzipBegun;
                 }
+                self.consume(zeros + usize::from(begun));
                 Ok(0)
             }
+            Form::GzipBegun if input.first() == Some(&GZIP_MAGIC[1]) => {
+                self.form = Form::gzip_begun()?;
+                Ok(0)
+            }
+            Form::GzipBegun | Form::GzipDamaged => Err(DecodeError::Gzip),
             Form::Plain => {
                 let len = input.len().min(out.len());
                 if let (Some(to), Some(from)) = (out.get_mut(..len), input.get(..len)) {
@@ -181,6 +190,13 @@ impl<'a> Source<'a> {
 impl Form {
     fn gzip() -> Self {
         Self::Gzip(Box::new(Decompress::new_gzip(15)))
+    }
+
+    /// A member whose first byte, which may be the last of a piece, was read.
+    fn gzip_begun() -> Result<Self, DecodeError> {
+        let mut inflate = Box::new(Decompress::new_gzip(15));
+        let fed = inflate.decompress(&GZIP_MAGIC[..1], &mut [0], FlushDecompress::None);
+        fed.map(|_| Self::Gzip(inflate)).map_err(|_| DecodeError::Gzip)
     }
 }
 

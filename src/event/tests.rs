@@ -2,8 +2,8 @@ use std::io::Write;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use flate2::Compression;
 use flate2::write::GzEncoder;
+use flate2::{Compression, GzBuilder};
 use proptest::prelude::*;
 
 use super::*;
@@ -65,12 +65,37 @@ fn reads_each_way_of_packing() {
     let (head, tail) = USUAL.as_bytes().split_at(100);
     let members = [gzip(head), gzip(tail)].concat();
     let padded = [gz.clone(), vec![0; 64]].concat();
-    for (name, bytes) in [("gzip", gz), ("plain", USUAL.as_bytes().to_vec()), ("members", members), ("padded", padded)]
-    {
+    let apart = [gzip(head), vec![0; 9], gzip(tail), vec![0; 9], gzip(b"")].concat();
+    for (name, bytes) in [
+        ("gzip", gz),
+        ("plain", USUAL.as_bytes().to_vec()),
+        ("members", members),
+        ("padded", padded),
+        ("members with zeros between them", apart),
+    ] {
         let base64 = STANDARD.encode(&bytes);
         for payload in [Payload::Base64(base64.as_bytes()), Payload::Bytes(&bytes)] {
             assert_eq!(read(payload, Limits::DEFAULT), (envelope(), usual_events(), Ok(())), "{name}");
         }
+    }
+}
+
+#[test]
+fn a_member_may_begin_wherever_a_piece_ends() {
+    const PIECE: usize = 64 * 1024 / 4 * 3;
+    let (head, tail) = USUAL.as_bytes().split_at(100);
+    for (at, zeros) in (PIECE - 3..PIECE + 3).flat_map(|at| [(at, 0), (at, 2), (at, PIECE)]) {
+        // A name in its header makes the first member as long as wanted.
+        let named = |len| {
+            let mut encoder = GzBuilder::new().filename(vec![b'a'; len]).write(Vec::new(), Compression::fast());
+            encoder.write_all(head).unwrap();
+            encoder.finish().unwrap()
+        };
+        let first = named(at - named(0).len());
+        assert_eq!(first.len(), at);
+        let base64 = STANDARD.encode([first, vec![0; zeros], gzip(tail)].concat());
+        let found = read(Payload::Base64(base64.as_bytes()), Limits::DEFAULT);
+        assert_eq!(found, (envelope(), usual_events(), Ok(())), "{at} {zeros}");
     }
 }
 
@@ -136,6 +161,9 @@ fn says_what_is_damaged() {
         ("neither", b"hello", DecodeError::Format),
         ("cut gzip", cut, DecodeError::Truncated),
         ("wrong checksum", &flipped, DecodeError::Gzip),
+        ("no member", &[gz.as_slice(), b"more"].concat(), DecodeError::Gzip),
+        ("half a member", &[gz.as_slice(), &[0, 0x1f]].concat(), DecodeError::Truncated),
+        ("the beginning of a member, and something else", &[gz.as_slice(), &[0x1f, 0x1f]].concat(), DecodeError::Gzip),
         ("no gzip", &[0x1f, 0x8b, 9, 9, 9, 9], DecodeError::Gzip),
         ("cut JSON", &USUAL.as_bytes()[..200], DecodeError::Truncated),
         ("no events", br#"{"logEvents":[7]}"#, DecodeError::Json { at: 14 }),
