@@ -177,13 +177,38 @@ impl<'a> Source<'a> {
         if rest.is_empty() {
             return Ok(false);
         }
-        let (piece, rest) = rest.split_at(rest.len().min(BASE64_PIECE));
+        let (piece, behind) = rest.split_at(rest.len().min(BASE64_PIECE));
+        let behind = match self.decode(piece) {
+            Ok(()) => behind,
+            Err(_) => self.decode_lines(rest)?,
+        };
+        self.used = 0;
+        self.rest = Payload::Base64(behind);
+        Ok(!self.piece.is_empty())
+    }
+
+    fn decode(&mut self, piece: &[u8]) -> Result<(), DecodeError> {
         self.piece.resize(base64::decoded_len_estimate(piece.len()), 0);
         let len = self.engine.decode_slice(piece, &mut self.piece).map_err(|_| DecodeError::Base64)?;
         self.piece.truncate(len);
-        self.used = 0;
-        self.rest = Payload::Base64(rest);
-        Ok(true)
+        Ok(())
+    }
+
+    /// Decodes a piece that white space stands in, as tools break lines; returns what is behind it.
+    #[cold]
+    fn decode_lines<'r>(&mut self, rest: &'r [u8]) -> Result<&'r [u8], DecodeError> {
+        let mut piece = Vec::with_capacity(BASE64_PIECE);
+        let mut end = 0;
+        while piece.len() < BASE64_PIECE
+            && let Some(byte) = rest.get(end)
+        {
+            if !byte.is_ascii_whitespace() {
+                piece.push(*byte);
+            }
+            end += 1;
+        }
+        self.decode(&piece)?;
+        Ok(rest.get(end..).unwrap_or_default())
     }
 }
 

@@ -81,6 +81,27 @@ fn reads_each_way_of_packing() {
 }
 
 #[test]
+fn base64_may_be_broken_into_lines() {
+    let message = "é€😀".repeat(100_000);
+    let json = format!(r#"{{"logEvents":[{{"id":"1","timestamp":1,"message":"x{message}"}}]}}"#);
+    for bytes in [json.clone().into_bytes(), gzip(json.as_bytes()), gzip(USUAL.as_bytes())] {
+        let base64 = STANDARD.encode(&bytes);
+        let expected = read(Payload::Base64(base64.as_bytes()), Limits::DEFAULT);
+        assert_eq!(expected.2, Ok(()));
+        let lines = |len: usize, end: &str| -> String {
+            base64.as_bytes().chunks(len).flat_map(|line| [std::str::from_utf8(line).unwrap(), end]).collect()
+        };
+        let spaced = format!("\t {base64} \r\n");
+        for broken in [lines(76, "\n"), lines(64, "\r\n"), lines(65_536, "\n"), lines(9_999, " "), spaced] {
+            assert_eq!(read(Payload::Base64(broken.as_bytes()), Limits::DEFAULT), expected);
+        }
+    }
+    for base64 in ["H4sI\n%%%%", "H4s\nI\u{a0}", "H4\u{b}sI"] {
+        assert_eq!(read(Payload::Base64(base64.as_bytes()), Limits::DEFAULT).2, Err(DecodeError::Base64), "{base64}");
+    }
+}
+
+#[test]
 fn a_member_may_begin_wherever_a_piece_ends() {
     const PIECE: usize = 64 * 1024 / 4 * 3;
     let (head, tail) = USUAL.as_bytes().split_at(100);
