@@ -122,6 +122,23 @@ fn says_what_is_damaged_and_keeps_the_rest() {
     assert!(ran.err.contains("no known source"), "{}", ran.err);
 }
 
+#[cfg(unix)]
+#[test]
+fn a_file_that_cannot_be_read_is_named_and_the_rest_replayed() {
+    let folder = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("replay-unreadable");
+    let _ = std::fs::remove_dir_all(&folder);
+    std::fs::create_dir_all(folder.join("more")).unwrap();
+    for (name, line) in [("a.log", "one\n"), ("z.log", "two\nthree\n"), ("more/m.log", "four\n")] {
+        std::fs::write(folder.join(name), line).unwrap();
+    }
+    std::os::unix::fs::symlink("nowhere", folder.join("gone.json")).unwrap();
+    std::os::unix::fs::symlink("..", folder.join("more/round")).unwrap();
+    let path = folder.to_str().unwrap();
+    let ran = run(&[&NDJSON[..], &[path]].concat(), &[], b"");
+    assert_eq!((ran.status, counted(&ran).1), (1, 4), "{}", ran.err);
+    assert_eq!(ran.err, format!("{path}/gone.json cannot be read: No such file or directory (os error 2)\n"));
+}
+
 #[test]
 fn a_wrong_command_or_setting_is_said_in_one_sentence() {
     let unknown = format!(

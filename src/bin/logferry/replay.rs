@@ -70,7 +70,7 @@ pub(crate) fn run(args: &ReplayArgs) -> io::Result<Status> {
         eprintln!("logferry: {}: there is no such file or folder", path.display());
         return Ok(Status::Usage);
     }
-    let inputs = inputs(&paths)?;
+    let inputs = inputs(&paths);
     let mut forwarder = match forwarder(args, &to.join(",")) {
         Ok(forwarder) => forwarder,
         Err(mistakes) => {
@@ -88,9 +88,18 @@ pub(crate) fn run(args: &ReplayArgs) -> io::Result<Status> {
     let mut total = Outcome { ledger: forwarder.ledger(), ..Outcome::default() };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let progress = Progress::new(inputs.len());
+    let mut all_read = true;
     for (index, path) in inputs.iter().enumerate() {
         progress.show(index, path);
-        let input = read(path)?;
+        let input = match read(path) {
+            Ok(input) => input,
+            Err(error) => {
+                progress.clear();
+                eprintln!("{} cannot be read: {error}", path.display());
+                all_read = false;
+                continue;
+            }
+        };
         for content in contents(&input, forwarder.limits) {
             let outcome = runtime.block_on(replay(&mut forwarder, &content, &mut watcher));
             if let Some(error) = forwarder.transport.unwritten.take() {
@@ -105,7 +114,8 @@ pub(crate) fn run(args: &ReplayArgs) -> io::Result<Status> {
         }
     }
     progress.clear();
-    finish(args, &total, &watcher).map_err(|error| unwritten(&error))
+    let status = finish(args, &total, &watcher).map_err(|error| unwritten(&error))?;
+    Ok(if all_read { status } else { Status::Incomplete })
 }
 
 fn unwritten(error: &io::Error) -> io::Error {
@@ -213,21 +223,29 @@ fn forwarder(args: &ReplayArgs, to: &str) -> Result<Forwarder<Carrier>, Vec<logf
     Ok(Forwarder { pipeline, backends, transport, limits, sending, store })
 }
 
-/// All files, those in folders by name.
-fn inputs(paths: &[PathBuf]) -> io::Result<Vec<PathBuf>> {
-    let mut files = Vec::new();
-    for path in paths {
-        if path.is_dir() {
-            let mut inside: Vec<_> =
-                std::fs::read_dir(path)?.collect::<Result<Vec<_>, _>>()?.iter().map(std::fs::DirEntry::path).collect();
-            inside.retain(|path| !path.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.')));
-            inside.sort();
-            files.extend(inputs(&inside)?);
-        } else {
-            files.push(path.clone());
-        }
+/// All files, those in folders by name. A folder that can't be looked into is as a file that can't be read.
+fn inputs(paths: &[PathBuf]) -> Vec<PathBuf> {
+    let inside = |path: &PathBuf| match files_in(path) {
+        Ok(Some(files)) => inputs(&files),
+        Ok(None) | Err(_) => vec![path.clone()],
+    };
+    paths.iter().flat_map(inside).collect()
+}
+
+/// What is in a folder, by name, without what is hidden and links to where the folder is itself.
+fn files_in(path: &Path) -> io::Result<Option<Vec<PathBuf>>> {
+    if !path.is_dir() {
+        return Ok(None);
     }
-    Ok(files)
+    let here = path.canonicalize()?;
+    let mut files: Vec<_> =
+        std::fs::read_dir(path)?.collect::<Result<Vec<_>, _>>()?.iter().map(std::fs::DirEntry::path).collect();
+    files.retain(|path| {
+        let hidden = path.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.'));
+        !hidden && !path.canonicalize().is_ok_and(|place| here.starts_with(place))
+    });
+    files.sort();
+    Ok(Some(files))
 }
 
 fn read(path: &Path) -> io::Result<Input> {
@@ -236,9 +254,7 @@ fn read(path: &Path) -> io::Result<Input> {
         io::stdin().lock().read_to_end(&mut bytes)?;
         return Ok(Input { name: STDIN.to_owned(), bytes });
     }
-    let bytes =
-        std::fs::read(path).map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", path.display())))?;
-    Ok(Input { name: path.display().to_string(), bytes })
+    Ok(Input { name: path.display().to_string(), bytes: std::fs::read(path)? })
 }
 
 /// What an input holds, gzipped or not: an event, a batch, either of them on each line, or the lines of a log.
