@@ -231,6 +231,16 @@ impl<'a> Env<'a> {
         self.find(setting.row).name
     }
 
+    /// The variable that holds, and what people may see of its value, or where the value is kept.
+    pub fn shown(&self, row: Row) -> Option<(String, String)> {
+        let Found { name, value, place } = self.find(row);
+        match place {
+            Some((Vault::Kms, variable, _)) => Some((variable, "***".to_owned())),
+            Some((_, variable, place)) => Some((variable, place)),
+            None => value.map(|value| (name, row.shown(&value))),
+        }
+    }
+
     /// The variable that holds: with the name it is read under before the one that is shared.
     fn find(&self, row: Row) -> Found {
         let own = self.held(format!("{}{}", row.name, self.suffix), row.secret);
@@ -574,6 +584,28 @@ mod tests {
             let places: Vec<_> = env.elsewhere().iter().map(|place| (place.variable.as_str(), place.vault)).collect();
             assert_eq!(places, [(set, Vault::Kms)]);
             assert_eq!(env.into_mistakes(), []);
+        }
+    }
+
+    #[test]
+    fn shows_which_variable_holds() {
+        let lookup = |name: &str| match name {
+            "KEY_SECRET_ARN" => Some("arn:aws:secretsmanager:eu-west-1:1:secret:x".to_owned()),
+            "KEY_EU" | "KEY_US_KMS" => Some("s3cret".to_owned()),
+            "SIZE_EU" => Some(" 8MiB ".to_owned()),
+            _ => None,
+        };
+        let mut env = Env::new(&lookup);
+        for (name, row, expected) in [
+            (None, KEY.row(), Some(("KEY_SECRET_ARN", "arn:aws:secretsmanager:eu-west-1:1:secret:x"))),
+            (Some("eu"), KEY.row(), Some(("KEY_EU", "***"))),
+            (Some("us"), KEY.row(), Some(("KEY_US_KMS", "***"))),
+            (Some("asia"), KEY.row(), Some(("KEY_SECRET_ARN", "arn:aws:secretsmanager:eu-west-1:1:secret:x"))),
+            (Some("eu"), SIZE.row(), Some(("SIZE_EU", "8MiB"))),
+            (None, SIZE.row(), None),
+        ] {
+            let shown = env.under(name, |env| env.shown(row));
+            assert_eq!(shown, expected.map(|(name, value)| (name.to_owned(), value.to_owned())), "{name:?}");
         }
     }
 

@@ -262,6 +262,34 @@ fn checks_settings_without_showing_secrets() {
 }
 
 #[test]
+fn a_check_shows_what_holds() {
+    let env = [
+        ("HOME", "/home/me"),
+        ("LOGFERRY_BACKENDS", "loki:eu,loki:us,loki:asia,datadog"),
+        ("LOKI_URL_EU", "http://eu:1"),
+        ("LOKI_URL", "http://all:1"),
+        ("LOKI_FORMAT", " "),
+        ("DD_API_KEY", "s3cret"),
+    ];
+    let ran = run(&["check"], &env, b"");
+    assert_eq!((ran.status, ran.err.as_str()), (0, ""));
+    let shown: Vec<Vec<_>> = ran.out.lines().map(|line| line.split_whitespace().collect()).collect();
+    let of = |begin: &str| -> Vec<String> {
+        shown
+            .iter()
+            .filter(|line| line.first().is_some_and(|name| name.starts_with(begin)))
+            .map(|line| line.join(" "))
+            .collect()
+    };
+    assert_eq!(of("LOKI_URL"), ["LOKI_URL_EU http://eu:1", "LOKI_URL http://all:1"]);
+    assert_eq!(of("LOKI_FORMAT"), ["LOKI_FORMAT json (default)"]);
+    assert_eq!(of("DD_API_KEY"), ["DD_API_KEY ***"]);
+    // The Lambda has no folder of its own.
+    assert_eq!(of("LOGFERRY_STORE"), ["LOGFERRY_STORE -", "LOGFERRY_STORE_BUCKET -"]);
+    assert_eq!(of("SPLUNK"), [""; 0]);
+}
+
+#[test]
 fn explains_lines_of_each_form() {
     let input = "START RequestId: abc Version: 1\n\"END RequestId: abc\\n\"\n{\"message\":\"MONITORING|1700000000|1|count|a\",\"timestamp\":1700000000123}\n{\"message\":\"x\",\"timestamp\":\"1\"}\n\n";
     let ran = run(&["explain"], &[], input.as_bytes());

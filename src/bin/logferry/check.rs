@@ -1,13 +1,14 @@
 use std::io::{self, Write};
 
+use logferry::env::Env;
 use logferry::settings::Settings;
 
 use crate::style::count;
-use crate::{Status, ready, variable};
+use crate::{Status, environment, ready};
 
 /// Reads all settings as the Lambda does; shows what holds, or every mistake.
 pub(crate) fn run() -> io::Result<Status> {
-    let forwarder = match ready(&variable, None)? {
+    let forwarder = match ready(&environment, None)? {
         Ok(forwarder) => forwarder,
         Err(mistakes) => {
             let mut err = io::stderr().lock();
@@ -25,15 +26,31 @@ pub(crate) fn run() -> io::Result<Status> {
     let mut out = io::stdout().lock();
     let names: Vec<_> = forwarder.backends.iter().map(logferry::backend::Backend::name).collect();
     writeln!(out, "the settings are good; telemetry goes to {}\n", names.join(", "))?;
-    let kinds: Vec<_> = names.iter().map(|name| name.split(':').next().unwrap_or_default()).collect();
-    let rows = Settings::rows().into_iter().filter(|(component, _)| component.is_empty() || kinds.contains(component));
-    for row in rows.flat_map(|(_, rows)| rows) {
-        let value = variable(row.name).filter(|value| !value.trim().is_empty());
-        let shown = match value {
-            Some(value) => row.shown(&value),
-            None => row.default.map_or_else(|| "-".to_owned(), |default| format!("{default} (default)")),
-        };
-        writeln!(out, "{:<30} {shown}", row.name)?;
+    let mut env = Env::new(&environment);
+    for (component, rows) in Settings::rows() {
+        let readers = readers(&names, component);
+        for row in rows {
+            let mut held: Vec<_> = readers.iter().filter_map(|name| env.under(*name, |env| env.shown(row))).collect();
+            held.dedup();
+            if held.is_empty() && !readers.is_empty() {
+                let default = row.default.map_or_else(|| "-".to_owned(), |default| format!("{default} (default)"));
+                held.push((row.name.to_owned(), default));
+            }
+            for (variable, shown) in held {
+                writeln!(out, "{variable:<30} {shown}")?;
+            }
+        }
     }
     Ok(Status::Fine)
+}
+
+/// The names under which backends read the settings of a component: `eu`, or none, of `loki:eu`.
+fn readers<'a>(backends: &[&'a str], component: &str) -> Vec<Option<&'a str>> {
+    if component.is_empty() {
+        return vec![None];
+    }
+    let parts = backends
+        .iter()
+        .map(|backend| backend.split_once(':').map_or((*backend, None), |(kind, name)| (kind, Some(name))));
+    parts.filter(|(kind, _)| *kind == component).map(|(_, name)| name).collect()
 }
