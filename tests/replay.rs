@@ -79,6 +79,8 @@ fn takes_each_form_of_input() {
     for (name, input, logs) in [
         ("a batch", batch.as_slice(), 15),
         ("a gzipped batch", &gzip(&batch), 15),
+        ("a batch behind a byte-order mark", &[b"\xef\xbb\xbf", batch.as_slice()].concat(), 15),
+        ("an event behind a byte-order mark", format!("\u{feff}{event}").as_bytes(), 15),
         ("a batch on each line", twice.as_bytes(), 30),
         ("batches on gzipped lines", &gzip(twice.as_bytes()), 30),
         ("two members of gzip", &[gzip(&twice.as_bytes()[..99]), gzip(&twice.as_bytes()[99..])].concat(), 30),
@@ -87,6 +89,8 @@ fn takes_each_form_of_input() {
         ("a record of a failed invocation", failed.as_bytes(), 15),
         ("records of failed invocations", format!("{failed}\n{failed}\n").as_bytes(), 30),
         ("lines of a log", lines.as_bytes(), 4),
+        ("lines behind a byte-order mark", format!("\u{feff}{lines}").as_bytes(), 4),
+        ("lines in UTF-16", &utf_16(lines), 4),
         ("gzipped lines of a log", &gzip(lines.as_bytes()), 4),
         ("JSON lines of a log", json_lines.as_bytes(), 2),
         ("JSON lines of another kind", b"{\"order\":1}\n{\"requestPayload\":null}\n", 2),
@@ -97,6 +101,29 @@ fn takes_each_form_of_input() {
     }
     let ran = run(&[&NDJSON[..], &["-"]].concat(), &[], lines.as_bytes());
     assert!(ran.out.contains(r#""name":"duration_ms","type":"histogram","value":5"#), "{}", ran.out);
+    let ran = run(&[&NDJSON[..], &["-"]].concat(), &[], &utf_16("é\n€😀\n"));
+    assert!(ran.out.contains(r#""message":"é""#) && ran.out.contains(r#""message":"€😀""#), "{}", ran.out);
+}
+
+/// As Windows PowerShell writes what a command prints.
+fn utf_16(text: &str) -> Vec<u8> {
+    format!("\u{feff}{text}").encode_utf16().flat_map(u16::to_le_bytes).collect()
+}
+
+#[test]
+fn counts_what_is_not_utf_8() {
+    let batch = b"{\"logEvents\":[{\"id\":\"1\",\"timestamp\":1,\"message\":\"a\xffb\"}]}";
+    for input in [batch.to_vec(), [batch.as_slice(), b"\n", batch].concat()] {
+        let (summary, logs, _) = counted(&run(&[&NDJSON[..], &["-"]].concat(), &[], &input));
+        assert_eq!(summary["replaced"].as_u64(), Some(logs as u64), "{summary}");
+    }
+}
+
+#[test]
+fn another_logferrys_log_is_told_and_no_fault() {
+    let line = r#"{"kind":"summary","received":13,"consumed":0,"logs":13,"metrics":0,"backends":{}}"#;
+    let ran = run(&[&NDJSON[..], &["-"]].concat(), &[], format!("hello\n{line}\n").as_bytes());
+    assert_eq!((ran.status, ran.err.contains("is the log of another logferry")), (0, true), "{}", ran.err);
 }
 
 #[test]
@@ -145,9 +172,19 @@ fn a_wrong_command_or_setting_is_said_in_one_sentence() {
         "wrong setting: LOGFERRY_BACKENDS names `datadgo`, which is no backend: expected `{}`\nwrong setting: LOGFERRY_INCLUDE `(` is not a regular expression: unclosed group\n",
         logferry::backend::Backend::KINDS.join("`, `")
     );
+    let neither = format!(
+        "logferry: `nofile` is neither a backend (`{}`) nor a file or folder\n",
+        logferry::backend::Backend::KINDS.join("`, `")
+    );
     for (args, env, expected) in [
         (&["replay", "nowhere"][..], &[][..], "logferry: nowhere: there is no such file or folder\n"),
-        (&["replay", "--to", "datadog"], &[], "nothing to replay: name a file, a folder, or `-` for standard input\n"),
+        (
+            &["replay", "--to", "datadog"],
+            &[],
+            "logferry: nothing to replay: name a file, a folder, or `-` for standard input\n",
+        ),
+        (&["replay", "--to", "stdout", "nofile"], &[], &neither),
+        (&["replay", "fixtures/events", "--to", "stdout", "nofile"], &[], &neither),
         (&["replay", "fixtures/events"], &[("LOGFERRY_BACKENDS", "datadgo"), ("LOGFERRY_INCLUDE", "(")], &unknown),
         (
             &["replay", "fixtures/events", "--to", "datadog"],

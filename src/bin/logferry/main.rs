@@ -26,7 +26,7 @@ struct Cli {
 enum Command {
     /// Shows what the forwarder makes of events, and sends it where asked.
     ///
-    /// Takes what the Lambda is invoked with, decoded batches, gzipped or not, and plain lines of a log.
+    /// Takes what the Lambda is invoked with, decoded batches, and plain lines of a log, each gzipped or not.
     Replay(ReplayArgs),
     /// Says what a line is and what was read from it.
     ///

@@ -1,3 +1,4 @@
+use std::borrow::Cow;
 use std::cell::Cell;
 use std::collections::HashMap;
 use std::io::{self, IsTerminal, Read, Write};
@@ -8,7 +9,7 @@ use flate2::read::MultiGzDecoder;
 use logferry::backend::{Backend, decompress, protobuf};
 use logferry::delivery::{Http, Transport, TransportError};
 use logferry::event::{Batch, Limits, Payload};
-use logferry::forwarder::{Forwarder, Invocation, Outcome};
+use logferry::forwarder::{Forwarder, Invocation, Note, Outcome};
 use logferry::ledger::Ledger;
 use logferry::model::{self, Log, Metric, Origin, Sink};
 use logferry::request::{Destination, Endpoint, Frame, Request, Response};
@@ -61,15 +62,13 @@ enum Watcher {
 
 /// Replays all inputs, one after another.
 pub(crate) fn run(args: &ReplayArgs) -> io::Result<Status> {
-    let (to, paths) = sort_out(args);
-    if paths.is_empty() {
-        eprintln!("nothing to replay: name a file, a folder, or `-` for standard input");
-        return Ok(Status::Usage);
-    }
-    if let Some(path) = paths.iter().find(|path| path.as_os_str() != "-" && !path.exists()) {
-        eprintln!("logferry: {}: there is no such file or folder", path.display());
-        return Ok(Status::Usage);
-    }
+    let (to, paths) = match sort_out(args) {
+        Ok(sorted) => sorted,
+        Err(wrong) => {
+            eprintln!("logferry: {wrong}");
+            return Ok(Status::Usage);
+        }
+    };
     let inputs = inputs(&paths);
     let mut forwarder = match forwarder(args, &to.join(",")) {
         Ok(forwarder) => forwarder,
@@ -123,12 +122,30 @@ fn unwritten(error: &io::Error) -> io::Error {
 }
 
 /// Backends and paths: `--to datadog fixtures/events` takes both, and a path is no backend.
-fn sort_out(args: &ReplayArgs) -> (Vec<String>, Vec<PathBuf>) {
-    let is_path = |name: &String| !Backend::KINDS.contains(&name.as_str()) && (name == "-" || Path::new(name).exists());
-    let (behind, to): (Vec<_>, Vec<_>) = args.to.iter().cloned().partition(is_path);
-    let mut paths = args.paths.clone();
-    paths.extend(behind.into_iter().map(PathBuf::from));
-    (to, paths)
+///
+/// # Errors
+///
+/// Says what is neither.
+fn sort_out(args: &ReplayArgs) -> Result<(Vec<String>, Vec<PathBuf>), String> {
+    let (mut to, mut paths) = (Vec::new(), args.paths.clone());
+    for name in args.to.iter().filter(|name| !name.trim().is_empty()) {
+        let kind = name.split(':').next().unwrap_or_default().trim();
+        if Backend::KINDS.contains(&kind) {
+            to.push(name.clone());
+        } else if name == "-" || Path::new(name).exists() {
+            paths.push(name.into());
+        } else {
+            let known = Backend::KINDS.join("`, `");
+            return Err(format!("`{name}` is neither a backend (`{known}`) nor a file or folder"));
+        }
+    }
+    if let Some(path) = paths.iter().find(|path| path.as_os_str() != "-" && !path.exists()) {
+        return Err(format!("{}: there is no such file or folder", path.display()));
+    }
+    if paths.is_empty() {
+        return Err("nothing to replay: name a file, a folder, or `-` for standard input".to_owned());
+    }
+    Ok((to, paths))
 }
 
 async fn replay(forwarder: &mut Forwarder<Carrier>, content: &Content, watcher: &mut Watcher) -> Outcome {
@@ -165,7 +182,9 @@ fn finish(args: &ReplayArgs, total: &Outcome, watcher: &Watcher) -> io::Result<S
     out.flush()?;
     let undelivered: u64 =
         total.ledger.backends.iter().map(|account| account.dropped_total() + account.stored.total()).sum();
-    let well = undelivered == 0 && total.ledger.damaged == 0 && total.notes.is_empty();
+    // The log of another logferry is told of, and replayed as any other.
+    let hint = |note: &Note| matches!(note, Note::OtherForwarder { .. });
+    let well = undelivered == 0 && total.ledger.damaged == 0 && total.notes.iter().all(hint);
     Ok(if well { Status::Fine } else { Status::Incomplete })
 }
 
@@ -266,6 +285,8 @@ fn contents(input: &Input, limits: Limits) -> Vec<Content> {
         None if input.bytes.starts_with(&GZIP_MAGIC) => return vec![Content::Batch(input.bytes.clone())],
         None => &input.bytes,
     };
+    let decoded = without_mark(bytes);
+    let bytes = decoded.as_ref();
     if let Some(content) = one(bytes) {
         return vec![content];
     }
@@ -274,7 +295,7 @@ fn contents(input: &Input, limits: Limits) -> Vec<Content> {
     match lines {
         Some(lines) if !lines.is_empty() => lines,
         // What begins as an event or a batch is one that is damaged: the forwarder says how.
-        _ if looks_like_batch(bytes) => vec![Content::Batch(bytes.clone())],
+        _ if looks_like_batch(bytes) => vec![Content::Batch(bytes.to_vec())],
         _ => vec![Content::Batch(log_lines(&String::from_utf8_lossy(bytes), &input.name))],
     }
 }
@@ -285,6 +306,22 @@ fn inflated(bytes: &[u8], limits: Limits) -> Option<Vec<u8>> {
     let mut members = bytes.starts_with(&GZIP_MAGIC).then(|| MultiGzDecoder::new(bytes))?.take(limits.inflated_bytes);
     members.read_to_end(&mut inflated).ok()?;
     (members.limit() > 0).then_some(inflated)
+}
+
+/// Without the byte-order mark that some programs begin a text with; what such a mark says is UTF-16 as UTF-8.
+fn without_mark(bytes: &[u8]) -> Cow<'_, [u8]> {
+    let utf_16 = |rest: &[u8], unit: fn([u8; 2]) -> u16| {
+        let units =
+            rest.chunks(2).map(|pair| unit([pair.first().copied().unwrap_or(0), pair.get(1).copied().unwrap_or(0)]));
+        let text: String = char::decode_utf16(units).map(|char| char.unwrap_or(char::REPLACEMENT_CHARACTER)).collect();
+        Cow::Owned(text.into_bytes())
+    };
+    match bytes {
+        [0xef, 0xbb, 0xbf, rest @ ..] => Cow::Borrowed(rest),
+        [0xff, 0xfe, rest @ ..] => utf_16(rest, u16::from_le_bytes),
+        [0xfe, 0xff, rest @ ..] => utf_16(rest, u16::from_be_bytes),
+        _ => Cow::Borrowed(bytes),
+    }
 }
 
 fn one(bytes: &[u8]) -> Option<Content> {
