@@ -163,7 +163,7 @@ fn short_number(text: &[u8]) -> Option<f64> {
     let (mut digits, mut point) = (0_u64, None);
     for (place, byte) in text.iter().enumerate() {
         match byte {
-            b'0'..=b'9' => digits = digits.wrapping_mul(10) + u64::from(byte - b'0'),
+            b'0'..=b'9' => digits = digits.wrapping_mul(10).wrapping_add(u64::from(byte - b'0')),
             b'.' if point.is_none() => point = Some(place),
             _ => return None,
         }
@@ -245,7 +245,10 @@ mod tests {
         ] {
             assert_eq!(number(text), expected, "{text}");
         }
-        assert_eq!(number(&"9".repeat(400)), None);
+        // The second comes to more than an integer holds with its last digit only.
+        for long in ["9".repeat(400), "18446744073709551619".to_owned()] {
+            assert_eq!(number(&long), None, "{long}");
+        }
         for text in [
             "0.1",
             "46.84",
