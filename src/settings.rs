@@ -221,6 +221,7 @@ impl Settings {
                 concurrency: concurrency?,
                 attempt: attempt?,
                 reserve: reserve?,
+                learnt: std::time::Duration::ZERO,
                 firehose: firehose?,
                 redrive_max: redrive_max?,
                 redrive_tries: u32::try_from(tries?).unwrap_or(u32::MAX),

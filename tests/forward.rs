@@ -782,6 +782,24 @@ async fn a_store_that_says_nothing_is_not_waited_for_beyond_the_deadline() {
     }
 }
 
+#[tokio::test]
+async fn a_store_that_was_slow_once_does_not_keep_from_sending() {
+    let aws = Aws::start();
+    let mut forwarder = with_aws(&aws, &[("LOGFERRY_STORE", "s3://kept")], Script::new(|_, _| Answer::status(403)));
+    aws.slow(Duration::from_millis(700));
+    let outcome = forward_within(&mut forwarder, &packed(batch(["stored"])), NOW, Duration::from_secs(4)).await;
+    assert_eq!(outcome.ledger.backends[0].stored.logs, 1);
+    aws.slow(Duration::ZERO);
+    forwarder.transport.turn(|_, _| Answer::status(202));
+    // Shorter than what four such stores take.
+    let left = Duration::from_millis(2500);
+    let outcome = forward_within(&mut forwarder, &packed(batch(["sent"])), NOW, left).await;
+    assert_eq!(outcome.ledger.backends[0].sent.logs, 1, "{}", notes(&outcome));
+    let outcome = forward_within(&mut forwarder, r#"{"redrive":true}"#, NOW, left).await;
+    assert_eq!(outcome.redriven.iter().map(|redriven| redriven.sent.logs).collect::<Vec<_>>(), [1]);
+    assert_eq!((forwarder.transport.messages(), aws.objects().len()), (vec!["sent".into(), "stored".into()], 0));
+}
+
 // === secrets ===
 
 #[tokio::test(start_paused = true)]
@@ -899,8 +917,7 @@ async fn redrive(forwarder: &mut Forwarder<Script>, wish: &Value) -> Outcome {
 async fn parcel_of(messages: &[&str]) -> Vec<u8> {
     let folder = folder(&format!("parcel-{}", messages.join("-").len()));
     let mut forwarder = unreachable_into(&folder, &[]);
-    forwarder.sending.reserve = LEFT;
-    forward(&mut forwarder, &packed(batch(messages.iter().copied()))).await;
+    forward_within(&mut forwarder, &packed(batch(messages.iter().copied())), NOW, Duration::ZERO).await;
     files(&folder).remove(0).1
 }
 

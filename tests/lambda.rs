@@ -503,10 +503,18 @@ fn an_absurd_retry_after_is_no_panic() {
 }
 
 #[test]
-fn without_time_nothing_is_tried() {
+fn a_reserve_that_is_longer_than_there_is_time_leaves_some_for_sending() {
     let intake = Intake::accepting();
     let lambda = bootstrap().datadog(&intake).set("LOGFERRY_RESERVE", "5m").start();
-    let invocation = lambda.invoke(&packed(batch(["a", "b"])));
+    assert_good(&lambda.invoke_within(&packed(batch(["a", "b"])), LEFT));
+    assert_eq!(sorted_ids(&logs(&intake)), [1, 2]);
+}
+
+#[test]
+fn without_time_nothing_is_tried() {
+    let intake = Intake::accepting();
+    let lambda = bootstrap().datadog(&intake).start();
+    let invocation = lambda.invoke_within(&packed(batch(["a", "b"])), Duration::ZERO);
     assert_eq!(invocation.result.as_ref().unwrap_err().error_type, "Undelivered");
     assert!(invocation.note().contains("(deadline): there was no time to try; "), "{}", invocation.note());
     assert_eq!(invocation.count("/backends/datadog/dropped/deadline"), 2);

@@ -9,6 +9,7 @@ mod outcome;
 mod records;
 mod redrive;
 mod report;
+mod reserve;
 
 use std::time::Duration;
 
@@ -32,12 +33,6 @@ use crate::store::{Copies, Shelf, Store};
 /// Log events that are taken before it is looked whether requests are ready, and bytes of their messages.
 const STRIDE: usize = 64;
 const STRIDE_BYTES: usize = 1 << 20;
-
-/// Requests that have to be stored one after the other at the end, at most.
-const STORES_IN_RESERVE: u32 = 4;
-
-/// Never more than this is kept of an invocation's time because of what storing took.
-const MAX_RESERVE: Duration = Duration::from_secs(10);
 
 /// Bytes of bodies that may wait for a backend that is slow while others go on.
 const MAX_WAITING: usize = 16 << 20;
@@ -69,8 +64,10 @@ pub struct Sending {
     pub concurrency: usize,
     /// How long one attempt may take.
     pub attempt: Duration,
-    /// What is kept of the invocation's time for its end: for storing what couldn't be sent.
+    /// What is kept of the invocation's time for its end, for storing what couldn't be sent: three quarters of it at most.
     pub reserve: Duration,
+    /// The same as storing has shown to need it; nothing at first.
+    pub learnt: Duration,
     /// What Firehose is to do with records that were forwarded.
     pub firehose: TransformResult,
     /// Stored requests that one invocation sends at most.
@@ -87,6 +84,7 @@ impl Default for Sending {
             concurrency: 4,
             attempt: Duration::from_secs(10),
             reserve: Duration::from_secs(1),
+            learnt: Duration::ZERO,
             firehose: TransformResult::Ok,
             redrive_max: 1000,
             redrive_tries: 5,
@@ -137,8 +135,10 @@ impl<T: Transport> Forwarder<T> {
         invocation: &Invocation<'_>,
         observer: &mut impl Sink,
     ) -> Outcome {
-        let terms = Terms { patience: patience(self.sending, invocation), down: &[] };
-        self.forward_on(&terms, batch, invocation, observer).await
+        let terms = Terms { patience: self.patience(invocation), down: &[] };
+        let outcome = self.forward_on(&terms, batch, invocation, observer).await;
+        self.sending.learnt = reserve::learn(self.sending.learnt, outcome.storing);
+        outcome
     }
 
     async fn forward_on(
@@ -182,13 +182,18 @@ impl<T: Transport> Forwarder<T> {
             copies: Copies::of(payload),
         };
         ferry.drive(&mut batch, &mut run, &mut out, lanes, &mut outcome, log_group).await;
-        // The next invocation keeps back what storing has shown to take, several times over.
-        let measured = outcome.storing.saturating_mul(STORES_IN_RESERVE).min(MAX_RESERVE);
-        self.sending.reserve = self.sending.reserve.max(measured);
         outcome.ledger.inflated_bytes += batch.inflated_bytes();
         outcome.ledger.replaced += batch.replaced();
         outcome.check();
         outcome
+    }
+
+    /// Nothing is sent in what is kept of the invocation's time.
+    fn patience(&self, invocation: &Invocation<'_>) -> Patience {
+        let left = invocation.deadline.saturating_duration_since(Instant::now());
+        let kept = reserve::kept(self.sending.reserve, self.sending.learnt, left);
+        let deadline = invocation.deadline.checked_sub(kept).unwrap_or(invocation.deadline);
+        Patience { attempt: self.sending.attempt, deadline }
     }
 
     /// An empty ledger for these backends.
@@ -201,15 +206,10 @@ impl<T: Transport> Forwarder<T> {
     }
 }
 
-/// Nothing is sent in what is kept of the invocation's time.
-fn patience(sending: Sending, invocation: &Invocation<'_>) -> Patience {
-    let deadline = invocation.deadline.checked_sub(sending.reserve).unwrap_or(invocation.deadline);
-    Patience { attempt: sending.attempt, deadline }
-}
-
 /// Nothing is stored any more in the last of it: the answer has to get out.
 fn last_moment(sending: Sending, invocation: &Invocation<'_>) -> Instant {
-    invocation.deadline.checked_sub(sending.reserve / 5).unwrap_or(invocation.deadline)
+    let left = invocation.deadline.saturating_duration_since(Instant::now());
+    invocation.deadline.checked_sub(reserve::margin(sending.reserve, left)).unwrap_or(invocation.deadline)
 }
 
 /// For one of several things that can wait: the others need time, too.

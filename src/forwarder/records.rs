@@ -2,7 +2,7 @@
 
 use tokio::time::{Instant, timeout_at};
 
-use super::{Forwarder, Invocation, NO_TIME, Note, Outcome, Terms, brief, last_moment, patience};
+use super::{Forwarder, Invocation, NO_TIME, Note, Outcome, Terms, brief, last_moment, reserve};
 use crate::delivery::{Patience, Transport};
 use crate::event::{Content, Event, Record, Reply, Source, TransformResult, Transformed};
 use crate::model::Sink;
@@ -19,7 +19,7 @@ impl<T: Transport> Forwarder<T> {
     ) -> Outcome {
         let mut outcome = self.outcome();
         let (mut failed, mut transformed, mut down) = (Vec::new(), Vec::new(), Vec::new());
-        let whole = patience(self.sending, invocation);
+        let whole = self.patience(invocation);
         let mut others = event.records.len();
         for record in event.records {
             others -= 1;
@@ -45,6 +45,7 @@ impl<T: Transport> Forwarder<T> {
                 Source::Kinesis | Source::Redrive | Source::S3 | Source::Sqs | Source::Subscription => {}
             }
         }
+        self.sending.learnt = reserve::learn(self.sending.learnt, outcome.storing);
         outcome.reply = match event.source {
             Source::Firehose => Reply::transformed(transformed),
             Source::Kinesis | Source::Sqs => Reply::Failed(failed),

@@ -12,7 +12,7 @@ use std::future::Future;
 use futures_util::future::join_all;
 use tokio::time::{Instant, timeout_at};
 
-use super::{Forwarder, Invocation, NO_TIME, Note, Outcome, brief, last_moment, patience};
+use super::{Forwarder, Invocation, NO_TIME, Note, Outcome, brief, last_moment};
 use crate::backend::Backend;
 use crate::delivery::{Delivered, Dropped, Transport, deliver};
 use crate::event::Redrive;
@@ -199,7 +199,7 @@ impl<T: Transport> Forwarder<T> {
         redriven: &mut Redriven,
         invocation: &Invocation<'_>,
     ) -> Result<(), StoreError> {
-        let deadline = patience(self.sending, invocation).deadline;
+        let deadline = self.patience(invocation).deadline;
         let (mut after, mut newer) = (String::new(), false);
         while budget.get() > 0 && Instant::now() < deadline {
             let page = keys(store, wish, backend.name(), &after, PAGE.min(budget.get())).await?;
@@ -289,7 +289,7 @@ impl<T: Transport> Forwarder<T> {
             return set_aside(store, key, &parcel, redriven).await;
         };
         let seed = invocation.seed.wrapping_add(redriven.requests);
-        let patience = brief(patience(self.sending, invocation));
+        let patience = brief(self.patience(invocation));
         let delivered = deliver(&self.transport, request, patience, seed).await;
         redriven.sent += delivered.sent;
         // Items may stand for nothing: their weight alone doesn't say that these are all.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
@@ -21,6 +22,8 @@ struct State {
     /// Method and target of each call.
     calls: Vec<String>,
     trouble: Option<Answer>,
+    /// How long each answer takes.
+    slow: Duration,
 }
 
 impl Aws {
@@ -28,7 +31,11 @@ impl Aws {
         let state = Arc::new(Mutex::new(State::default()));
         let server = Server::start({
             let state = Arc::clone(&state);
-            move |received| state.lock().unwrap().answer(received)
+            move |received| {
+                let slow = state.lock().unwrap().slow;
+                std::thread::sleep(slow);
+                state.lock().unwrap().answer(received)
+            }
         });
         Self { server, state }
     }
@@ -59,6 +66,11 @@ impl Aws {
     /// Answers to everything in one way; `None` heals it.
     pub(crate) fn trouble(&self, answer: Option<Answer>) {
         self.state.lock().unwrap().trouble = answer;
+    }
+
+    /// Takes so long for each answer.
+    pub(crate) fn slow(&self, slow: Duration) {
+        self.state.lock().unwrap().slow = slow;
     }
 }
 
