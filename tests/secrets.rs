@@ -1,13 +1,17 @@
 //! Secrets that are kept elsewhere: when they are fetched, and what is said when they can't be had.
 
-#![expect(clippy::indexing_slicing, reason = "a test may fail")]
+#![expect(clippy::indexing_slicing, clippy::unwrap_used, reason = "a test may fail")]
 
 #[expect(dead_code, reason = "other tests use the rest")]
 mod common;
 
+use std::path::Path;
+use std::time::{SystemTime, UNIX_EPOCH};
+
 use common::intake::Intake;
 use common::lambda::{Bootstrap, bootstrap};
 use common::pack::{batch, packed};
+use common::script::files;
 use common::server::Answer;
 use serde_json::json;
 use tokio::time::Instant;
@@ -41,6 +45,30 @@ fn a_key_that_is_refused_is_fetched_again_for_the_next_invocation() {
         assert!(signed.contains("/eu-central-1/secretsmanager/aws4_request"), "{signed}");
     }
     assert_eq!(lambda.written().matches(OLD).count() + lambda.written().matches(NEW).count(), 0);
+}
+
+#[test]
+fn a_key_that_is_refused_by_what_was_stored_is_fetched_again_too() {
+    let folder = format!("{}/secrets-redrive", env!("CARGO_TARGET_TMPDIR"));
+    let _ = std::fs::remove_dir_all(&folder);
+    let refusing = Intake::answering(|_, _| Answer::status(403));
+    let before = bootstrap().datadog(&refusing).set("LOGFERRY_STORE", &folder).start();
+    let event = packed(batch(["a"]).replace("179516533", &now().to_string()[..9]));
+    assert_eq!(before.invoke(&event).count("/backends/datadog/stored"), 1);
+    let stored = files(Path::new(&folder)).remove(0).1;
+    let message = json!({ "messageId": "1", "eventSource": "aws:sqs", "body": String::from_utf8(stored).unwrap() });
+    let queue = "https://sqs.eu-west-1.amazonaws.com/123456789012/queue";
+    // In a folder, and in a queue.
+    for (store, event) in [(folder.as_str(), json!({ "redrive": true })), (queue, json!({ "Records": [message] }))] {
+        let vault = vault(|before| held(if before == 0 { OLD } else { NEW }));
+        let intake = taking(NEW);
+        let lambda = function(&intake, &vault).set("LOGFERRY_STORE", store).start();
+        for sent in [0, 1] {
+            let invocation = lambda.invoke(&event.to_string());
+            assert_eq!(invocation.count("/redrive/0/sent"), sent, "{store}: {:?}", invocation.lines);
+        }
+        assert_eq!(vault.requests().len(), 2);
+    }
 }
 
 #[test]
@@ -112,4 +140,10 @@ fn held(secret: &str) -> Answer {
 /// An intake that knows one key.
 fn taking(key: &'static str) -> Intake {
     Intake::answering(move |request, _| Answer::status(if request.headers["dd-api-key"] == key { 202 } else { 403 }))
+}
+
+/// Seconds since 1970: what is too old isn't sent again.
+#[expect(clippy::disallowed_methods, reason = "the process has the real clock")]
+fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs()
 }

@@ -16,6 +16,7 @@ use super::{Forwarder, Invocation, NO_TIME, Note, Outcome, brief, last_moment};
 use crate::backend::Backend;
 use crate::delivery::{Delivered, Dropped, Transport, deliver};
 use crate::event::Redrive;
+use crate::ledger::Reason;
 use crate::parcel::{Parcel, ParcelError};
 use crate::request::Weight;
 use crate::store::{Copies, Shelf, Store, StoreError, folder_of, moved};
@@ -57,6 +58,28 @@ enum Next {
     Stop,
 }
 
+/// What became of stored requests of one backend, and what it says of the backend.
+#[derive(Debug, Default)]
+struct Progress {
+    redriven: Redriven,
+    /// Whether the intake has refused the credentials.
+    unauthorized: bool,
+}
+
+impl Progress {
+    fn of(backend: &Backend) -> Self {
+        let redriven = Redriven { backend: backend.name().to_owned(), ..Redriven::default() };
+        Self { redriven, ..Self::default() }
+    }
+
+    fn report(self, outcome: &mut Outcome) {
+        outcome.unauthorized |= self.unauthorized;
+        if self.redriven.requests > 0 {
+            outcome.redriven.push(self.redriven);
+        }
+    }
+}
+
 /// A stored request and where it is; nowhere, if it came in a message.
 struct Held<'a> {
     key: Option<&'a str>,
@@ -91,18 +114,16 @@ impl<T: Transport> Forwarder<T> {
         let budget = Cell::new(self.wanted(wish));
         // At the same time: one that hangs doesn't hold another back.
         let each = self.backends.iter().map(|backend| async {
-            let mut redriven = Redriven { backend: backend.name().to_owned(), ..Redriven::default() };
-            let work = self.redrive_backend(store, wish, backend, &budget, &mut redriven, invocation);
+            let mut progress = Progress::of(backend);
+            let work = self.redrive_backend(store, wish, backend, &budget, &mut progress, invocation);
             let result = self.in_time(invocation, work).await;
-            (redriven, result)
+            (progress, result)
         });
-        for (redriven, result) in join_all(each).await {
+        for (progress, result) in join_all(each).await {
             if let Err(trouble) = result {
                 outcome.note_once(trouble);
             }
-            if redriven.requests > 0 {
-                outcome.redriven.push(redriven);
-            }
+            progress.report(&mut outcome);
         }
         if *wish == Redrive::default() && outcome.notes.is_empty() {
             match self.in_time(invocation, self.strangers(store)).await {
@@ -196,7 +217,7 @@ impl<T: Transport> Forwarder<T> {
         wish: &Redrive,
         backend: &Backend,
         budget: &Cell<usize>,
-        redriven: &mut Redriven,
+        progress: &mut Progress,
         invocation: &Invocation<'_>,
     ) -> Result<(), StoreError> {
         let deadline = self.patience(invocation).deadline;
@@ -224,7 +245,7 @@ impl<T: Transport> Forwarder<T> {
                     return Ok(());
                 }
                 let held = Held { key: Some(&key), parcel };
-                let next = self.send_held(store, backend, held, invocation, redriven).await?;
+                let next = self.send_held(store, backend, held, invocation, progress).await?;
                 if next == Next::Stop || Instant::now() >= deadline {
                     return Ok(());
                 }
@@ -259,9 +280,9 @@ impl<T: Transport> Forwarder<T> {
             outcome.notes.push(Note::Left(why));
             return Ok(Next::Stop);
         };
-        let mut redriven = Redriven { backend: backend.name().to_owned(), ..Redriven::default() };
-        let next = self.send_held(store, backend, held, invocation, &mut redriven).await;
-        outcome.redriven.push(redriven);
+        let mut progress = Progress::of(backend);
+        let next = self.send_held(store, backend, held, invocation, &mut progress).await;
+        progress.report(outcome);
         next
     }
 
@@ -272,8 +293,9 @@ impl<T: Transport> Forwarder<T> {
         backend: &Backend,
         held: Held<'_>,
         invocation: &Invocation<'_>,
-        redriven: &mut Redriven,
+        progress: &mut Progress,
     ) -> Result<Next, StoreError> {
+        let redriven = &mut progress.redriven;
         redriven.requests += 1;
         let Held { key, mut parcel } = held;
         let weight = parcel.weight();
@@ -292,6 +314,7 @@ impl<T: Transport> Forwarder<T> {
         let patience = brief(self.patience(invocation));
         let delivered = deliver(&self.transport, request, patience, seed).await;
         redriven.sent += delivered.sent;
+        progress.unauthorized |= delivered.dropped.iter().any(|dropped| dropped.reason == Reason::Unauthorized);
         // Items may stand for nothing: their weight alone doesn't say that these are all.
         let is_whole = |first: &&Dropped| first.weight == weight && first.request.items.len() == parcel.count();
         let whole = delivered.dropped.first().filter(is_whole).cloned();
