@@ -643,6 +643,67 @@ async fn a_backend_that_is_down_is_left_alone_and_does_not_hold_up_another() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_redrive_says_why_something_stays_and_the_store_does_too() {
+    let folder = folder("says-why");
+    let mut forwarder = unreachable_into(&folder, &[]);
+    forward(&mut forwarder, &packed(batch(["a"]))).await;
+    for (status, expected) in [
+        (403, "1 log not delivered to {}, still stored (unauthorized): status 403: no; check the API key and the site"),
+        (
+            500,
+            "1 log not delivered to {}, still stored (busy): status 500: no; the intake is overloaded or limits the rate: it will be tried again",
+        ),
+        (
+            404,
+            "1 log not delivered to {}, still stored (not_found): status 404: no; check the address, and that the index or whatever it names is there: it will be tried again",
+        ),
+    ] {
+        forwarder.transport.turn(move |_, _| Answer::with(status, b"no"));
+        let outcome = redrive(&mut forwarder, &json!(true)).await;
+        let expected = expected.replace("{}", "https://http-intake.logs.datadoghq.com/api/v2/logs");
+        assert_eq!((notes(&outcome), outcome.failed()), (format!("datadog: {expected}"), 0));
+        let (_, parcel) = parcels(&folder).remove(0);
+        assert_eq!(parcel.said, format!("status {status}: no"));
+        assert!(expected.contains(&format!("({})", parcel.reason)), "{}", parcel.reason);
+    }
+    // That there was no time is no answer.
+    let event = json!({ "redrive": true }).to_string();
+    forwarder.transport.turn(|_, _| Answer::status(202));
+    forward_within(&mut forwarder, &event, NOW, Duration::ZERO).await;
+    assert_eq!(parcels(&folder)[0].1.said, "status 404: no");
+    let late = forward_at(&mut forwarder, &event, NOW + 19 * 3_600_000).await;
+    assert_eq!(notes(&late), "datadog: 1 log set aside and not sent: it is too old for the backend");
+}
+
+#[tokio::test]
+async fn a_notice_of_s3_does_not_cause_another_while_the_intake_is_down() {
+    let aws = Aws::start();
+    let mut forwarder = with_aws(&aws, &[("LOGFERRY_STORE", "s3://kept")], Script::new(|_, _| Answer::status(403)));
+    forward(&mut forwarder, &packed(batch(["a"]))).await;
+    let puts = |aws: &Aws| aws.calls().iter().filter(|call| call.starts_with("PUT")).count();
+    let key = aws.objects().keys().next().unwrap().trim_start_matches("/kept/").to_owned();
+    for status in [401, 403] {
+        // Each answer differs from the one before.
+        forwarder.transport.turn(move |_, _| Answer::with(status, b"request 8edab1f8"));
+        let outcome = forward(&mut forwarder, &s3_event("kept", &key).to_string()).await;
+        assert!(notes(&outcome).contains("still stored (unauthorized)"), "{}", notes(&outcome));
+    }
+    assert_eq!(puts(&aws), 1);
+    redrive(&mut forwarder, &json!(true)).await;
+    redrive(&mut forwarder, &json!(true)).await;
+    assert_eq!(puts(&aws), 2);
+}
+
+#[tokio::test]
+async fn a_wish_for_a_backend_that_is_not_there_is_said() {
+    let folder = folder("not-there");
+    let mut forwarder = unreachable_into(&folder, &two_backends());
+    let outcome = redrive(&mut forwarder, &json!({ "backend": "datadog:us" })).await;
+    let expected = "there is no backend `datadog:us`: LOGFERRY_BACKENDS names datadog, datadog:eu";
+    assert_eq!((notes(&outcome).as_str(), outcome.failed()), (expected, 0));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_redrive_uses_the_credentials_and_the_address_of_now() {
     let folder = folder("of-now");
     let mut before = unreachable_into(&folder, &[("LOGFERRY_DATADOG_COMPRESSION", "zstd")]);
@@ -682,9 +743,14 @@ async fn what_is_no_request_of_ours_is_moved_away_and_what_is_newer_is_left() {
     let mut forwarder = unreachable_into(&folder, &[]);
     forward(&mut forwarder, &packed(batch(["good"]))).await;
     forwarder.transport.turn(|_, _| Answer::status(202));
-    for _ in 0..2 {
+    for damaged in [1, 0] {
         let outcome = redrive(&mut forwarder, &json!(true)).await;
-        assert!(notes(&outcome).contains("newer version"), "{outcome:?}");
+        let notes = notes(&outcome);
+        assert!(notes.contains("newer version"), "{notes}");
+        let moved = "a stored request is damaged: pending/datadog/2026/11/20/09/1-a.json was moved to damaged/";
+        assert_eq!((notes.matches(moved).count(), outcome.ledger.damaged), (damaged, damaged as u64), "{notes}");
+        let counted: u64 = outcome.redriven.iter().map(|redriven| redriven.damaged).sum();
+        assert_eq!(counted, damaged as u64);
     }
     assert_eq!(forwarder.transport.messages(), ["good"]);
     let left = files(&folder);

@@ -7,7 +7,7 @@ use super::{Fate, Note, Outcome};
 use crate::backend::Backend;
 use crate::delivery::{Delivered, Dropped, Patience};
 use crate::model::{self, Timestamp};
-use crate::request::{Destination, Request, Weight};
+use crate::request::{Request, Weight};
 
 /// Requests of one backend.
 #[derive(Debug)]
@@ -102,17 +102,6 @@ pub(super) fn land(lanes: &mut [Lane], index: usize, landed: Landed, outcome: &m
     }
     let dropped = delivered.dropped.into_iter().map(|dropped| (Fate::Dropped, dropped));
     for (fate, dropped) in dropped.chain(stored.into_iter().map(|dropped| (Fate::Stored, dropped))) {
-        let address = match dropped.request.destination {
-            Destination::Http(endpoint) => endpoint.url,
-            Destination::Stdout => "standard output".to_owned(),
-        };
-        outcome.note_undelivered(Note::Undelivered {
-            backend: lane.name.clone(),
-            address,
-            fate,
-            reason: dropped.reason,
-            weight: dropped.weight,
-            last: dropped.last,
-        });
+        outcome.note(Note::undelivered(&lane.name, fate, dropped));
     }
 }

@@ -16,7 +16,7 @@ use std::time::Duration;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use lane::{Landed, Lane, hand_out, land, lanes};
 pub use outcome::{Fate, Note, Outcome};
-pub use redrive::Redriven;
+pub use redrive::{MAX_COUNTED, Redriven};
 pub use report::Report;
 use tokio::time::{Instant, timeout_at};
 

@@ -1,9 +1,10 @@
 use std::time::Duration;
 
 use super::Redriven;
+use crate::delivery::Dropped;
 use crate::event::{DecodeError, EventError, Reply};
 use crate::ledger::{Account, Ledger, Reason};
-use crate::request::Weight;
+use crate::request::{Destination, Weight};
 
 /// What one invocation did, and what has to be said of it.
 #[derive(Clone, Debug, Default)]
@@ -51,6 +52,29 @@ pub enum Note {
         /// The last answer, in words.
         last: String,
     },
+    /// Stored requests that aren't sent, as nobody would take them.
+    Aside {
+        /// Name of the backend.
+        backend: String,
+        /// How many items.
+        weight: Weight,
+        /// Why.
+        why: &'static str,
+    },
+    /// Something in the store that can't be read.
+    DamagedStored {
+        /// Its key.
+        key: String,
+        /// Where it is now.
+        to: String,
+    },
+    /// A wish for a backend that isn't there.
+    NoBackend {
+        /// Its name.
+        name: String,
+        /// The names of those that are.
+        names: String,
+    },
     /// Stored requests that can't be sent by this logferry, and stay where they are.
     Left(String),
     /// Items that are neither sent nor given up: a bug of ours.
@@ -81,8 +105,35 @@ pub enum Note {
 pub enum Fate {
     /// They are given up, or left to whoever repeats the invocation.
     Dropped,
+    /// They stay in the store, where they were before.
+    Kept,
+    /// They are in the store, where nobody sends them again by himself.
+    SetAside,
     /// They are in the store.
     Stored,
+}
+
+impl Fate {
+    const fn words(self) -> &'static str {
+        match self {
+            Self::Dropped => "",
+            Self::Kept => ", still stored",
+            Self::SetAside => ", set aside",
+            Self::Stored => " but stored",
+        }
+    }
+}
+
+impl Note {
+    /// Items that couldn't be delivered to a backend.
+    pub(super) fn undelivered(backend: &str, fate: Fate, dropped: Dropped) -> Self {
+        let address = match dropped.request.destination {
+            Destination::Http(endpoint) => endpoint.url,
+            Destination::Stdout => "standard output".to_owned(),
+        };
+        let Dropped { reason, weight, last, .. } = dropped;
+        Self::Undelivered { backend: backend.to_owned(), address, fate, reason, weight, last }
+    }
 }
 
 impl Outcome {
@@ -94,11 +145,30 @@ impl Outcome {
         self.unauthorized |= other.unauthorized;
         self.storing = self.storing.max(other.storing);
         for note in other.notes {
-            match note {
-                Note::Undelivered { .. } => self.note_undelivered(note),
-                note => self.notes.push(note),
+            self.note(note);
+        }
+    }
+
+    /// Takes down a note; of several of one cause there is one.
+    pub(super) fn note(&mut self, note: Note) {
+        match note {
+            Note::Undelivered { .. } => self.note_undelivered(note),
+            Note::Aside { .. } => self.note_aside(note),
+            note => self.notes.push(note),
+        }
+    }
+
+    fn note_aside(&mut self, more: Note) {
+        let Note::Aside { backend: of, weight: many, why: because } = &more else { return };
+        for note in &mut self.notes {
+            if let Note::Aside { backend, weight, why } = note
+                && (&*backend, &*why) == (of, because)
+            {
+                *weight += *many;
+                return;
             }
         }
+        self.notes.push(more);
     }
 
     /// Items and records that only a repeated invocation can deliver.
@@ -172,9 +242,13 @@ impl std::fmt::Display for Note {
                 let to = if address.is_empty() { String::new() } else { format!(" to {address}") };
                 // Lines of a histogram may be all that a request holds: none of them is a metric.
                 let items = if weight.total() == 0 { "parts of metrics".to_owned() } else { weight.to_string() };
-                let but = if *fate == Fate::Stored { " but stored" } else { "" };
-                let why = reason.as_str();
-                write!(f, "{backend}: {items} not delivered{to}{but} ({why}): {last}; {}", reason.advice())
+                let (fate, why) = (fate.words(), reason.as_str());
+                write!(f, "{backend}: {items} not delivered{to}{fate} ({why}): {last}; {}", reason.advice())
+            }
+            Self::Aside { backend, weight, why } => write!(f, "{backend}: {weight} set aside and not sent: {why}"),
+            Self::DamagedStored { key, to } => write!(f, "a stored request is damaged: {key} was moved to {to}"),
+            Self::NoBackend { name, names } => {
+                write!(f, "there is no backend `{name}`: LOGFERRY_BACKENDS names {names}")
             }
             Self::Left(why) => write!(f, "a stored request was left as it is: {why}"),
             Self::NoStore => f.write_str("there is nothing to redrive: no store is set, LOGFERRY_STORE names one"),

@@ -96,7 +96,7 @@ impl<T: Transport> Forwarder<T> {
         let what = outcome.notes.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
         match timeout_at(last_moment(self.sending, invocation), store.put_damaged(payload, &what)).await {
             // A queue holds requests only: there it is counted and told, as without a store.
-            Ok(Ok(()) | Err(StoreError::NotAList)) => {}
+            Ok(Ok(_) | Err(StoreError::NotAList)) => {}
             Ok(Err(error)) => outcome.note_store(error.to_string()),
             Err(_) => outcome.note_store(NO_TIME.to_owned()),
         }

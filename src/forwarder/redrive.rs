@@ -12,7 +12,7 @@ use std::future::Future;
 use futures_util::future::join_all;
 use tokio::time::{Instant, timeout_at};
 
-use super::{Forwarder, Invocation, NO_TIME, Note, Outcome, brief, last_moment};
+use super::{Fate, Forwarder, Invocation, NO_TIME, Note, Outcome, brief, last_moment};
 use crate::backend::Backend;
 use crate::delivery::{Delivered, Dropped, Transport, deliver};
 use crate::event::Redrive;
@@ -26,6 +26,13 @@ const PAGE: usize = 100;
 
 /// So many backends that aren't any more are told of.
 const MAX_STRANGERS: usize = 10;
+
+/// So many requests of such a backend are counted.
+pub const MAX_COUNTED: usize = 10_000;
+
+/// Why something is set aside without being sent.
+const TOO_OLD: (&str, &str) = ("too_old", "it is too old for the backend");
+const DAMAGED: (&str, &str) = ("damaged", "it is damaged, or of another kind of backend");
 
 /// What became of the stored requests of one backend.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
@@ -42,26 +49,38 @@ pub struct Redriven {
     pub set_aside: Weight,
     /// Given up: the intake took a part of a request, and doesn't say which of the rest it never will.
     pub dropped: Weight,
+    /// Things that couldn't be read, which are with what is damaged now.
+    pub damaged: u64,
 }
 
 impl Redriven {
     /// Whether nothing is left or lost.
     pub fn is_complete(&self) -> bool {
-        [self.left, self.set_aside, self.dropped].iter().all(|weight| weight.total() == 0)
+        self.damaged == 0 && [self.left, self.set_aside, self.dropped].iter().all(|weight| weight.total() == 0)
     }
 }
 
 /// Whether to go on with a backend.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Debug)]
 enum Next {
     GoOn,
     Stop,
+    /// The intake hasn't looked at the request: what is known of it now.
+    Failed(Box<Parcel>),
+}
+
+/// What is under a key of the store.
+enum Found {
+    Damaged(Note),
+    Gone,
+    Parcel(Box<Parcel>),
 }
 
 /// What became of stored requests of one backend, and what it says of the backend.
 #[derive(Debug, Default)]
 struct Progress {
     redriven: Redriven,
+    notes: Vec<Note>,
     /// Whether the intake has refused the credentials.
     unauthorized: bool,
 }
@@ -72,9 +91,22 @@ impl Progress {
         Self { redriven, ..Self::default() }
     }
 
+    fn damaged(&mut self, note: Note) {
+        self.redriven.damaged += 1;
+        self.notes.push(note);
+    }
+
+    fn undelivered(&mut self, fate: Fate, dropped: Dropped) {
+        self.notes.push(Note::undelivered(&self.redriven.backend, fate, dropped));
+    }
+
     fn report(self, outcome: &mut Outcome) {
         outcome.unauthorized |= self.unauthorized;
-        if self.redriven.requests > 0 {
+        outcome.ledger.damaged += self.redriven.damaged;
+        for note in self.notes {
+            outcome.note(note);
+        }
+        if self.redriven.requests + self.redriven.damaged > 0 {
             outcome.redriven.push(self.redriven);
         }
     }
@@ -87,18 +119,19 @@ struct Held<'a> {
 }
 
 impl<T: Transport> Forwarder<T> {
-    /// What is stored of what is wished for, the oldest first: keys, and requests that can be read.
+    /// What is stored of what is wished for, the oldest first: keys, and requests, or why they can't be read.
     ///
     /// # Errors
     ///
     /// When the store can't be read.
-    pub async fn stored(&self, wish: &Redrive) -> Result<Vec<(String, Option<Parcel>)>, StoreError> {
+    pub async fn stored(&self, wish: &Redrive) -> Result<Vec<(String, Result<Parcel, ParcelError>)>, StoreError> {
         let Some(store) = &self.store else { return Ok(Vec::new()) };
         let mut found = Vec::new();
         for backend in &self.backends {
             for key in keys(store, wish, backend.name(), "", self.wanted(wish)).await? {
-                let parcel = store.get(&key).await?.and_then(|json| Parcel::from_json(&json).ok());
-                found.push((key, parcel));
+                if let Some(json) = store.get(&key).await? {
+                    found.push((key, Parcel::from_json(&json)));
+                }
             }
         }
         Ok(found)
@@ -111,6 +144,10 @@ impl<T: Transport> Forwarder<T> {
             outcome.notes.push(Note::NoStore);
             return outcome;
         };
+        if let Some(unknown) = self.unknown(wish) {
+            outcome.notes.push(unknown);
+            return outcome;
+        }
         let budget = Cell::new(self.wanted(wish));
         // At the same time: one that hangs doesn't hold another back.
         let each = self.backends.iter().map(|backend| async {
@@ -119,36 +156,63 @@ impl<T: Transport> Forwarder<T> {
             let result = self.in_time(invocation, work).await;
             (progress, result)
         });
+        let mut well = true;
         for (progress, result) in join_all(each).await {
             if let Err(trouble) = result {
+                well = false;
                 outcome.note_once(trouble);
             }
             progress.report(&mut outcome);
         }
-        if *wish == Redrive::default() && outcome.notes.is_empty() {
-            match self.in_time(invocation, self.strangers(store)).await {
-                Ok(strangers) => outcome.notes.extend(strangers),
+        if *wish == Redrive::default() && well {
+            match self.in_time(invocation, self.strangers(store, Shelf::Pending.name())).await {
+                Ok(strangers) => outcome.notes.extend(
+                    strangers
+                        .iter()
+                        .map(|folder| Note::Left(format!("{folder} is of no backend that LOGFERRY_BACKENDS names"))),
+                ),
                 Err(trouble) => outcome.note_once(trouble),
             }
         }
         outcome
     }
 
-    /// Says what is stored for backends that aren't any more: nobody else would.
-    async fn strangers(&self, store: &Store) -> Result<Vec<Note>, StoreError> {
-        let pending = Shelf::Pending.name();
-        let (mut notes, mut after) = (Vec::new(), String::new());
-        while notes.len() < MAX_STRANGERS
-            && let Some(key) = store.list(&format!("{pending}/"), &after, 1).await?.pop()
+    /// What is to be said when what is wished for is of a backend that the settings don't name.
+    pub fn unknown(&self, wish: &Redrive) -> Option<Note> {
+        let name = wish.backend.clone()?;
+        let names: Vec<_> = self.backends.iter().map(Backend::name).collect();
+        (!names.contains(&name.as_str())).then(|| Note::NoBackend { name, names: names.join(", ") })
+    }
+
+    /// Folders of the store with requests for backends that aren't any more, and how many: at most [`MAX_COUNTED`] of each.
+    ///
+    /// # Errors
+    ///
+    /// When the store can't be read.
+    pub async fn stranded(&self, wish: &Redrive) -> Result<Vec<(String, usize)>, StoreError> {
+        let (Some(store), None) = (&self.store, &wish.backend) else { return Ok(Vec::new()) };
+        let mut stranded = Vec::new();
+        for folder in self.strangers(store, shelf(wish).name()).await? {
+            let count = store.list(&format!("{folder}/"), "", MAX_COUNTED).await?.len();
+            stranded.push((folder, count));
+        }
+        Ok(stranded)
+    }
+
+    /// Folders of backends that aren't any more: nobody else would say so.
+    async fn strangers(&self, store: &Store, on: &str) -> Result<Vec<String>, StoreError> {
+        let (mut folders, mut after) = (Vec::new(), String::new());
+        while folders.len() < MAX_STRANGERS
+            && let Some(key) = store.list(&format!("{on}/"), &after, 1).await?.pop()
         {
             let folder = key.split('/').nth(1).unwrap_or_default();
             if !self.backends.iter().any(|backend| folder_of(backend.name()) == folder) {
-                notes.push(Note::Left(format!("{pending}/{folder} is of no backend that LOGFERRY_BACKENDS names")));
+                folders.push(format!("{on}/{folder}"));
             }
             // Behind all that is there.
-            after = format!("{pending}/{folder}/~");
+            after = format!("{on}/{folder}/~");
         }
-        Ok(notes)
+        Ok(folders)
     }
 
     /// Sends stored requests that an event of S3 names.
@@ -189,7 +253,7 @@ impl<T: Transport> Forwarder<T> {
         };
         match self.in_time(invocation, work).await {
             Ok(Next::GoOn) => {}
-            Ok(Next::Stop) => outcome.undone += 1,
+            Ok(Next::Stop | Next::Failed(_)) => outcome.undone += 1,
             Err(trouble) => {
                 outcome.undone += 1;
                 outcome.notes.push(trouble);
@@ -233,8 +297,12 @@ impl<T: Transport> Forwarder<T> {
                 budget.set(left);
                 after.clone_from(&key);
                 let parcel = match read(store, &key).await {
-                    Ok(Some(parcel)) => parcel,
-                    Ok(None) => continue,
+                    Ok(Found::Parcel(parcel)) => *parcel,
+                    Ok(Found::Damaged(note)) => {
+                        progress.damaged(note);
+                        continue;
+                    }
+                    Ok(Found::Gone) => continue,
                     Err(StoreError::Newer) => {
                         newer = true;
                         continue;
@@ -244,9 +312,20 @@ impl<T: Transport> Forwarder<T> {
                 if wish.spares(&parcel, invocation.now) {
                     return Ok(());
                 }
+                let before = (parcel.reason.clone(), parcel.said.clone());
                 let held = Held { key: Some(&key), parcel };
-                let next = self.send_held(store, backend, held, invocation, progress).await?;
-                if next == Next::Stop || Instant::now() >= deadline {
+                match self.send_held(store, backend, held, invocation, progress).await? {
+                    Next::GoOn => {}
+                    Next::Stop => return Ok(()),
+                    Next::Failed(parcel) => {
+                        // Not where S3 tells of what is stored: that would tell of this, too, again and again.
+                        if before != (parcel.reason.clone(), parcel.said.clone()) {
+                            store.replace(&key, &parcel).await?;
+                        }
+                        return Ok(());
+                    }
+                }
+                if Instant::now() >= deadline {
                     return Ok(());
                 }
             }
@@ -262,9 +341,17 @@ impl<T: Transport> Forwarder<T> {
         outcome: &mut Outcome,
     ) -> Result<Next, StoreError> {
         match read(store, key).await? {
-            Some(parcel) => self.redrive_held(store, Held { key: Some(key), parcel }, invocation, outcome).await,
+            Found::Parcel(parcel) => {
+                let parcel = *parcel;
+                self.redrive_held(store, Held { key: Some(key), parcel }, invocation, outcome).await
+            }
+            Found::Damaged(note) => {
+                outcome.ledger.damaged += 1;
+                outcome.notes.push(note);
+                Ok(Next::GoOn)
+            }
             // Somebody else has sent it.
-            None => Ok(Next::GoOn),
+            Found::Gone => Ok(Next::GoOn),
         }
     }
 
@@ -295,49 +382,49 @@ impl<T: Transport> Forwarder<T> {
         invocation: &Invocation<'_>,
         progress: &mut Progress,
     ) -> Result<Next, StoreError> {
-        let redriven = &mut progress.redriven;
-        redriven.requests += 1;
+        progress.redriven.requests += 1;
         let Held { key, mut parcel } = held;
         let weight = parcel.weight();
         let age = invocation.now.millis().saturating_sub(parcel.oldest);
         let too_old = backend.max_age(&parcel.route).is_some_and(|max| i128::from(age) > max.as_millis().cast_signed());
         let again = key.is_some_and(|key| key.starts_with(Shelf::SetAside.name()));
         if too_old && !again {
-            "too_old".clone_into(&mut parcel.reason);
-            return set_aside(store, key, &parcel, redriven).await;
+            return unsendable(store, key, parcel, TOO_OLD, progress).await;
         }
         let Ok(request) = backend.revive(&parcel, invocation.forwarder) else {
-            "damaged".clone_into(&mut parcel.reason);
-            return set_aside(store, key, &parcel, redriven).await;
+            return unsendable(store, key, parcel, DAMAGED, progress).await;
         };
-        let seed = invocation.seed.wrapping_add(redriven.requests);
+        let seed = invocation.seed.wrapping_add(progress.redriven.requests);
         let patience = brief(self.patience(invocation));
         let delivered = deliver(&self.transport, request, patience, seed).await;
-        redriven.sent += delivered.sent;
+        progress.redriven.sent += delivered.sent;
         progress.unauthorized |= delivered.dropped.iter().any(|dropped| dropped.reason == Reason::Unauthorized);
         // Items may stand for nothing: their weight alone doesn't say that these are all.
         let is_whole = |first: &&Dropped| first.weight == weight && first.request.items.len() == parcel.count();
-        let whole = delivered.dropped.first().filter(is_whole).cloned();
-        match whole {
-            Some(dropped) if !dropped.reason.is_refusal() => {
-                redriven.left += weight;
-                Ok(Next::Stop)
-            }
-            Some(dropped) => {
-                parcel.tries += 1;
-                dropped.reason.as_str().clone_into(&mut parcel.reason);
-                parcel.said = dropped.last;
-                if parcel.tries >= self.sending.redrive_tries {
-                    return set_aside(store, key, &parcel, redriven).await;
-                }
-                redriven.left += weight;
-                match key {
-                    Some(key) => store.replace(key, &parcel).await.map(|()| Next::GoOn),
-                    // The queue counts.
-                    None => Ok(Next::Stop),
-                }
-            }
-            None => take_apart(store, key, &parcel, delivered, redriven).await,
+        let Some(dropped) = delivered.dropped.first().filter(is_whole).cloned() else {
+            return take_apart(store, key, &parcel, delivered, progress).await;
+        };
+        // That there was no time says nothing of it.
+        if dropped.reason != Reason::Deadline {
+            dropped.reason.as_str().clone_into(&mut parcel.reason);
+            parcel.said.clone_from(&dropped.last);
+        }
+        if !dropped.reason.is_refusal() {
+            progress.redriven.left += weight;
+            progress.undelivered(Fate::Kept, dropped);
+            return Ok(Next::Failed(Box::new(parcel)));
+        }
+        parcel.tries += 1;
+        if parcel.tries >= self.sending.redrive_tries {
+            progress.undelivered(Fate::SetAside, dropped);
+            return set_aside(store, key, &parcel, &mut progress.redriven).await;
+        }
+        progress.redriven.left += weight;
+        progress.undelivered(Fate::Kept, dropped);
+        match key {
+            Some(key) => store.replace(key, &parcel).await.map(|()| Next::GoOn),
+            // The queue counts.
+            None => Ok(Next::Stop),
         }
     }
 
@@ -357,23 +444,40 @@ async fn keys(store: &Store, wish: &Redrive, name: &str, after: &str, max: usize
     if wish.backend.as_ref().is_some_and(|wanted| wanted != name) {
         return Ok(Vec::new());
     }
-    let shelf = if wish.set_aside { Shelf::SetAside } else { Shelf::Pending };
     let within = wish.prefix.as_deref().unwrap_or_default();
-    store.list(&format!("{}/{}/{within}", shelf.name(), folder_of(name)), after, max).await
+    store.list(&format!("{}/{}/{within}", shelf(wish).name(), folder_of(name)), after, max).await
 }
 
-/// A stored request; what is no request is put where damaged things are.
-async fn read(store: &Store, key: &str) -> Result<Option<Parcel>, StoreError> {
-    let Some(json) = store.get(key).await? else { return Ok(None) };
+const fn shelf(wish: &Redrive) -> Shelf {
+    if wish.set_aside { Shelf::SetAside } else { Shelf::Pending }
+}
+
+/// What is stored under a key; what is no request is put where damaged things are.
+async fn read(store: &Store, key: &str) -> Result<Found, StoreError> {
+    let Some(json) = store.get(key).await? else { return Ok(Found::Gone) };
     match Parcel::from_json(&json) {
-        Ok(parcel) => Ok(Some(parcel)),
+        Ok(parcel) => Ok(Found::Parcel(Box::new(parcel))),
         Err(ParcelError::Version) => Err(StoreError::Newer),
         Err(error @ ParcelError::Damaged) => {
-            store.put_damaged(&json, &error.to_string()).await?;
+            let to = store.put_damaged(&json, &error.to_string()).await?;
             store.delete(key).await?;
-            Ok(None)
+            Ok(Found::Damaged(Note::DamagedStored { key: key.to_owned(), to }))
         }
     }
+}
+
+/// Sets aside what nobody would take, for one of these reasons: as the store has it, and in words.
+async fn unsendable(
+    store: &Store,
+    key: Option<&str>,
+    mut parcel: Parcel,
+    (reason, why): (&str, &'static str),
+    progress: &mut Progress,
+) -> Result<Next, StoreError> {
+    reason.clone_into(&mut parcel.reason);
+    let (backend, weight) = (parcel.backend.clone(), parcel.weight());
+    progress.notes.push(Note::Aside { backend, weight, why });
+    set_aside(store, key, &parcel, &mut progress.redriven).await
 }
 
 async fn set_aside(
@@ -401,25 +505,29 @@ async fn take_apart(
     key: Option<&str>,
     parcel: &Parcel,
     delivered: Delivered,
-    redriven: &mut Redriven,
+    progress: &mut Progress,
 ) -> Result<Next, StoreError> {
     let mut next = Next::GoOn;
     let whole = parcel.content();
     let copies = Copies::of(&whole);
     for dropped in delivered.dropped {
-        if dropped.weight != dropped.request.weight() {
-            redriven.dropped += dropped.weight;
+        let weight = dropped.weight;
+        if weight != dropped.request.weight() {
+            progress.redriven.dropped += weight;
+            progress.undelivered(Fate::Dropped, dropped);
             continue;
         }
         let mut piece = Parcel::pack(&parcel.backend, &dropped.request, dropped.reason.as_str(), &dropped.last);
         (piece.oldest, piece.tries) = (parcel.oldest, parcel.tries);
         let piece = copies.mark(piece);
         if dropped.reason.may_pass() {
-            redriven.left += dropped.weight;
+            progress.redriven.left += weight;
+            progress.undelivered(Fate::Kept, dropped);
             next = Next::Stop;
             store.put(Shelf::Pending, &piece).await?;
         } else {
-            redriven.set_aside += dropped.weight;
+            progress.redriven.set_aside += weight;
+            progress.undelivered(Fate::SetAside, dropped);
             store.put(Shelf::SetAside, &piece).await?;
         }
     }

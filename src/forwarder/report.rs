@@ -91,6 +91,7 @@ impl Report<'_> {
                 "left": redriven.left.total(),
                 "set_aside": redriven.set_aside.total(),
                 "dropped": redriven.dropped.total(),
+                "damaged": redriven.damaged,
             })
         });
         more.insert("redrive".to_owned(), all.collect());

@@ -173,17 +173,18 @@ impl Store {
         self.put_bytes(&key(on, parcel), &parcel.to_json()).await
     }
 
-    /// Stores what isn't a request: a payload that can't be decoded. A queue has no use for it.
+    /// Stores what isn't a request: a payload that can't be decoded; its key. A queue has no use for it.
     ///
     /// # Errors
     ///
     /// When it can't be stored.
-    pub async fn put_damaged(&self, payload: &[u8], what: &str) -> Result<(), StoreError> {
+    pub async fn put_damaged(&self, payload: &[u8], what: &str) -> Result<String, StoreError> {
         if matches!(self, Self::Sqs(_)) {
             return Err(StoreError::NotAList);
         }
         let json = serde_json::json!({ "damaged": what, "payload": String::from_utf8_lossy(payload) });
-        self.put_bytes(&format!("damaged/{}.json", hash(payload)), json.to_string().as_bytes()).await
+        let key = format!("damaged/{}.json", hash(payload));
+        self.put_bytes(&key, json.to_string().as_bytes()).await.map(|()| key)
     }
 
     async fn put_bytes(&self, key: &str, json: &[u8]) -> Result<(), StoreError> {

@@ -2,10 +2,11 @@ use std::io::{self, Write};
 use std::time::Duration;
 
 use logferry::event::Redrive;
-use logferry::forwarder::{Invocation, Redriven};
+use logferry::forwarder::{Invocation, MAX_COUNTED, Redriven};
 use logferry::model::Forwarder;
-use logferry::parcel::Parcel;
+use logferry::parcel::{Parcel, ParcelError};
 use logferry::request::Weight;
+use logferry::store::StoreError;
 use tokio::time::Instant;
 
 use crate::style::count;
@@ -32,10 +33,15 @@ pub(crate) fn run(args: &RedriveArgs) -> io::Result<Status> {
         prefix: args.prefix.clone(),
         set_aside: args.set_aside,
     };
+    if let Some(unknown) = forwarder.unknown(&wish) {
+        eprintln!("{unknown}");
+        return Ok(Status::Usage);
+    }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     if args.dry_run {
-        let stored = runtime.block_on(forwarder.stored(&wish)).map_err(io::Error::other)?;
-        return show(&stored, &wish);
+        let both = async { Ok((forwarder.stored(&wish).await?, forwarder.stranded(&wish).await?)) };
+        let (stored, stranded) = runtime.block_on(both).map_err(|error: StoreError| io::Error::other(error))?;
+        return show(&stored, &stranded, &wish);
     }
     let own = Forwarder { instance: format!("redrive-{}", std::process::id()), ..Forwarder::default() };
     let now = now();
@@ -47,23 +53,33 @@ pub(crate) fn run(args: &RedriveArgs) -> io::Result<Status> {
     for note in &outcome.notes {
         eprintln!("{note}");
     }
-    tell(&outcome.redriven)?;
+    if outcome.notes.is_empty() || !outcome.redriven.is_empty() {
+        tell(&outcome.redriven)?;
+    }
     let well = outcome.notes.is_empty() && outcome.redriven.iter().all(Redriven::is_complete);
     Ok(if well { Status::Fine } else { Status::Incomplete })
 }
 
 /// A line for each stored request.
-fn show(stored: &[(String, Option<Parcel>)], wish: &Redrive) -> io::Result<Status> {
+fn show(
+    stored: &[(String, Result<Parcel, ParcelError>)],
+    stranded: &[(String, usize)],
+    wish: &Redrive,
+) -> io::Result<Status> {
     let mut out = io::stdout().lock();
     let now = now();
-    let (mut shown, mut total) = (0_u64, Weight::default());
+    let (mut shown, mut damaged, mut newer, mut total) = (0_u64, 0_u64, false, Weight::default());
     for (key, parcel) in stored {
         match parcel {
-            None => writeln!(out, "{key}  damaged")?,
-            Some(parcel) if wish.spares(parcel, now) => continue,
-            Some(parcel) => {
+            Err(error) => {
+                damaged += u64::from(*error == ParcelError::Damaged);
+                newer |= *error == ParcelError::Version;
+                writeln!(out, "{key}  {error}")?;
+            }
+            Ok(parcel) if wish.spares(parcel, now) => {}
+            Ok(parcel) => {
                 let (weight, oldest) = (parcel.weight(), parcel.oldest());
-                total += weight;
+                (shown, total) = (shown + 1, [total, weight].into_iter().sum());
                 let Parcel { backend, route, reason, said, tries, .. } = parcel;
                 writeln!(
                     out,
@@ -72,10 +88,17 @@ fn show(stored: &[(String, Option<Parcel>)], wish: &Redrive) -> io::Result<Statu
                 )?;
             }
         }
-        shown += 1;
+    }
+    for (folder, requests) in stranded {
+        let more = if *requests == MAX_COUNTED { " or more" } else { "" };
+        let requests = count(*requests, "stored request");
+        writeln!(out, "{folder}/  {requests}{more} of no backend that LOGFERRY_BACKENDS names")?;
     }
     writeln!(out, "{} with {total} would be sent", count(shown, "stored request"))?;
-    Ok(Status::Fine)
+    if damaged > 0 {
+        writeln!(out, "{} would be moved to damaged/", count(damaged, "damaged file"))?;
+    }
+    Ok(if damaged == 0 && !newer && stranded.is_empty() { Status::Fine } else { Status::Incomplete })
 }
 
 /// What became of it, by backend.
@@ -84,13 +107,16 @@ fn tell(redriven: &[Redriven]) -> io::Result<()> {
     if redriven.is_empty() {
         return writeln!(out, "nothing was stored that could be sent");
     }
-    for Redriven { backend, requests, sent, left, set_aside, dropped } in redriven {
+    for Redriven { backend, requests, sent, left, set_aside, dropped, damaged } in redriven {
         let requests = count(*requests, "stored request");
         write!(out, "{backend}: {requests}, {sent} sent")?;
         for (weight, what) in [(left, "still stored"), (set_aside, "set aside"), (dropped, "refused for good")] {
             if weight.total() > 0 {
                 write!(out, ", {weight} {what}")?;
             }
+        }
+        if *damaged > 0 {
+            write!(out, ", {} moved to damaged/", count(*damaged, "damaged file"))?;
         }
         writeln!(out)?;
     }

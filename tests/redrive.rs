@@ -1,0 +1,112 @@
+//! `logferry redrive`: what it shows of a store, what it says of what it did, and how it ends.
+
+#![expect(clippy::unwrap_used, reason = "a test may fail")]
+
+#[expect(dead_code, reason = "other tests use the rest")]
+mod common;
+
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use common::intake::Intake;
+use common::lambda::{API_KEY, bootstrap};
+use common::pack::{batch, packed};
+use common::script::files;
+use common::server::Answer;
+
+/// A folder with a stored request for each backend of the list.
+fn stored(name: &str, backends: &str) -> PathBuf {
+    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("redrive-{name}"));
+    let _ = std::fs::remove_dir_all(&folder);
+    let refusing = Intake::answering(|_, _| Answer::status(403));
+    let lambda = bootstrap().datadog(&refusing).set("LOGFERRY_BACKENDS", backends);
+    let lambda = lambda.set("LOGFERRY_STORE", folder.to_str().unwrap()).start();
+    let event = packed(batch(["a"]).replace("179516533", &now().to_string()[..9]));
+    assert_eq!(lambda.invoke(&event).result.as_deref(), Ok("null"));
+    folder
+}
+
+/// Exit status, standard output and standard error.
+fn redrive(store: &str, intake: &Intake, args: &[&str]) -> (i32, String, String) {
+    let output = Command::new(env!("CARGO_BIN_EXE_logferry"))
+        .arg("redrive")
+        .args(args)
+        .env_clear()
+        .envs([("LOGFERRY_BACKENDS", "datadog"), ("DD_API_KEY", API_KEY), ("LOGFERRY_STORE", store)])
+        .envs([("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE"), ("AWS_SECRET_ACCESS_KEY", "EXAMPLEKEY")])
+        .envs([("AWS_ENDPOINT_URL", "http://127.0.0.1:9"), ("DD_URL", &intake.url()), ("DD_API_URL", &intake.url())])
+        .output()
+        .unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
+}
+
+#[test]
+fn says_why_something_stays_and_then_shows_it() {
+    let folder = stored("stays", "datadog");
+    let store = folder.to_str().unwrap();
+    let refusing = Intake::answering(|_, _| Answer::with(401, &[], b"who are you?"));
+    let (status, out, err) = redrive(store, &refusing, &[]);
+    assert_eq!((status, out.as_str()), (1, "datadog: 1 stored request, 0 logs sent, 1 log still stored\n"));
+    assert!(err.contains("still stored (unauthorized): status 401: who are you?; check the API key"), "{err}");
+    let (status, out, err) = redrive(store, &refusing, &["--dry-run"]);
+    assert_eq!((status, err.as_str()), (0, ""), "{out}");
+    assert!(out.contains("unauthorized: status 401: who are you?; refused 0 times"), "{out}");
+    let (status, out, err) = redrive(store, &Intake::accepting(), &[]);
+    assert_eq!((status, out.as_str(), err.as_str()), (0, "datadog: 1 stored request, 1 log sent\n", ""));
+    let (status, out, _) = redrive(store, &Intake::accepting(), &[]);
+    assert_eq!((status, out.as_str()), (0, "nothing was stored that could be sent\n"));
+}
+
+#[test]
+fn says_what_is_damaged() {
+    let folder = stored("damaged", "datadog");
+    let store = folder.to_str().unwrap();
+    let (key, content) = files(&folder).remove(0);
+    std::fs::write(folder.join(&key), &content[..content.len() / 2]).unwrap();
+    let intake = Intake::accepting();
+    let (status, out, err) = redrive(store, &intake, &["--dry-run"]);
+    let expected = format!(
+        "{key}  the stored request is damaged\n0 stored requests with 0 logs would be sent\n1 damaged file would be moved to damaged/\n"
+    );
+    assert_eq!((status, out, err.as_str()), (1, expected, ""));
+    let (status, out, err) = redrive(store, &intake, &[]);
+    assert_eq!(status, 1);
+    assert_eq!(out, "datadog: 0 stored requests, 0 logs sent, 1 damaged file moved to damaged/\n");
+    let moved = files(&folder).remove(0).0;
+    assert_eq!(err, format!("a stored request is damaged: {key} was moved to {moved}\n"));
+    assert!(moved.starts_with("damaged/"), "{moved}");
+}
+
+#[test]
+fn says_what_is_stored_for_a_backend_that_the_settings_do_not_name() {
+    let folder = stored("stranded", "datadog:eu");
+    let store = folder.to_str().unwrap();
+    let intake = Intake::accepting();
+    let (status, out, _) = redrive(store, &intake, &["--dry-run"]);
+    let expected = "pending/datadog-eu/  1 stored request of no backend that LOGFERRY_BACKENDS names\n0 stored requests with 0 logs would be sent\n";
+    assert_eq!((status, out.as_str()), (1, expected));
+    for args in [&["--backend", "datadog:eu"][..], &["--backend", "nosuch", "--dry-run"]] {
+        let (status, out, err) = redrive(store, &intake, args);
+        let expected = format!("there is no backend `{}`: LOGFERRY_BACKENDS names datadog\n", args[1]);
+        assert_eq!((status, out.as_str(), err), (2, "", expected));
+    }
+    let (status, out, err) = redrive(store, &intake, &[]);
+    assert_eq!((status, out.as_str()), (1, ""));
+    assert!(err.contains("pending/datadog-eu is of no backend that LOGFERRY_BACKENDS names"), "{err}");
+    assert_eq!(files(&folder).len(), 1);
+}
+
+#[test]
+fn does_not_say_that_a_store_is_empty_that_it_could_not_read() {
+    let (status, out, err) = redrive("s3://kept", &Intake::accepting(), &[]);
+    assert_eq!((status, out.as_str()), (1, ""));
+    assert!(err.starts_with("the store cannot be used: s3 cannot be reached: "), "{err}");
+}
+
+/// Seconds since 1970: what is too old isn't sent again.
+#[expect(clippy::disallowed_methods, reason = "the process has the real clock")]
+fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs()
+}
