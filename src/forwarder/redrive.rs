@@ -3,8 +3,9 @@
 //! The oldest first, within the time and the number that are allowed; taken out
 //! of the store only after its own acknowledgement. What the intake leaves of a
 //! request is stored by itself before the whole is taken away. A backend that
-//! can't be reached is left alone until the next time; a request that is refused
-//! too often, or too old for its backend, is set aside with the reason.
+//! can't be reached is left alone until the next time, after two further requests
+//! have shown that it isn't the first one's fault; a request that is refused too
+//! often, or too old for its backend, is set aside with the reason.
 
 use std::cell::Cell;
 use std::future::Future;
@@ -14,7 +15,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::{Fate, Forwarder, Invocation, NO_TIME, Note, Outcome, brief, last_moment};
 use crate::backend::Backend;
-use crate::delivery::{Delivered, Dropped, Transport, deliver};
+use crate::delivery::{Delivered, Dropped, Patience, Transport, deliver};
 use crate::event::Redrive;
 use crate::ledger::Reason;
 use crate::parcel::{Parcel, ParcelError};
@@ -24,6 +25,9 @@ use crate::store::{Copies, Shelf, Store, StoreError, folder_of, moved};
 /// Keys that are asked for at once.
 const PAGE: usize = 100;
 
+/// So many stored requests behind one that isn't answered well are tried before a backend is left alone.
+const BEYOND: usize = 2;
+
 /// So many backends that aren't any more are told of.
 const MAX_STRANGERS: usize = 10;
 
@@ -32,6 +36,7 @@ pub const MAX_COUNTED: usize = 10_000;
 
 /// Why something is set aside without being sent.
 const TOO_OLD: (&str, &str) = ("too_old", "it is too old for the backend");
+const STUCK: &str = "the backend has not taken it again and again, and what is behind it has been taken";
 const DAMAGED: (&str, &str) = ("damaged", "it is damaged, or of another kind of backend");
 
 /// What became of the stored requests of one backend.
@@ -65,8 +70,18 @@ impl Redriven {
 enum Next {
     GoOn,
     Stop,
-    /// The intake hasn't looked at the request: what is known of it now.
-    Failed(Box<Parcel>),
+    /// The intake hasn't looked at the request: what is known of it now, and why.
+    Failed(Box<Parcel>, Reason),
+}
+
+/// Stored requests of a backend, one after the other.
+struct Round<'a> {
+    store: &'a Store,
+    backend: &'a Backend,
+    invocation: &'a Invocation<'a>,
+    patience: Patience,
+    /// Those that the intake hasn't answered well since it last took one: is it down, or can it not bear these?
+    stuck: Vec<(String, Parcel)>,
 }
 
 /// What is under a key of the store.
@@ -116,6 +131,7 @@ impl Progress {
 struct Held<'a> {
     key: Option<&'a str>,
     parcel: Parcel,
+    patience: Patience,
 }
 
 impl<T: Transport> Forwarder<T> {
@@ -244,7 +260,15 @@ impl<T: Transport> Forwarder<T> {
         let work = async {
             match (named, Parcel::from_json(json.as_bytes())) {
                 (Some(Named { key: Some(key) }), _) => self.redrive_key(store, &key, invocation, &mut outcome).await,
-                (_, Ok(parcel)) => self.redrive_held(store, Held { key: None, parcel }, invocation, &mut outcome).await,
+                (_, Ok(parcel)) => {
+                    self.redrive_held(
+                        store,
+                        Held { key: None, parcel, patience: brief(self.patience(invocation)) },
+                        invocation,
+                        &mut outcome,
+                    )
+                    .await
+                }
                 (_, Err(error)) => {
                     outcome.notes.push(Note::Left(error.to_string()));
                     Ok(Next::Stop)
@@ -253,7 +277,7 @@ impl<T: Transport> Forwarder<T> {
         };
         match self.in_time(invocation, work).await {
             Ok(Next::GoOn) => {}
-            Ok(Next::Stop | Next::Failed(_)) => outcome.undone += 1,
+            Ok(Next::Stop | Next::Failed(..)) => outcome.undone += 1,
             Err(trouble) => {
                 outcome.undone += 1;
                 outcome.notes.push(trouble);
@@ -284,9 +308,10 @@ impl<T: Transport> Forwarder<T> {
         progress: &mut Progress,
         invocation: &Invocation<'_>,
     ) -> Result<(), StoreError> {
-        let deadline = self.patience(invocation).deadline;
+        let patience = self.patience(invocation);
+        let mut round = Round { store, backend, invocation, patience, stuck: Vec::new() };
         let (mut after, mut newer) = (String::new(), false);
-        while budget.get() > 0 && Instant::now() < deadline {
+        while budget.get() > 0 && Instant::now() < patience.deadline {
             let page = keys(store, wish, backend.name(), &after, PAGE.min(budget.get())).await?;
             if page.is_empty() {
                 break;
@@ -309,28 +334,64 @@ impl<T: Transport> Forwarder<T> {
                     }
                     Err(error) => return Err(error),
                 };
-                if wish.spares(&parcel, invocation.now) {
-                    return Ok(());
-                }
-                let before = (parcel.reason.clone(), parcel.said.clone());
-                let held = Held { key: Some(&key), parcel };
-                match self.send_held(store, backend, held, invocation, progress).await? {
-                    Next::GoOn => {}
-                    Next::Stop => return Ok(()),
-                    Next::Failed(parcel) => {
-                        // Not where S3 tells of what is stored: that would tell of this, too, again and again.
-                        if before != (parcel.reason.clone(), parcel.said.clone()) {
-                            store.replace(&key, &parcel).await?;
-                        }
-                        return Ok(());
-                    }
-                }
-                if Instant::now() >= deadline {
+                if wish.spares(&parcel, invocation.now)
+                    || !self.goes_on(&mut round, key, parcel, progress).await?
+                    || Instant::now() >= patience.deadline
+                {
                     return Ok(());
                 }
             }
         }
         if newer { Err(StoreError::Newer) } else { Ok(()) }
+    }
+
+    /// Sends the next stored request of a backend; whether there is a use in going on.
+    async fn goes_on(
+        &self,
+        round: &mut Round<'_>,
+        key: String,
+        parcel: Parcel,
+        progress: &mut Progress,
+    ) -> Result<bool, StoreError> {
+        let Round { store, backend, invocation, patience, .. } = *round;
+        let patience = if round.stuck.is_empty() { brief(patience) } else { glance(patience) };
+        let (reason, said) = (parcel.reason.clone(), parcel.said.clone());
+        let (held, before) = (Held { key: Some(&key), parcel, patience }, progress.redriven.sent);
+        let next = self.send_held(store, backend, held, invocation, progress).await?;
+        if progress.redriven.sent != before {
+            for (key, parcel) in round.stuck.drain(..) {
+                self.count_try(store, &key, parcel, progress).await?;
+            }
+        }
+        let (parcel, why) = match next {
+            Next::Failed(parcel, why) => (*parcel, why),
+            Next::GoOn => return Ok(true),
+            Next::Stop => return Ok(false),
+        };
+        // Not where S3 tells of what is stored: that would tell of this, too, again and again.
+        if (&parcel.reason, &parcel.said) != (&reason, &said) {
+            store.replace(&key, &parcel).await?;
+        }
+        round.stuck.push((key, parcel));
+        Ok(matches!(why, Reason::Busy | Reason::Unreachable) && round.stuck.len() <= BEYOND)
+    }
+
+    /// What an intake doesn't answer well while it takes what is behind it has been refused.
+    async fn count_try(
+        &self,
+        store: &Store,
+        key: &str,
+        mut parcel: Parcel,
+        progress: &mut Progress,
+    ) -> Result<(), StoreError> {
+        parcel.tries += 1;
+        if parcel.tries < self.sending.redrive_tries {
+            return store.replace(key, &parcel).await;
+        }
+        let (backend, weight) = (parcel.backend.clone(), parcel.weight());
+        progress.redriven.left = progress.redriven.left.without(weight);
+        progress.notes.push(Note::Aside { backend, weight, why: STUCK });
+        set_aside(store, Some(key), &parcel, &mut progress.redriven).await.map(drop)
     }
 
     async fn redrive_key(
@@ -343,7 +404,13 @@ impl<T: Transport> Forwarder<T> {
         match read(store, key).await? {
             Found::Parcel(parcel) => {
                 let parcel = *parcel;
-                self.redrive_held(store, Held { key: Some(key), parcel }, invocation, outcome).await
+                self.redrive_held(
+                    store,
+                    Held { key: Some(key), parcel, patience: brief(self.patience(invocation)) },
+                    invocation,
+                    outcome,
+                )
+                .await
             }
             Found::Damaged(note) => {
                 outcome.ledger.damaged += 1;
@@ -383,7 +450,7 @@ impl<T: Transport> Forwarder<T> {
         progress: &mut Progress,
     ) -> Result<Next, StoreError> {
         progress.redriven.requests += 1;
-        let Held { key, mut parcel } = held;
+        let Held { key, mut parcel, patience } = held;
         let weight = parcel.weight();
         let age = invocation.now.millis().saturating_sub(parcel.oldest);
         let too_old = backend.max_age(&parcel.route).is_some_and(|max| i128::from(age) > max.as_millis().cast_signed());
@@ -395,7 +462,6 @@ impl<T: Transport> Forwarder<T> {
             return unsendable(store, key, parcel, DAMAGED, progress).await;
         };
         let seed = invocation.seed.wrapping_add(progress.redriven.requests);
-        let patience = brief(self.patience(invocation));
         let delivered = deliver(&self.transport, request, patience, seed).await;
         progress.redriven.sent += delivered.sent;
         progress.unauthorized |= delivered.dropped.iter().any(|dropped| dropped.reason == Reason::Unauthorized);
@@ -411,8 +477,9 @@ impl<T: Transport> Forwarder<T> {
         }
         if !dropped.reason.is_refusal() {
             progress.redriven.left += weight;
+            let reason = dropped.reason;
             progress.undelivered(Fate::Kept, dropped);
-            return Ok(Next::Failed(Box::new(parcel)));
+            return Ok(Next::Failed(Box::new(parcel), reason));
         }
         parcel.tries += 1;
         if parcel.tries >= self.sending.redrive_tries {
@@ -438,6 +505,13 @@ impl<T: Transport> Forwarder<T> {
 struct Named {
     #[serde(default)]
     key: Option<String>,
+}
+
+/// For what only shows whether the intake takes anything.
+fn glance(patience: Patience) -> Patience {
+    let now = Instant::now();
+    let left = patience.deadline.saturating_duration_since(now);
+    Patience { deadline: now + patience.attempt.min(left / 4), ..patience }
 }
 
 async fn keys(store: &Store, wish: &Redrive, name: &str, after: &str, max: usize) -> Result<Vec<String>, StoreError> {
