@@ -118,6 +118,17 @@ fn a_secret_that_cannot_be_had_fails_the_invocation_and_the_next_one_tries_again
     assert!(!lambda.written().contains("blanks") && !lambda.written().contains(NEW));
 }
 
+#[test]
+fn a_vault_that_limits_the_rate_is_asked_again_at_once() {
+    let said = json!({ "__type": "com.amazon.coral.service#ThrottlingException", "message": "Rate exceeded" });
+    let throttled = Answer::with(400, &[], said.to_string().as_bytes());
+    let vault = vault(move |before| if before == 0 { throttled.clone() } else { held(NEW) });
+    let intake = taking(NEW);
+    let lambda = function(&intake, &vault).start();
+    assert_eq!(lambda.invoke(&packed(batch(["a"]))).result.as_deref(), Ok("null"));
+    assert_eq!(vault.requests().len(), 2);
+}
+
 /// A function whose key is in the vault.
 fn function(intake: &Intake, vault: &Intake) -> Bootstrap {
     bootstrap()

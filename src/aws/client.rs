@@ -11,6 +11,10 @@ const TRIES: u32 = 3;
 /// Pause before the second call; the one before the third is twice as long.
 const PAUSE: Duration = Duration::from_millis(100);
 
+/// What is in the codes of answers that say no because of the rate alone.
+const THROTTLED: [&str; 5] =
+    ["Throttl", "RequestLimitExceeded", "ProvisionedThroughputExceeded", "SlowDown", "TooManyRequests"];
+
 /// So much of an answer is read.
 const MAX_ANSWER: usize = 32 << 20;
 
@@ -121,7 +125,7 @@ impl Client {
         let mut pause = PAUSE;
         for _ in 1..TRIES {
             match self.once(call).await {
-                Ok(answer) if answer.status < 500 && answer.status != 429 => return Ok(answer),
+                Ok(answer) if !answer.may_pass() => return Ok(answer),
                 Err(AwsError::Unsigned(error)) => return Err(error.into()),
                 Ok(_) | Err(_) => tokio::time::sleep(pause).await,
             }
@@ -177,6 +181,16 @@ impl Client {
 }
 
 impl Answer {
+    /// Whether another try may have another answer. Most services say by 400 and a code that there were too many calls.
+    ///
+    /// Source: <https://docs.aws.amazon.com/sdkref/latest/guide/feature-retry-behavior.html>
+    fn may_pass(&self) -> bool {
+        match self.status {
+            400 => code(&self.body).is_some_and(|code| THROTTLED.iter().any(|part| code.contains(part))),
+            status => status >= 500 || status == 429,
+        }
+    }
+
     /// The body of a success.
     ///
     /// # Errors
@@ -193,16 +207,22 @@ impl Answer {
 /// Code and message of an error, in XML or JSON, and nothing else: what stands beside them may be the token that
 /// the call was signed with. Behind the first line of a message may be the call itself.
 fn said(body: &[u8]) -> String {
+    let found = [code(body), field(body, "Message", &["message", "Message"])];
+    found.into_iter().flatten().collect::<Vec<_>>().join(": ")
+}
+
+/// The code of an error.
+fn code(body: &[u8]) -> Option<String> {
+    field(body, "Code", &["__type"])
+}
+
+/// The first line of what a tag or a key holds.
+fn field(body: &[u8], tag: &str, keys: &[&str]) -> Option<String> {
     let text = String::from_utf8_lossy(body);
     let json: Option<serde_json::Value> = serde_json::from_slice(body).ok();
-    let field = |tag: &str, names: &[&str]| -> Option<String> {
-        let in_json = || names.iter().find_map(|name| json.as_ref()?.get(name)?.as_str());
-        let in_xml =
-            || text.split_once(&format!("<{tag}>"))?.1.split_once(&format!("</{tag}>")).map(|(value, _)| value);
-        in_json().or_else(in_xml).map(|value| value.lines().next().unwrap_or_default().chars().take(200).collect())
-    };
-    let found = [field("Code", &["__type"]), field("Message", &["message", "Message"])];
-    found.into_iter().flatten().collect::<Vec<_>>().join(": ")
+    let in_json = || keys.iter().find_map(|key| json.as_ref()?.get(key)?.as_str());
+    let in_xml = || text.split_once(&format!("<{tag}>"))?.1.split_once(&format!("</{tag}>")).map(|(value, _)| value);
+    in_json().or_else(in_xml).map(|value| value.lines().next().unwrap_or_default().chars().take(200).collect())
 }
 
 /// The innermost cause, which holds no address.
@@ -220,6 +240,29 @@ fn cause(error: &reqwest::Error) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_rate_that_is_too_high_passes_whatever_status_says_it() {
+        let json = |code: &str| format!("{{\"__type\":\"{code}\",\"message\":\"Rate exceeded\"}}");
+        for (status, body, expected) in [
+            (400, json("ThrottlingException"), true),
+            (400, json("com.amazon.coral.service#ThrottlingException"), true),
+            (400, json("com.amazonaws.sqs#RequestThrottled"), true),
+            (400, json("TooManyRequestsException"), true),
+            (400, json("Throttling"), true),
+            (400, "<ErrorResponse><Error><Code>ThrottledException</Code></Error></ErrorResponse>".to_owned(), true),
+            (400, "<Error><Code>SlowDown</Code></Error>".to_owned(), true),
+            (400, json("ResourceNotFoundException"), false),
+            (400, json("AccessDeniedException"), false),
+            (400, "Throttling".to_owned(), false),
+            (403, json("ThrottlingException"), false),
+            (429, String::new(), true),
+            (503, String::new(), true),
+            (200, json("ThrottlingException"), false),
+        ] {
+            assert_eq!(Answer { status, body: body.clone().into_bytes() }.may_pass(), expected, "{status} {body}");
+        }
+    }
 
     #[test]
     fn tells_code_and_message_and_nothing_else() {
