@@ -108,7 +108,6 @@ impl Report<'_> {
             ("filtered", sum(|account| account.filtered.total())),
             ("dropped", sum(Account::dropped_total)),
             ("redriven", redriven),
-            ("damaged", ledger.damaged),
             ("requests", sum(|account| account.requests)),
             ("retries", sum(|account| account.retries)),
             ("bytes", sum(|account| account.bytes)),
@@ -119,6 +118,10 @@ impl Report<'_> {
             ("cold_start", u64::from(self.cold_start)),
         ] {
             more.insert(name.to_owned(), value.into());
+        }
+        // The summary has this one before, unless it is 0: a key that is there twice is damage to some readers.
+        if ledger.damaged == 0 {
+            more.insert("damaged".to_owned(), 0.into());
         }
         let mut metrics: Vec<_> = UNITS.iter().map(|(name, unit)| json!({ "Name": name, "Unit": unit })).collect();
         for account in &ledger.backends {
@@ -146,9 +149,95 @@ fn millis(duration: Duration) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
+    use serde_json::value::RawValue;
+
     use super::*;
+    use crate::forwarder::Redriven;
     use crate::ledger::{Ledger, Reason};
     use crate::request::Weight;
+
+    /// The keys of an object as they stand, and what they hold.
+    struct Entries(Vec<(String, Box<RawValue>)>);
+
+    impl<'de> Deserialize<'de> for Entries {
+        fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+            struct Each;
+
+            impl<'de> Visitor<'de> for Each {
+                type Value = Entries;
+
+                fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                    f.write_str("an object")
+                }
+
+                fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Entries, A::Error> {
+                    let mut entries = Vec::new();
+                    while let Some(entry) = map.next_entry()? {
+                        entries.push(entry);
+                    }
+                    Ok(Entries(entries))
+                }
+            }
+
+            deserializer.deserialize_map(Each)
+        }
+    }
+
+    fn assert_no_key_twice(json: &str) {
+        let Ok(Entries(entries)) = serde_json::from_str(json) else { return };
+        let mut keys = std::collections::BTreeSet::new();
+        for (key, value) in entries {
+            assert_no_key_twice(value.get());
+            assert!(keys.insert(key.clone()), "{key} is there twice: {json}");
+        }
+    }
+
+    #[test]
+    fn no_key_is_there_twice_whatever_is_counted() {
+        let one = Weight { logs: 1, metrics: 1 };
+        for count in [0, 1] {
+            let weight = if count == 0 { Weight::default() } else { one };
+            let mut ledger = Ledger::new(["datadog", "loki:eu"].into_iter());
+            ledger.made = weight;
+            for counter in [
+                &mut ledger.received,
+                &mut ledger.consumed,
+                &mut ledger.control_messages,
+                &mut ledger.own_log_group,
+                &mut ledger.damaged,
+                &mut ledger.replaced,
+                &mut ledger.metric_names_over_bound,
+                &mut ledger.tags_over_bound,
+                &mut ledger.inflated_bytes,
+            ] {
+                *counter = count;
+            }
+            for account in &mut ledger.backends {
+                (account.sent, account.stored, account.filtered) = (weight, weight, weight);
+                account.drop(Reason::Refused, weight);
+                (account.requests, account.retries, account.bytes) = (count, count, count);
+            }
+            let redriven =
+                Redriven { backend: "datadog".to_owned(), requests: count, sent: weight, ..Redriven::default() };
+            let outcome = Outcome { ledger, redriven: vec![redriven], ..Outcome::default() };
+            for metrics in [true, false] {
+                let line = Report {
+                    outcome: &outcome,
+                    function_name: "logferry",
+                    now: Timestamp::from_millis(6_000),
+                    took: Duration::from_millis(61),
+                    left: Duration::from_secs(59),
+                    cold_start: true,
+                    metrics,
+                }
+                .line();
+                assert_no_key_twice(&line);
+                let line: Value = serde_json::from_str(&line).unwrap();
+                assert_eq!(line["damaged"].as_u64(), (metrics || count > 0).then_some(count));
+            }
+        }
+    }
 
     #[test]
     fn every_metric_that_is_named_is_there_and_none_twice() {
