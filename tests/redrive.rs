@@ -105,6 +105,22 @@ fn does_not_say_that_a_store_is_empty_that_it_could_not_read() {
     assert!(err.starts_with("the store cannot be used: s3 cannot be reached: "), "{err}");
 }
 
+#[test]
+fn leaves_a_queue_alone() {
+    let queue = "https://sqs.eu-west-1.amazonaws.com/123456789012/queue";
+    let intake = Intake::accepting();
+    for args in [&[][..], &["--dry-run"], &["--set-aside"]] {
+        let (status, out, err) = redrive(queue, &intake, args);
+        let expected = "the store is an SQS queue: it invokes the function with what is stored by itself\n";
+        assert_eq!((status, out.as_str(), err.as_str()), (0, expected, ""));
+    }
+    // The template's schedule asks for it whatever the store is.
+    let lambda = bootstrap().datadog(&intake).set("LOGFERRY_STORE", queue).start();
+    let invocation = lambda.invoke(r#"{"redrive":true}"#);
+    assert_eq!((invocation.result.as_deref(), invocation.notes().len()), (Ok("null"), 0));
+    assert_eq!(invocation.summary.get("redrive_left_to").and_then(|left| left.as_str()), Some("queue"));
+}
+
 /// Seconds since 1970: what is too old isn't sent again.
 #[expect(clippy::disallowed_methods, reason = "the process has the real clock")]
 fn now() -> u64 {

@@ -15,6 +15,8 @@ pub struct Outcome {
     pub notes: Vec<Note>,
     /// What became of stored requests.
     pub redriven: Vec<Redriven>,
+    /// Whether a redrive was left to the queue that is the store: it invokes the function by itself.
+    pub left_to_queue: bool,
     /// Records, and parts of metrics, that have to be delivered again, beside items that can't be sent.
     pub undone: u64,
     /// Whether an intake has refused the credentials.
@@ -141,6 +143,7 @@ impl Outcome {
     pub fn add(&mut self, other: Self) {
         self.ledger.add(&other.ledger);
         self.redriven.extend(other.redriven);
+        self.left_to_queue |= other.left_to_queue;
         self.undone += other.undone;
         self.unauthorized |= other.unauthorized;
         self.storing = self.storing.max(other.storing);

@@ -153,7 +153,7 @@ impl<T: Transport> Forwarder<T> {
         Ok(found)
     }
 
-    /// Sends what is stored, as far as time and number allow.
+    /// Sends what is stored, as far as time and number allow. A queue does it by itself.
     pub async fn redrive(&self, wish: &Redrive, invocation: &Invocation<'_>) -> Outcome {
         let mut outcome = self.outcome();
         let Some(store) = &self.store else {
@@ -162,6 +162,10 @@ impl<T: Transport> Forwarder<T> {
         };
         if let Some(unknown) = self.unknown(wish) {
             outcome.notes.push(unknown);
+            return outcome;
+        }
+        if store.is_queue() {
+            outcome.left_to_queue = true;
             return outcome;
         }
         let budget = Cell::new(self.wanted(wish));

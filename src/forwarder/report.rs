@@ -80,6 +80,9 @@ impl Report<'_> {
     }
 
     fn redriven(&self, more: &mut Map<String, Value>) {
+        if self.outcome.left_to_queue {
+            more.insert("redrive_left_to".to_owned(), "queue".into());
+        }
         if self.outcome.redriven.is_empty() {
             return;
         }

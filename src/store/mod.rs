@@ -164,6 +164,11 @@ impl Store {
         }
     }
 
+    /// Whether it sends what is in it by itself: then it can't be looked into.
+    pub const fn is_queue(&self) -> bool {
+        matches!(self, Self::Sqs(_))
+    }
+
     /// Stores a request; one that is there already stays as it is.
     ///
     /// # Errors

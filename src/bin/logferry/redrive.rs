@@ -6,7 +6,7 @@ use logferry::forwarder::{Invocation, MAX_COUNTED, Redriven};
 use logferry::model::Forwarder;
 use logferry::parcel::{Parcel, ParcelError};
 use logferry::request::Weight;
-use logferry::store::StoreError;
+use logferry::store::{Store, StoreError};
 use tokio::time::Instant;
 
 use crate::style::count;
@@ -36,6 +36,10 @@ pub(crate) fn run(args: &RedriveArgs) -> io::Result<Status> {
     if let Some(unknown) = forwarder.unknown(&wish) {
         eprintln!("{unknown}");
         return Ok(Status::Usage);
+    }
+    if forwarder.store.as_ref().is_some_and(Store::is_queue) {
+        println!("the store is an SQS queue: it invokes the function with what is stored by itself");
+        return Ok(Status::Fine);
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     if args.dry_run {
