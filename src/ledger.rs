@@ -20,6 +20,8 @@ pub enum Reason {
     Busy,
     /// There was no time to try, or to wait for an answer.
     Deadline,
+    /// It wasn't sent, as the backend hasn't taken what came before it in the same invocation.
+    Down,
     /// Nothing takes it at this address, or what the address names isn't there yet.
     NotFound,
     /// Larger than the backend takes, even alone.
@@ -38,6 +40,7 @@ impl Reason {
         match self {
             Self::Busy => "busy",
             Self::Deadline => "deadline",
+            Self::Down => "down",
             Self::NotFound => "not_found",
             Self::Oversize => "oversize",
             Self::Refused => "refused",
@@ -51,6 +54,7 @@ impl Reason {
         match self {
             Self::Busy => "the intake is overloaded or limits the rate: it will be tried again",
             Self::Deadline => "raise the function's timeout, or look why the intake is slow",
+            Self::Down => "look why: it will be tried again",
             Self::NotFound => {
                 "check the address, and that the index or whatever it names is there: it will be tried again"
             }
@@ -64,7 +68,7 @@ impl Reason {
     /// Whether the same item may be accepted when the invocation is repeated.
     pub const fn may_pass(self) -> bool {
         match self {
-            Self::Busy | Self::Deadline | Self::NotFound | Self::Unauthorized | Self::Unreachable => true,
+            Self::Busy | Self::Deadline | Self::Down | Self::NotFound | Self::Unauthorized | Self::Unreachable => true,
             Self::Oversize | Self::Refused => false,
         }
     }
@@ -73,7 +77,7 @@ impl Reason {
     pub const fn is_refusal(self) -> bool {
         match self {
             Self::NotFound | Self::Oversize | Self::Refused => true,
-            Self::Busy | Self::Deadline | Self::Unauthorized | Self::Unreachable => false,
+            Self::Busy | Self::Deadline | Self::Down | Self::Unauthorized | Self::Unreachable => false,
         }
     }
 }

@@ -89,7 +89,11 @@ async fn with_a_store_kinesis_is_asked_for_nothing_again() {
     assert_eq!(reply(&outcome), json!({ "batchItemFailures": [] }));
     assert_eq!(outcome.ledger.backends[0].stored, Weight { logs: 20, metrics: 0 });
     assert_eq!(files(&folder).len(), 20);
-    // The others are not sent in vain: there is time to store them.
+    // The others are not sent in vain, which isn't for want of time: there is some to store them.
+    let notes = notes(&outcome);
+    let why = "19 logs not delivered to https://http-intake.logs.datadoghq.com/api/v2/logs but stored (down): the backend did not take what came before in this invocation; look why";
+    assert!(notes.contains("1 log not delivered") && notes.contains(why) && !notes.contains("deadline"), "{notes}");
+    assert_eq!(parcels(&folder).iter().filter(|(_, parcel)| parcel.reason == "down").count(), 19);
     let sent = forwarder.transport.sent();
     assert!(sent.iter().all(|sent| sent.items[0].message().unwrap() == "0"), "{}", sent.len());
 

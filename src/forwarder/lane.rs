@@ -19,7 +19,8 @@ pub(super) struct Lane {
     pub(super) leader: usize,
     /// What makes another lane's requests its own.
     pub(super) own: Option<(Backend, model::Forwarder)>,
-    pub(super) patience: Patience,
+    /// Nothing for a backend that is down.
+    pub(super) patience: Option<Patience>,
     pub(super) waiting: VecDeque<Request>,
     pub(super) flying: usize,
 }
@@ -39,7 +40,7 @@ pub(super) struct Landed {
 pub(super) fn lanes(
     backends: &[Backend],
     forwarder: &model::Forwarder,
-    patience: impl Fn(usize) -> Patience,
+    patience: impl Fn(usize) -> Option<Patience>,
 ) -> Vec<Lane> {
     let lane = |(place, backend): (usize, &Backend)| {
         let leader = backends.iter().position(|other| other.encodes_like(backend));

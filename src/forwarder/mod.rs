@@ -21,7 +21,7 @@ pub use report::Report;
 use tokio::time::{Instant, timeout_at};
 
 use crate::backend::{Backend, Context, Encoded, Encoder};
-use crate::delivery::{Patience, Transport, deliver};
+use crate::delivery::{Delivered, Dropped, Patience, Transport, deliver};
 use crate::event::{Batch, DecodeError, Event, Limits, MessageType, TransformResult};
 use crate::ledger::{Ledger, Reason};
 use crate::model::{self, Log, Metric, Origin, Sink, Timestamp};
@@ -36,6 +36,9 @@ const STRIDE_BYTES: usize = 1 << 20;
 
 /// Bytes of bodies that may wait for a backend that is slow while others go on.
 const MAX_WAITING: usize = 16 << 20;
+
+/// Why something isn't sent.
+const DOWN: &str = "the backend did not take what came before in this invocation";
 
 /// Why something isn't stored.
 const NO_TIME: &str = "no time was left for it";
@@ -227,11 +230,8 @@ struct Terms<'a> {
 }
 
 impl Terms<'_> {
-    fn of(&self, backend: usize) -> Patience {
-        if self.down.contains(&backend) {
-            return Patience { deadline: Instant::now(), ..self.patience };
-        }
-        self.patience
+    fn of(&self, backend: usize) -> Option<Patience> {
+        (!self.down.contains(&backend)).then_some(self.patience)
     }
 }
 
@@ -308,9 +308,12 @@ impl<T: Transport> Ferry<'_, T> {
         }
     }
 
-    /// Sends a request, and stores what may still be taken of it later.
-    async fn send(&self, name: String, request: Request, patience: Patience, seed: u64) -> Landed {
-        let delivered = deliver(self.transport, request, patience, seed).await;
+    /// Sends a request, unless its backend is down, and stores what may still be taken of it later.
+    async fn send(&self, name: String, request: Request, patience: Option<Patience>, seed: u64) -> Landed {
+        let delivered = match patience {
+            Some(patience) => deliver(self.transport, request, patience, seed).await,
+            None => unsent(request),
+        };
         let unauthorized = delivered.dropped.iter().any(|dropped| dropped.reason == Reason::Unauthorized);
         let mut landed = Landed { delivered, stored: Vec::new(), unauthorized, storing: Duration::ZERO, trouble: None };
         let Some(store) = self.store else { return landed };
@@ -344,6 +347,12 @@ impl<T: Transport> Ferry<'_, T> {
         landed.delivered.dropped = left;
         landed
     }
+}
+
+/// A request to a backend that is down.
+fn unsent(request: Request) -> Delivered {
+    let (weight, last) = (request.weight(), DOWN.to_owned());
+    Delivered { dropped: vec![Dropped { request, weight, reason: Reason::Down, last }], ..Delivered::default() }
 }
 
 /// Takes what the end of the batch leaves.
