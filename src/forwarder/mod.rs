@@ -10,15 +10,17 @@ mod records;
 mod redrive;
 mod report;
 mod reserve;
+mod waiting;
 
 use std::time::Duration;
 
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use lane::{Landed, Lane, hand_out, land, lanes};
 pub use outcome::{Fate, Note, Outcome};
-pub use redrive::{MAX_COUNTED, Redriven};
+pub use redrive::Redriven;
 pub use report::Report;
 use tokio::time::{Instant, timeout_at};
+pub use waiting::MAX_COUNTED;
 
 use crate::backend::{Backend, Context, Encoded, Encoder};
 use crate::delivery::{Delivered, Dropped, Patience, Transport, deliver};
