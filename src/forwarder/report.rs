@@ -196,6 +196,18 @@ mod tests {
         }
     }
 
+    fn report(outcome: &Outcome, metrics: bool) -> Report<'_> {
+        Report {
+            outcome,
+            function_name: "logferry",
+            now: Timestamp::from_millis(6_000),
+            took: Duration::from_millis(61),
+            left: Duration::from_secs(59),
+            cold_start: true,
+            metrics,
+        }
+    }
+
     #[test]
     fn no_key_is_there_twice_whatever_is_counted() {
         let one = Weight { logs: 1, metrics: 1 };
@@ -225,16 +237,7 @@ mod tests {
                 Redriven { backend: "datadog".to_owned(), requests: count, sent: weight, ..Redriven::default() };
             let outcome = Outcome { ledger, redriven: vec![redriven], ..Outcome::default() };
             for metrics in [true, false] {
-                let line = Report {
-                    outcome: &outcome,
-                    function_name: "logferry",
-                    now: Timestamp::from_millis(6_000),
-                    took: Duration::from_millis(61),
-                    left: Duration::from_secs(59),
-                    cold_start: true,
-                    metrics,
-                }
-                .line();
+                let line = report(&outcome, metrics).line();
                 assert_no_key_twice(&line);
                 let line: Value = serde_json::from_str(&line).unwrap();
                 assert_eq!(line["damaged"].as_u64(), (metrics || count > 0).then_some(count));
@@ -251,16 +254,7 @@ mod tests {
         ledger.backends[1].drop(Reason::Refused, Weight { logs: 4, metrics: 1 });
         ledger.backends[1].slowest = Duration::from_millis(48);
         let outcome = Outcome { ledger, ..Outcome::default() };
-        let report = Report {
-            outcome: &outcome,
-            function_name: "logferry",
-            now: Timestamp::from_millis(6_000),
-            took: Duration::from_millis(61),
-            left: Duration::from_secs(59),
-            cold_start: true,
-            metrics: true,
-        };
-        let line = report.line();
+        let line = report(&outcome, true).line();
         assert!(line.starts_with(r#"{"kind":"summary","received":0"#), "{line}");
         let line: Value = serde_json::from_str(&line).unwrap();
         let directive = &line["_aws"]["CloudWatchMetrics"][0];
@@ -285,7 +279,7 @@ mod tests {
         ] {
             assert_eq!(line[name], value, "{name}");
         }
-        let quiet = Report { metrics: false, ..report }.line();
+        let quiet = report(&outcome, false).line();
         assert_eq!(quiet, serde_json::to_string(&outcome.ledger).unwrap());
     }
 }
