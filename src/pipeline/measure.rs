@@ -32,7 +32,7 @@ pub(super) struct Attempts {
 
 /// How long after its `REPORT` a line may tell of an attempt, in ms: a retry, which keeps the
 /// request id, comes a minute later.
-const LATE: u64 = 5_000;
+pub const LATE: u64 = 5_000;
 
 /// The attempt whose `REPORT` was read last, until its request starts again.
 #[derive(Debug, Default)]

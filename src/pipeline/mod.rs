@@ -16,6 +16,7 @@ mod run;
 pub use cost::{Architecture, Prices};
 pub use filter::Filter;
 pub use hint::Hints;
+pub use measure::LATE;
 use needles::Needles;
 pub use run::Run;
 

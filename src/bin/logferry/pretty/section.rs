@@ -3,15 +3,12 @@
 use std::collections::{BTreeMap, HashMap};
 
 use logferry::model::{Level, Log, Measure, Metric, Timestamp};
+use logferry::pipeline::LATE;
 
 use super::attempt::{Attempt, Status};
 use super::entry::Entry;
 use super::series::Series;
 use crate::style::{Cell, Column, Paint, Style, Table, count, visible};
-
-/// How long after its `REPORT` a failure may be told. The first retry, which has
-/// the same request id, comes a minute later.
-const LATE: u64 = 5_000;
 
 /// What is shown of one subject.
 #[derive(Debug, Default)]
