@@ -16,42 +16,46 @@ pub(crate) fn count(bytes: &[u8; 64]) -> usize {
 }
 
 /// A whole number of one to eighteen digits at the front, and how many they are.
+#[inline]
 pub(crate) fn number(bytes: &[u8]) -> Option<(i64, usize)> {
-    let (first, len) = eight(bytes);
-    if len < 8 {
-        return (len > 0).then_some((first.cast_signed(), len));
+    let digit = u8x16::new(chunk(bytes)) - u8x16::splat(b'0');
+    let is_digit = digit.min(u8x16::splat(9)).simd_eq(digit);
+    let len = is_digit.to_bitmask().trailing_ones();
+    if len >= 16 {
+        return one_by_one(bytes);
     }
-    let (second, more) = eight(bytes.get(8..)?);
-    let value = first * POWERS.get(more)? + second;
-    if more < 8 {
-        return Some((value.cast_signed(), 8 + more));
-    }
-    let (third, more) = eight(bytes.get(16..)?);
-    let power = POWERS.get(more).filter(|_| more <= 2)?;
-    Some(((value * power + third).cast_signed(), 16 + more))
+    // The first byte is the lowest: moved up, zeros come before it and what is no digit falls off.
+    let digits = u128::from_le_bytes(digit.to_array()).checked_shl(128 - 8 * len)?.to_le_bytes();
+    let (halves, _) = digits.as_chunks();
+    let number = halves.iter().fold(0, |number, half| number * 100_000_000 + eight(u64::from_le_bytes(*half)));
+    Some((number.cast_signed(), len as usize))
 }
 
-/// Powers of ten.
-const POWERS: [u64; 9] = [1, 10, 100, 1_000, 10_000, 100_000, 1_000_000, 10_000_000, 100_000_000];
-
-/// At most eight digits at the front, and how many they are: neighbours are joined to
-/// numbers of two, then four, then eight digits, all pairs at once.
-fn eight(bytes: &[u8]) -> (u64, usize) {
-    const EACH: u64 = 0x0101_0101_0101_0101;
-    let chunk = bytes.first_chunk().copied().unwrap_or_else(|| {
-        let mut padded = [b' '; 8];
+/// The first sixteen bytes, or fewer with blanks behind them.
+#[inline]
+fn chunk(bytes: &[u8]) -> [u8; 16] {
+    bytes.first_chunk().copied().unwrap_or_else(|| {
+        let mut padded = [b' '; 16];
         padded.iter_mut().zip(bytes).for_each(|(to, from)| *to = *from);
         padded
-    });
-    let digits = u64::from_le_bytes(chunk) ^ (0x30 * EACH);
-    // The top bit of each byte that is above nine.
-    let others = (((digits & (0x7f * EACH)) + 0x76 * EACH) | digits) & (0x80 * EACH);
-    let len = others.trailing_zeros() as usize / 8;
-    // The first byte is the lowest: moved up, zeros come before it and what is no digit falls off.
-    let ones = digits.checked_shl(64 - 8 * u32::try_from(len).unwrap_or(0)).unwrap_or(0);
+    })
+}
+
+/// The number that eight digits are, the first of them the lowest byte: neighbours are joined to
+/// numbers of two, then four, then eight digits, all pairs at once.
+#[inline]
+const fn eight(ones: u64) -> u64 {
     let twos = (ones.wrapping_mul(10) + (ones >> 8)) & 0x00ff_00ff_00ff_00ff;
     let fours = (twos.wrapping_mul(100) + (twos >> 16)) & 0x0000_ffff_0000_ffff;
-    ((fours.wrapping_mul(10_000) + (fours >> 32)) & 0xffff_ffff, len)
+    (fours.wrapping_mul(10_000) + (fours >> 32)) & 0xffff_ffff
+}
+
+/// The same of a number that is long.
+#[cold]
+fn one_by_one(bytes: &[u8]) -> Option<(i64, usize)> {
+    let len = bytes.iter().take_while(|byte| byte.is_ascii_digit()).count();
+    let digits = bytes.get(..len).filter(|digits| (1..=18).contains(&digits.len()))?;
+    Some((digits.iter().fold(0, |number, digit| number * 10 + i64::from(digit - b'0')), len))
 }
 
 #[cfg(test)]
@@ -61,20 +65,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn up_to_eight_digits_and_nothing_else() {
+    fn one_to_eighteen_digits_and_nothing_else() {
         for (text, expected) in [
-            (b"00000000".as_slice(), (0, 8)),
-            (b"12345678", (12_345_678, 8)),
-            (b"99999999", (99_999_999, 8)),
-            (b"1234567:", (1_234_567, 7)),
-            (b"/2345678", (0, 0)),
-            (b"1234 678", (1234, 4)),
-            (b"1\xb234567\xf9", (1, 1)),
-            (b"12", (12, 2)),
-            (b"", (0, 0)),
+            ("1764000000123,", Some((1_764_000_000_123, 13))),
+            ("999999999999999,", Some((999_999_999_999_999, 15))),
+            ("9999999999999999,", Some((9_999_999_999_999_999, 16))),
+            ("999999999999999999,", Some((999_999_999_999_999_999, 18))),
+            ("9999999999999999999,", None),
+            ("12", Some((12, 2))),
+            ("7 and sixteen more", Some((7, 1))),
+            ("/234567890123456789", None),
+            (":234567890123456789", None),
+            ("", None),
         ] {
-            assert_eq!(eight(text), expected, "{text:?}");
+            assert_eq!(number(text.as_bytes()), expected, "{text}");
         }
+        assert_eq!(number(b"1\xb2345678901234567"), Some((1, 1)));
     }
 
     proptest! {

@@ -72,9 +72,9 @@ impl State {
 
     /// The string, whose end was found.
     fn found(&self, bytes: &[u8], len: usize) -> Option<Scanned> {
-        let control = |byte: &u8| *byte < b' ';
         // There is one in what was read, but it may be behind the string.
-        let low = self.lowest.to_array().iter().any(control) && bytes.get(..len)?.iter().any(control);
+        let low = self.lowest.min(u8x16::splat(0x1f)).simd_eq(self.lowest).any()
+            && bytes.get(..len)?.iter().any(|byte| *byte < b' ');
         Some(Scanned { len, irregular: self.irregular || low })
     }
 }
