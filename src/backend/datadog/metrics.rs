@@ -19,7 +19,7 @@ const OLDEST_CHECK: i64 = 9 * 60;
 
 /// Forms that are looked through before the hash: the measures of an invocation,
 /// its cost, which has tags of its own, and some of custom metrics.
-const MAX_LAST: usize = 8;
+const MAX_LATELY: usize = 8;
 
 /// Metrics on their way to Datadog: held until the batch ends, as a series says its name and tags once.
 pub(super) struct Metrics {
@@ -32,8 +32,10 @@ pub(super) struct Metrics {
     forms: Vec<Form>,
     /// Place in `forms` of each form.
     by_form: HashMap<Vec<u8>, usize>,
-    /// Forms that were used lately, the last one first: to look through them takes less than a hash.
-    last: Vec<usize>,
+    /// Forms that were used lately: to look through them takes less than a hash.
+    lately: Vec<usize>,
+    /// Which of these was used last.
+    last: usize,
     custom: Vec<Custom>,
     /// Place in `custom` of what is written with the same tags.
     by_written: HashMap<Vec<u8>, usize>,
@@ -100,7 +102,8 @@ impl Metrics {
             checks,
             forms: Vec::new(),
             by_form: HashMap::new(),
-            last: Vec::new(),
+            lately: Vec::new(),
+            last: 0,
             custom: Vec::new(),
             by_written: HashMap::new(),
             held: 0,
@@ -145,23 +148,32 @@ impl Metrics {
         (requests.collect(), self.oversize)
     }
 
-    /// Place of the form of these tags.
+    /// Place of the form of these tags. One invocation is like the other, so forms come in turn:
+    /// the one that came behind the last is looked at first.
     fn form(&mut self, origin: &Origin, tags: &[Tag<'_>]) -> Option<usize> {
-        let is = |place: &usize| self.forms.get(*place).is_some_and(|form| form.is(origin, tags));
-        let at = if let Some(at) = self.last.iter().position(is) {
-            at
-        } else {
-            let next = self.forms.len();
-            let place = *self.by_form.entry(key(origin, tags)).or_insert(next);
-            if place == next {
-                self.forms.push(Form::new(origin, tags));
-            }
-            self.last.truncate(MAX_LAST - 1);
-            self.last.push(place);
-            self.last.len() - 1
-        };
-        self.last.swap(0, at);
-        self.last.first().copied()
+        let form = |at: usize| self.lately.get(at).and_then(|place| self.forms.get(*place));
+        let mut turns = (self.last + 1..self.lately.len()).chain(0..=self.last);
+        let found = turns.find(|at| form(*at).is_some_and(|form| form.is(origin, tags)));
+        self.last = found.unwrap_or_else(|| self.other_form(origin, tags));
+        self.lately.get(self.last).copied()
+    }
+
+    /// Makes a form one of those that were used lately; returns which of them it is.
+    fn other_form(&mut self, origin: &Origin, tags: &[Tag<'_>]) -> usize {
+        let next = self.forms.len();
+        let place = *self.by_form.entry(key(origin, tags)).or_insert(next);
+        if place == next {
+            self.forms.push(Form::new(origin, tags));
+        }
+        if self.lately.len() < MAX_LATELY {
+            self.lately.push(place);
+            return self.lately.len() - 1;
+        }
+        let at = (self.last + 1) % MAX_LATELY;
+        if let Some(oldest) = self.lately.get_mut(at) {
+            *oldest = place;
+        }
+        at
     }
 
     fn measure(&mut self, form: usize, origin: &Origin, measure: Measure, metric: &Metric<'_>) {
@@ -192,7 +204,8 @@ impl Metrics {
     fn flush(&mut self) {
         self.by_form.clear();
         self.by_written.clear();
-        self.last.clear();
+        self.lately.clear();
+        self.last = 0;
         self.held = 0;
         let mut custom = std::mem::take(&mut self.custom);
         for form in std::mem::take(&mut self.forms) {
