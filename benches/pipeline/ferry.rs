@@ -132,7 +132,7 @@ pub(crate) fn scan(event: &str) -> usize {
 /// Takes some log events; `false` after the last.
 fn stride(batch: &mut Batch<'_>, run: &mut Run<'_>, out: &mut impl Sink) -> bool {
     for _ in 0..STRIDE {
-        match batch.next().unwrap() {
+        match batch.next().as_ref().unwrap() {
             Some(event) => run.push(event, out),
             None => return false,
         }

@@ -77,7 +77,7 @@ impl Batch {
             for message in &self.escaped {
                 let message = JsonStr::from_escaped(black_box(message));
                 let time = Timestamp::from_millis(1_795_165_200_000);
-                run.push(LogEvent { id: "1", time, message, json: "", extracted_fields: None }, &mut ());
+                run.push(&LogEvent { id: "1", time, message, json: "", extracted_fields: None }, &mut ());
             }
         }
         black_box(run.finish(&mut ()));

@@ -395,9 +395,15 @@ fn fill<S: Sink>(batch: &mut Batch<'_>, run: &mut Run<'_>, out: &mut FanOut<'_, 
     loop {
         let mut bytes = 0;
         for _ in 0..STRIDE {
-            let Some(event) = batch.next()? else { return Ok(false) };
-            bytes += event.message.escaped().len();
-            run.push(event, out);
+            // Taken where it is: a copy of what was just written waits for the writing.
+            match batch.next() {
+                Ok(Some(ref event)) => {
+                    bytes += event.message.escaped().len();
+                    run.push(event, out);
+                }
+                Ok(None) => return Ok(false),
+                Err(error) => return Err(error),
+            }
             if bytes >= STRIDE_BYTES {
                 break;
             }

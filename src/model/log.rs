@@ -85,7 +85,7 @@ impl Level {
             ("alert", Level::Fatal),
             ("severe", Level::Error),
         ];
-        NAMES.into_iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, level)| level)
+        NAMES.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, level)| *level)
     }
 
     /// Its name in lower case.

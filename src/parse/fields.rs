@@ -18,6 +18,8 @@ pub struct Prefix<'a> {
     pub request_id: Option<&'a str>,
     /// The level, as the runtime spells it; empty before a document that stands behind none.
     pub level: &'a str,
+    /// What that level means.
+    pub severity: Option<Level>,
     /// How long the prefix is, in bytes.
     pub len: usize,
 }
@@ -29,6 +31,7 @@ impl<'a> Prefix<'a> {
     }
 
     /// Reads the prefix of a line that is still escaped as the inside of a JSON string.
+    #[inline]
     pub fn parse_escaped(line: &'a str) -> Option<Self> {
         Self::find(line, |text| text.strip_prefix("\\t"))
     }
@@ -48,7 +51,7 @@ impl<'a> Prefix<'a> {
         let (timestamp, rest) = timestamp(line)?;
         let (id, rest) = until(tab(rest)?, 64, &tab)?;
         let len = line.len() - rest.len();
-        rest.starts_with('{').then_some(Self { timestamp, request_id: invocation(id)?, level: "", len })
+        rest.starts_with('{').then_some(Self { timestamp, request_id: invocation(id)?, level: "", severity: None, len })
     }
 
     /// `tab` takes a TAB off the front.
@@ -72,14 +75,16 @@ impl<'a> Prefix<'a> {
         Self::new(timestamp, id, level, line.len() - rest.len())
     }
 
+    #[inline]
     fn new(timestamp: &'a str, id: &'a str, level: &'a str, len: usize) -> Option<Self> {
-        Level::parse(level)?;
-        Some(Self { timestamp, request_id: invocation(id)?, level, len })
+        let severity = Some(Level::parse(level)?);
+        Some(Self { timestamp, request_id: invocation(id)?, level, severity, len })
     }
 }
 
 /// What stands where the request id does: `Some(None)` outside of an invocation.
 #[expect(clippy::option_option, reason = "no id isn't a bad one")]
+#[inline]
 fn invocation(id: &str) -> Option<Option<&str>> {
     if matches!(id, "" | "undefined") { Some(None) } else { request_id(id).map(Some) }
 }
@@ -107,18 +112,27 @@ pub(super) fn split(text: &str, at: u8) -> Option<(&str, &str)> {
 }
 
 /// Takes `2023-11-14T22:13:20.123Z` off the front.
+#[inline]
 fn timestamp(text: &str) -> Option<(&str, &str)> {
-    const FORM: &[u8; 24] = b"0000-00-00T00:00:00.000Z";
-    let (stamp, rest) = text.split_at_checked(FORM.len())?;
-    let bytes = stamp.as_bytes().first_chunk::<24>()?;
-    let fits = bytes
-        .iter()
-        .zip(FORM)
-        .fold(true, |fits, (byte, form)| fits & if *form == b'0' { byte.is_ascii_digit() } else { byte == form });
-    fits.then_some((stamp, rest))
+    const FORM: [[u8; 8]; 3] = [*b"0000-00-", *b"00T00:00", *b":00.000Z"];
+    let (stamp, rest) = text.split_at_checked(24)?;
+    let (eights, _) = stamp.as_bytes().as_chunks();
+    let others = eights.iter().zip(FORM).fold(0, |others, (eight, form)| others | unlike(*eight, form));
+    (others == 0).then_some((stamp, rest))
+}
+
+/// Which bytes aren't those of a form, where `0` stands for any digit: their top bits.
+#[inline]
+fn unlike(bytes: [u8; 8], form: [u8; 8]) -> u64 {
+    const EACH: u64 = 0x0101_0101_0101_0101;
+    // Of a byte that fits is left 0, or where the form has a digit 0 to 9.
+    let left = u64::from_le_bytes(bytes) ^ u64::from_le_bytes(form);
+    let to_top = u64::from_le_bytes(form.map(|form| if form == b'0' { 0x7f - 9 } else { 0x7f }));
+    (((left & (0x7f * EACH)) + to_top) | left) & (0x80 * EACH)
 }
 
 /// A request id: a UUID, or another short word (Web Functions use base32).
+#[inline]
 pub(super) fn request_id(text: &str) -> Option<&str> {
     let legal = text.bytes().fold(true, |legal, b| legal & (b.is_ascii_alphanumeric() || b == b'-'));
     (legal && (1..=64).contains(&text.len())).then_some(text)

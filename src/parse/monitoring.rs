@@ -64,7 +64,11 @@ impl<'a> MonitoringLine<'a> {
             return None;
         }
         let rest = trimmed(line);
-        let mut records = Records { rest, bars: bars(rest), written };
+        let bars = bars(rest);
+        if bars < BARS_OF_TWO {
+            return Some(Self { request_id: None, first: Monitoring::one(rest, written)?, more: Vec::new() });
+        }
+        let mut records = Records { rest, bars, written };
         let first = records.next()??;
         let more = records.collect::<Option<_>>()?;
         Some(Self { request_id: None, first, more })
@@ -88,7 +92,13 @@ impl<'a> MonitoringLine<'a> {
 impl<'a> Monitoring<'a> {
     /// The tags, as the line has them.
     pub fn tags(&self) -> impl Iterator<Item = &str> {
-        self.tags.split(',').map(|tag| trimmed(trimmed(tag).trim_start_matches('#'))).filter(|tag| !tag.is_empty())
+        let mut rest = Some(self.tags.as_ref());
+        let tags = std::iter::from_fn(move || {
+            let (tag, behind) = split(rest?, b',').map_or((rest?, None), |(tag, behind)| (tag, Some(behind)));
+            rest = behind;
+            Some(tag)
+        });
+        tags.map(|tag| trimmed(trimmed(tag).trim_start_matches('#'))).filter(|tag| !tag.is_empty())
     }
 
     fn into_owned(self) -> Monitoring<'static> {

@@ -56,26 +56,27 @@ mod usual {
 
     pub(super) fn platform(line: &str) -> Option<Platform<'_>> {
         match line.as_bytes().first()? {
-            b'S' => start(line).map(Platform::Start),
-            b'E' => end(line).map(|request_id| Platform::End { request_id }),
-            b'R' => report(line).map(Platform::Report),
+            b'S' => start(line),
+            b'E' => end(line),
+            b'R' => report(line),
             _ => None,
         }
     }
 
-    fn start(line: &str) -> Option<Start<'_>> {
+    fn start(line: &str) -> Option<Platform<'_>> {
         let (id, rest) = uuid(line.strip_prefix("START RequestId: ")?)?;
         let version = rest.strip_prefix(" Version: ")?.strip_suffix("\\n")?;
         let plain = !version.is_empty() && version.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'$');
-        plain.then(|| Start { request_id: Some(id.into()), version: Some(version.into()), ..Start::default() })
+        let start = || Start { request_id: Some(id.into()), version: Some(version.into()), ..Start::default() };
+        plain.then(|| Platform::Start(start()))
     }
 
-    fn end(line: &str) -> Option<&str> {
+    fn end(line: &str) -> Option<Platform<'_>> {
         let (id, rest) = uuid(line.strip_prefix("END RequestId: ")?)?;
-        (rest == "\\n").then_some(id)
+        (rest == "\\n").then_some(Platform::End { request_id: id })
     }
 
-    fn report(line: &str) -> Option<Report<'_>> {
+    fn report(line: &str) -> Option<Platform<'_>> {
         let (id, rest) = uuid(line.strip_prefix("REPORT RequestId: ")?)?;
         let (duration, rest) = measured(rest, "\\tDuration: ", " ms\\t")?;
         let (billed, rest) = measured(rest, "Billed Duration: ", " ms\\t")?;
@@ -83,7 +84,7 @@ mod usual {
         let (memory_used, rest) = measured(rest, "Max Memory Used: ", " MB\\t")?;
         let init = measured(rest, "Init Duration: ", " ms\\t");
         let rest = init.map_or(rest, |(_, rest)| rest);
-        (rest == "\\n").then(|| Report {
+        let report = || Report {
             request_id: Some(id.into()),
             duration_ms: Some(duration),
             billed_duration_ms: Some(billed),
@@ -91,7 +92,8 @@ mod usual {
             max_memory_used_mb: Some(memory_used),
             init_duration_ms: init.map(|(duration, _)| duration),
             ..Report::default()
-        })
+        };
+        (rest == "\\n").then(|| Platform::Report(report()))
     }
 
     /// An id of as many characters as a UUID has, and what is behind it.

@@ -134,5 +134,5 @@ impl Pipeline {
 pub fn push_text(run: &mut Run<'_>, id: &str, time: Timestamp, text: &str, out: &mut impl Sink) {
     let mut buffer = Vec::new();
     let message = JsonStr::escape(text, &mut buffer);
-    run.push(LogEvent { id, time, message, json: "", extracted_fields: None }, out);
+    run.push(&LogEvent { id, time, message, json: "", extracted_fields: None }, out);
 }

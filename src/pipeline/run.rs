@@ -9,7 +9,7 @@ use super::{Counts, Lines, Pipeline};
 use crate::event::{Envelope, LogEvent};
 use crate::json::JsonStr;
 use crate::model::{Forwarder, Level, Log, Sink, Timestamp};
-use crate::parse::{Application, Failure, Line, Platform, Prefix, Report, Status};
+use crate::parse::{Application, Failure, Line, MonitoringLine, Platform, Prefix, Report, Status};
 
 /// How the summary of an invocation of ours begins, as it stands in JSON.
 const OUR_SUMMARY: &str = r#"{\"kind\":\"summary\",\"received\":"#;
@@ -100,33 +100,37 @@ struct About<'a> {
 }
 
 impl<'a> About<'a> {
-    fn of(prefix: Prefix<'a>) -> Self {
-        let Prefix { timestamp, request_id, level, len } = prefix;
-        Self { level: Level::parse(level), request_id, prefix: len, timestamp: Some(timestamp) }
+    /// Takes what the runtime put before the line.
+    fn take_prefix(&mut self, prefix: &Prefix<'a>) {
+        self.level = prefix.severity;
+        self.request_id = prefix.request_id;
+        self.prefix = prefix.len;
+        self.timestamp = Some(prefix.timestamp);
     }
 
-    /// What a JSON line says of itself, its request id and time as far as it says them without escapes.
-    fn of_json(app: &Application<'a>) -> Self {
+    /// Takes what a JSON line says of itself, its request id and time as far as it says them without escapes.
+    fn take_json(&mut self, app: &Application<'a>) {
         let plain = |text: &Option<Cow<'a, str>>| match text {
             Some(Cow::Borrowed(text)) => Some(*text),
             Some(Cow::Owned(_)) | None => None,
         };
-        let level = app.level.as_deref().and_then(Level::parse);
-        Self { level, request_id: plain(&app.request_id), prefix: 0, timestamp: plain(&app.timestamp) }
+        self.level = app.level.as_deref().and_then(Level::parse);
+        self.request_id = plain(&app.request_id);
+        self.timestamp = plain(&app.timestamp);
     }
 }
 
 /// What becomes of a line.
 #[derive(Clone, Copy)]
-enum Fate<'a> {
+enum Fate {
     /// It was a metric and nothing else.
     Consumed,
     /// It held metrics among other things.
-    Emf(About<'a>),
+    Emf,
     /// It is one of Lambda's own.
-    Platform(About<'a>),
+    Platform,
     /// It is a log.
-    Log(About<'a>),
+    Log,
 }
 
 impl<'p> Run<'p> {
@@ -153,15 +157,17 @@ impl<'p> Run<'p> {
 
 impl Run<'_> {
     /// Turns one log event into a log, metrics, or both.
-    pub fn push(&mut self, event: LogEvent<'_>, out: &mut impl Sink) {
+    pub fn push(&mut self, event: &LogEvent<'_>, out: &mut impl Sink) {
         self.counts.received += 1;
         self.last_time = event.time;
         self.oldest = Some(self.oldest.map_or(event.time, |oldest| oldest.min(event.time)));
         self.origins.extracted(event.extracted_fields);
         let mut text = std::mem::take(&mut self.text);
         text.clear();
-        let fate = self.decide(&event, &mut text, out);
-        self.ship(&event, fate, out);
+        // Filled in where it stays: a copy of what was just written waits for the writing.
+        let mut about = About::default();
+        let fate = self.decide(event, &mut text, &mut about, out);
+        self.ship(event, fate, &about, out);
         self.text = text;
     }
 
@@ -183,30 +189,40 @@ impl Run<'_> {
         self.counts
     }
 
-    fn decide<'a>(&mut self, event: &LogEvent<'a>, text: &'a mut String, out: &mut impl Sink) -> Fate<'a> {
+    /// Measures what a line says; what is known of it otherwise goes into `about`.
+    fn decide<'a>(
+        &mut self,
+        event: &LogEvent<'a>,
+        text: &'a mut String,
+        about: &mut About<'a>,
+        out: &mut impl Sink,
+    ) -> Fate {
         let escaped = event.message.escaped();
         match escaped.as_bytes().first() {
-            Some(b'{') => self.json(event, text, out),
-            Some(b'M') if escaped.starts_with("MONITORING|") => self.metric_text(event, None, text, out),
-            Some(b'0'..=b'9' | b'[') => match Prefix::parse_escaped(escaped) {
-                Some(prefix) if self.starts_metric(escaped, prefix.len) => {
-                    self.metric_text(event, Some(prefix), text, out)
+            Some(b'{') => self.json(event, text, about, out),
+            Some(b'M') if escaped.starts_with("MONITORING|") => self.metric_text(event, text, about, out),
+            Some(b'0'..=b'9' | b'[') => {
+                let prefix = Prefix::parse_escaped(escaped);
+                if prefix.is_none() && memmem::find(escaped.as_bytes(), b"Task timed out after ").is_some() {
+                    return self.platform_text(event, text, about, out);
                 }
-                Some(prefix) => Fate::Log(About::of(prefix)),
-                None if memmem::find(escaped.as_bytes(), b"Task timed out after ").is_some() => {
-                    self.platform_text(event, text, out)
-                }
-                None => match Prefix::before_document_escaped(escaped) {
-                    Some(prefix) if self.starts_metric(escaped, prefix.len) => {
-                        self.metric_text(event, Some(prefix), text, out)
+                let document = || Prefix::before_document_escaped(escaped);
+                let metric = |prefix: &Prefix<'_>| self.starts_metric(escaped, prefix.len);
+                if let Some(prefix) = prefix {
+                    about.take_prefix(&prefix);
+                    if metric(&prefix) {
+                        return self.metric_text(event, text, about, out);
                     }
-                    _ => Fate::Log(About::default()),
-                },
-            },
-            Some(b'S' | b'E' | b'R' | b'I' | b'T' | b'L' | b'U') if may_be_platform(escaped) => {
-                self.platform_text(event, text, out)
+                } else if let Some(prefix) = document().filter(metric) {
+                    about.take_prefix(&prefix);
+                    return self.metric_text(event, text, about, out);
+                }
+                Fate::Log
             }
-            _ => Fate::Log(About::default()),
+            Some(b'S' | b'E' | b'R' | b'I' | b'T' | b'L' | b'U') if may_be_platform(escaped) => {
+                self.platform_text(event, text, about, out)
+            }
+            _ => Fate::Log,
         }
     }
 
@@ -218,13 +234,20 @@ impl Run<'_> {
     }
 
     /// A line that may be one of Lambda's own, as text.
-    fn platform_text<'a>(&mut self, event: &LogEvent<'a>, text: &'a mut String, out: &mut impl Sink) -> Fate<'a> {
-        let platform = Platform::parse_escaped(event.message.escaped());
-        match platform.or_else(|| Platform::parse_text(plain(event.message, text))) {
-            Some(platform) => self
-                .platform(platform, Written::Text, event, out)
-                .map_or_else(|| Fate::Log(About::default()), Fate::Platform),
-            None => Fate::Log(About::default()),
+    fn platform_text<'a>(
+        &mut self,
+        event: &LogEvent<'a>,
+        text: &'a mut String,
+        about: &mut About<'a>,
+        out: &mut impl Sink,
+    ) -> Fate {
+        let mut platform = Platform::parse_escaped(event.message.escaped());
+        if platform.is_none() {
+            platform = Platform::parse_text(plain(event.message, text));
+        }
+        match &mut platform {
+            Some(platform) => self.platform(platform, Written::Text, event, about, out),
+            None => Fate::Log,
         }
     }
 
@@ -232,28 +255,37 @@ impl Run<'_> {
     fn metric_text<'a>(
         &mut self,
         event: &LogEvent<'a>,
-        prefix: Option<Prefix<'a>>,
         text: &'a mut String,
+        about: &About<'a>,
         out: &mut impl Sink,
-    ) -> Fate<'a> {
-        let written = event.message.escaped().get(prefix.map_or(0, |prefix| prefix.len)..).unwrap_or_default();
-        let request_id = prefix.and_then(|prefix| prefix.request_id);
-        let about = || prefix.map_or_else(About::default, About::of);
-        match Line::metric(plain(JsonStr::from_escaped(written), text), request_id, Some(event.time)) {
-            Some(line) => self.metric(&line, event, out, about),
-            None => Fate::Log(about()),
+    ) -> Fate {
+        let written = event.message.escaped().get(about.prefix..).unwrap_or_default();
+        let (line, time) = (plain(JsonStr::from_escaped(written), text), Some(event.time));
+        if let Some(mut line) = MonitoringLine::parse(line, time) {
+            line.request_id = about.request_id.map(Cow::Borrowed);
+            return self.monitoring(&line, event, out);
+        }
+        match Line::metric(line, about.request_id, time) {
+            Some(line) => self.metric(&line, event, out),
+            None => Fate::Log,
         }
     }
 
     /// A line that is, or looks like, a JSON object.
-    fn json<'a>(&mut self, event: &LogEvent<'a>, text: &'a mut String, out: &mut impl Sink) -> Fate<'a> {
+    fn json<'a>(
+        &mut self,
+        event: &LogEvent<'a>,
+        text: &'a mut String,
+        about: &mut About<'a>,
+        out: &mut impl Sink,
+    ) -> Fate {
         let escaped = event.message.escaped();
         if escaped.starts_with(OUR_SUMMARY) {
             self.counts.other_forwarders += 1;
         }
         let special = self.pipeline.needles.any(escaped.as_bytes());
         if !special && !out.wants_json_fields() {
-            return Fate::Log(About::default());
+            return Fate::Log;
         }
         let read = Line::json_escaped(escaped, Some(event.time));
         let unescaped: &'a str = if read.is_none() {
@@ -270,69 +302,90 @@ impl Run<'_> {
                 Application::parse(unescaped).map(Line::AppJson)
             }
         });
-        let app = || Application::parse_escaped(escaped).or_else(|| Application::parse(unescaped));
-        let about = || app().as_ref().map_or_else(About::default, About::of_json);
-        match line {
+        let fate = match line {
+            Some(Line::AppJson(app)) => {
+                about.take_json(&app);
+                return Fate::Log;
+            }
             Some(Line::PlatformJson(said)) => {
                 let written = Written::Json { timed: said.timed };
-                let read = self.platform(said.meaning(), written, event, out);
-                read.map_or_else(|| Fate::Log(about()), Fate::Platform)
+                self.platform(&mut said.meaning(), written, event, about, out)
             }
-            Some(Line::AppJson(app)) => Fate::Log(About::of_json(&app)),
-            Some(line) => self.metric(&line, event, out, about),
-            None => Fate::Log(About::default()),
+            Some(line) => self.metric(&line, event, out),
+            None => return Fate::Log,
+        };
+        if matches!(fate, Fate::Emf | Fate::Log) {
+            let app = Application::parse_escaped(escaped).or_else(|| Application::parse(unescaped));
+            if let Some(app) = app {
+                about.take_json(&app);
+            }
         }
+        fate
     }
 
-    /// A line that may hold metrics; `about` is what is known of it if it will be a log.
-    fn metric<'a>(
-        &mut self,
-        line: &Line<'_>,
-        event: &LogEvent<'a>,
-        out: &mut impl Sink,
-        about: impl FnOnce() -> About<'a>,
-    ) -> Fate<'a> {
+    /// A line that may hold metrics.
+    fn metric(&mut self, line: &Line<'_>, event: &LogEvent<'_>, out: &mut impl Sink) -> Fate {
         if let Line::Emf(emf) = line {
             self.origins.insights(emf);
         }
-        let running = if self.correlates() { self.running.as_deref() } else { None };
-        let (origin, bounds) = (self.origins.current(), self.pipeline.settings.bounds);
-        let mut from = From { bounds, origin, event, running, counts: &mut self.counts, out };
-        match line {
-            Line::Monitoring(line) if self.custom.monitoring(line, &mut from) => Fate::Consumed,
-            Line::DatadogMetric(metric) if self.custom.datadog(metric, &mut from) => Fate::Consumed,
-            Line::Emf(emf) if self.custom.emf(emf, &mut from) => Fate::Emf(about()),
-            _ => Fate::Log(about()),
-        }
+        let (taken, fate) = match line {
+            Line::Monitoring(line) => return self.monitoring(line, event, out),
+            Line::DatadogMetric(metric) => {
+                (self.custom(event, out, |custom, from| custom.datadog(metric, from)), Fate::Consumed)
+            }
+            Line::Emf(emf) => (self.custom(event, out, |custom, from| custom.emf(emf, from)), Fate::Emf),
+            _ => (false, Fate::Log),
+        };
+        if taken { fate } else { Fate::Log }
     }
 
-    /// Measures what Lambda says of itself; `None` when it isn't Lambda that says it.
+    fn monitoring(&mut self, line: &MonitoringLine<'_>, event: &LogEvent<'_>, out: &mut impl Sink) -> Fate {
+        let taken = self.custom(event, out, |custom, from| custom.monitoring(line, from));
+        if taken { Fate::Consumed } else { Fate::Log }
+    }
+
+    /// Makes custom metrics of what an event holds.
+    fn custom<'e, S: Sink>(
+        &'e mut self,
+        event: &'e LogEvent<'e>,
+        out: &'e mut S,
+        make: impl FnOnce(&mut Custom, &mut From<'e, S>) -> bool,
+    ) -> bool {
+        let running = if self.correlates() { self.running.as_deref() } else { None };
+        let (origin, bounds) = (self.origins.current(), self.pipeline.settings.bounds);
+        make(&mut self.custom, &mut From { bounds, origin, event, running, counts: &mut self.counts, out })
+    }
+
+    /// Measures what Lambda says of itself; it is a log when it isn't Lambda that says it.
     fn platform<'a>(
         &mut self,
-        platform: Platform<'a>,
+        platform: &mut Platform<'a>,
         written: Written,
         event: &LogEvent<'_>,
+        about: &mut About<'a>,
         out: &mut impl Sink,
-    ) -> Option<About<'a>> {
+    ) -> Fate {
         let spelling = written.spelling();
         // Lambda writes a stream in one way: the function has printed what is in the other.
         let other = self.proven && self.spelling != Some(spelling);
         if other || matches!(platform, Platform::Unknown) {
-            return None;
+            return Fate::Log;
         }
-        self.learn(&platform, spelling);
-        self.origins.current().function.as_ref()?;
+        self.learn(platform, spelling);
+        if self.origins.current().function.is_none() {
+            return Fate::Log;
+        }
         if !self.proven {
-            self.proven = written.proves(&platform);
+            self.proven = written.proves(platform);
             self.spelling = Some(spelling);
             if self.proven {
                 // What came before may have been made up.
                 (self.running, self.ended, self.held) = (None, None, None);
             }
         }
-        let request_id = platform.request_id();
+        about.request_id = platform.request_id();
         self.measure(platform, spelling, event, out);
-        Some(About { request_id, ..About::default() })
+        Fate::Platform
     }
 
     /// Takes what the line says of the function.
@@ -374,39 +427,39 @@ impl Run<'_> {
         }
     }
 
-    fn measure(&mut self, platform: Platform<'_>, spelling: Spelling, event: &LogEvent<'_>, out: &mut impl Sink) {
+    fn measure(&mut self, platform: &mut Platform<'_>, spelling: Spelling, event: &LogEvent<'_>, out: &mut impl Sink) {
         match platform {
             Platform::Start(start) => {
                 self.release(out);
                 self.reported = None;
-                self.attempts.started(&start);
-                self.running = start.request_id.map(Cow::into_owned);
+                self.attempts.started(start);
+                self.running = start.request_id.as_deref().map(str::to_owned);
             }
             Platform::End { request_id } => {
                 match self.running.as_deref() {
-                    Some(running) if running == request_id => self.ended = self.running.take(),
+                    Some(running) if running == *request_id => self.ended = self.running.take(),
                     Some(_) => {}
-                    None => self.ended = Some(request_id.to_owned()),
+                    None => self.ended = Some((*request_id).to_owned()),
                 }
                 if let Some(held) = &mut self.held {
-                    held.ended |= held.report.request_id.as_deref() == Some(request_id);
+                    held.ended |= held.report.request_id.as_deref() == Some(*request_id);
                 }
             }
             Platform::Report(report) => self.report(report, spelling, event, out),
             Platform::RuntimeDone(done) => {
-                self.attempts.runtime_done(&done, &mut at(&self.origins, event, out, &mut self.counts));
+                self.attempts.runtime_done(done, &mut at(&self.origins, event, out, &mut self.counts));
             }
             Platform::Timeout(timeout) => {
                 let failure = Failure { error: true, timeout: true, out_of_memory: false };
                 self.failed(failure, timeout.request_id, event, out);
             }
             Platform::Fault(fault) => self.failed(fault.failure(), fault.request_id, event, out),
-            Platform::InitReport(report) => at(&self.origins, event, out, &mut self.counts).init_report(&report),
+            Platform::InitReport(report) => at(&self.origins, event, out, &mut self.counts).init_report(report),
             Platform::RestoreReport(report) => {
                 if spelling == Spelling::Json && !report.status.is_some_and(Status::failed) {
                     self.restored = report.restore_duration_ms;
                 }
-                at(&self.origins, event, out, &mut self.counts).restore_report(&report);
+                at(&self.origins, event, out, &mut self.counts).restore_report(report);
             }
             Platform::Extension(_)
             | Platform::ImageError
@@ -429,7 +482,7 @@ impl Run<'_> {
     /// `END` has come and no second report has. Only the request that ended last
     /// may report behind the next `START`. JSON has no `END`: there the second
     /// report after one start isn't Lambda's.
-    fn report(&mut self, mut report: Report<'_>, spelling: Spelling, event: &LogEvent<'_>, out: &mut impl Sink) {
+    fn report(&mut self, report: &mut Report<'_>, spelling: Spelling, event: &LogEvent<'_>, out: &mut impl Sink) {
         let request_id = report.request_id.as_deref();
         let running = self.running.as_deref();
         if request_id.is_none() && report.duration_ms.is_none() {
@@ -438,7 +491,7 @@ impl Run<'_> {
         match spelling {
             Spelling::Text if running.is_some() && running == request_id => {
                 let (time, event_id) = (event.time, event.id.to_owned());
-                self.held = Some(Held { report: report.into_owned(), time, event_id, ended: false });
+                self.held = Some(Held { report: report.clone().into_owned(), time, event_id, ended: false });
                 return;
             }
             Spelling::Text => {
@@ -461,7 +514,7 @@ impl Run<'_> {
         let restored = self.restored.take();
         report.restore_duration_ms = report.restore_duration_ms.or(restored);
         self.attempts.report(
-            &report,
+            report,
             &self.pipeline.settings.prices,
             &mut at(&self.origins, event, out, &mut self.counts),
         );
@@ -483,23 +536,22 @@ impl Run<'_> {
     }
 
     /// Passes on as a log what is to be one.
-    fn ship(&mut self, event: &LogEvent<'_>, fate: Fate<'_>, out: &mut impl Sink) {
+    fn ship(&mut self, event: &LogEvent<'_>, fate: Fate, about: &About<'_>, out: &mut impl Sink) {
         let settings = &self.pipeline.settings;
-        let (about, kept) = match fate {
+        let kept = match fate {
             Fate::Consumed if settings.metric_lines == Lines::Drop => {
                 self.counts.consumed += 1;
                 return;
             }
-            Fate::Emf(_) if settings.emf_lines == Lines::Drop => {
+            Fate::Emf if settings.emf_lines == Lines::Drop => {
                 self.counts.consumed += 1;
                 return;
             }
-            Fate::Consumed => (About::default(), true),
-            Fate::Platform(about) => (about, settings.platform_lines == Lines::Keep),
-            Fate::Emf(about) => (about, true),
-            Fate::Log(about) => {
-                self.hint(event, &about, out);
-                (about, true)
+            Fate::Consumed | Fate::Emf => true,
+            Fate::Platform => settings.platform_lines == Lines::Keep,
+            Fate::Log => {
+                self.hint(event, about.level, about.request_id, out);
+                true
             }
         };
         self.counts.logs += 1;
@@ -538,9 +590,9 @@ impl Run<'_> {
     }
 
     /// Takes down a failure that a program's words tell, until its `REPORT`.
-    fn hint(&mut self, event: &LogEvent<'_>, about: &About<'_>, out: &mut impl Sink) {
-        let Some(hinted) = self.pipeline.settings.hints.read(event.message, about.level) else { return };
-        if let Some(id) = about.request_id.or(self.running.as_deref()) {
+    fn hint(&mut self, event: &LogEvent<'_>, level: Option<Level>, request_id: Option<&str>, out: &mut impl Sink) {
+        let Some(hinted) = self.pipeline.settings.hints.read(event.message, level) else { return };
+        if let Some(id) = request_id.or(self.running.as_deref()) {
             self.attempts.hinted(hinted, id, &mut at(&self.origins, event, out, &mut self.counts));
         }
     }
