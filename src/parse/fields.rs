@@ -12,7 +12,7 @@ use crate::model::Level;
 /// The id is `undefined` (Node.js) or empty (Python) outside of an invocation.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Prefix<'a> {
-    /// When the line was written: `2023-11-14T22:13:20.123Z`.
+    /// When the line was written, as the runtime has it: `2023-11-14T22:13:20.123Z`.
     pub timestamp: &'a str,
     /// The invocation that wrote it.
     pub request_id: Option<&'a str>,
@@ -111,14 +111,24 @@ pub(super) fn split(text: &str, at: u8) -> Option<(&str, &str)> {
     Some((text.get(..place)?, text.get(place + 1..)?))
 }
 
-/// Takes `2023-11-14T22:13:20.123Z` off the front.
+/// Takes `2023-11-14T22:13:20.123Z` off the front. Python leaves zeros out that stand before
+/// the milliseconds: of 45 ms it makes `2023-11-14T22:13:20.45Z`.
 #[inline]
 fn timestamp(text: &str) -> Option<(&str, &str)> {
     const FORM: [[u8; 8]; 3] = [*b"0000-00-", *b"00T00:00", *b":00.000Z"];
-    let (stamp, rest) = text.split_at_checked(24)?;
-    let (eights, _) = stamp.as_bytes().as_chunks();
-    let others = eights.iter().zip(FORM).fold(0, |others, (eight, form)| others | unlike(*eight, form));
-    (others == 0).then_some((stamp, rest))
+    let whole = text.split_at_checked(24).filter(|(stamp, _)| {
+        let (eights, _) = stamp.as_bytes().as_chunks();
+        eights.iter().zip(FORM).fold(0, |others, (eight, form)| others | unlike(*eight, form)) == 0
+    });
+    whole
+        .or_else(|| shorter_stamp(text, b"0000-00-00T00:00:00.00Z"))
+        .or_else(|| shorter_stamp(text, b"0000-00-00T00:00:00.0Z"))
+}
+
+#[cold]
+fn shorter_stamp<'a>(text: &'a str, form: &[u8]) -> Option<(&'a str, &'a str)> {
+    let fits = |(byte, form): (u8, &u8)| if *form == b'0' { byte.is_ascii_digit() } else { byte == *form };
+    text.split_at_checked(form.len()).filter(|(stamp, _)| stamp.bytes().zip(form).all(fits))
 }
 
 /// Which bytes aren't those of a form, where `0` stands for any digit: their top bits.
@@ -239,6 +249,22 @@ mod tests {
             let escaped = line.replace('\t', "\\t");
             let len = Prefix::parse_escaped(&escaped).map(|prefix| &escaped[prefix.len..]);
             assert_eq!(len, expected.map(|(_, _, rest)| rest.replace('\t', "\\t")).as_deref(), "{escaped}");
+        }
+    }
+
+    #[test]
+    fn python_leaves_zeros_before_milliseconds_out() {
+        for (stamp, read) in [
+            ("2023-11-14T22:13:20.7Z", true),
+            ("2023-11-14T22:13:20.45Z", true),
+            ("2023-11-14T22:13:20.Z", false),
+            ("2023-11-14T22:13:20Z", false),
+            ("2023-11-14T22:13:20.1234Z", false),
+            ("2023-11-14T22:13:2.45Z", false),
+        ] {
+            let line = format!("[INFO]\t{stamp}\tabc-1\thi");
+            let found = Prefix::parse(&line).map(|prefix| (prefix.timestamp, prefix.request_id, &line[prefix.len..]));
+            assert_eq!(found, read.then_some((stamp, Some("abc-1"), "hi")), "{line}");
         }
     }
 
