@@ -33,7 +33,8 @@ pub fn oom_signature(line: &str) -> bool {
 /// [ERROR] KeyError: 'x'⏎Traceback (most recent call last):⏎…
 /// ```
 ///
-/// A line that is merely logged as an error is none.
+/// Python's may have no message, or one of several lines. A line that is merely
+/// logged as an error is none.
 pub fn handler_error(line: &str) -> bool {
     const NODE: [&str; 3] = ["Invoke Error ", "Uncaught Exception ", "Unhandled Promise Rejection "];
     if let Some(prefix) = Prefix::parse(line) {
@@ -43,7 +44,9 @@ pub fn handler_error(line: &str) -> bool {
     let Some((first, rest)) = line.strip_prefix("[ERROR] ").and_then(|rest| rest.split_once(['\n', '\r'])) else {
         return false;
     };
-    first.contains(':') && rest.trim_start().starts_with("Traceback (most recent call last)")
+    let kind = first.split(':').next().unwrap_or_default();
+    let named = !kind.is_empty() && kind.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.'));
+    named && rest.split(['\n', '\r']).any(|line| line.starts_with("Traceback (most recent call last)"))
 }
 
 #[cfg(test)]
@@ -58,7 +61,18 @@ mod tests {
             ("2023-11-14T22:13:20.123Z\tabc\tERROR\tInvoke Error in payment", false),
             ("[ERROR] KeyError: 'x'\nTraceback (most recent call last):\n", true),
             ("[ERROR] KeyError: 'x'\rTraceback (most recent call last):\r", true),
+            ("[ERROR] KeyError\nTraceback (most recent call last):\n", true),
+            (
+                "[ERROR] ValidationError: 1 error for Order\nprice\n  missing\nTraceback (most recent call last):\n",
+                true,
+            ),
+            ("[ERROR] ValidationError: 1 error for Order\rprice\rTraceback (most recent call last):\r", true),
+            ("[ERROR] Runtime.HandlerNotFound: no main\nTraceback (most recent call last):", true),
             ("[ERROR] payment failed", false),
+            ("[ERROR] payment failed\nTraceback (most recent call last):\n", false),
+            ("[ERROR] KeyError: 'x'\nsee Traceback (most recent call last):\n", false),
+            ("[ERROR] KeyError: 'x'", false),
+            ("[ERROR]\nTraceback (most recent call last):\n", false),
             ("[ERROR]\t2023-11-14T22:13:20.123Z\tabc\tpayment failed", false),
         ] {
             assert_eq!(handler_error(line), expected, "{line}");
