@@ -1,8 +1,8 @@
 //! Who wrote a batch: function, version, account, region.
 //!
 //! Name: `functionArn` or `platform.initStart`, else the stream, else the group.
-//! Account: `extractedFields`, else `functionArn`, else the owner of the group.
-//! Region: `extractedFields`, else `functionArn`, else where the forwarder runs.
+//! Account: `extractedFields`, else `functionArn`, else the stream, else the owner of the group.
+//! Region: `extractedFields`, else `functionArn`, else the stream, else where the forwarder runs.
 
 use std::collections::HashMap;
 
@@ -36,10 +36,14 @@ struct Place {
 
 impl Origins {
     pub(super) fn new(envelope: &Envelope, forwarder: &Forwarder, tags: Vec<(String, String)>) -> Self {
-        let function = function(&envelope.log_group, &envelope.log_stream);
+        let central = centralized(&envelope.log_group, &envelope.log_stream);
+        let stream = central.map_or(envelope.log_stream.as_str(), |central| central.stream);
+        let function = function(&envelope.log_group, stream);
         let home = function.as_ref().filter(|function| function.edge).and_then(|_| edge(&envelope.log_group));
-        let region = home.map(|(region, _)| region.to_owned()).or_else(|| forwarder.region.clone());
-        let account = Some(envelope.owner.clone()).filter(|owner| !owner.is_empty());
+        let region = home.map(|(region, _)| region).or(central.map(|central| central.region));
+        let region = region.map(str::to_owned).or_else(|| forwarder.region.clone());
+        let owner = central.map_or(envelope.owner.as_str(), |central| central.account);
+        let account = Some(owner.to_owned()).filter(|owner| !owner.is_empty());
         let current = Origin {
             generation: 0,
             account: account.clone(),
@@ -237,10 +241,33 @@ fn function(group: &str, stream: &str) -> Option<Function> {
 /// Home region and name of a function at the edge, whose groups are `/aws/lambda/us-east-1.name` in every region.
 fn edge(group: &str) -> Option<(&str, &str)> {
     let (region, name) = group.strip_prefix("/aws/lambda/")?.split_once('.')?;
-    let is_region = region.split('-').count() >= 3
-        && region.ends_with(|c: char| c.is_ascii_digit())
-        && region.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
-    (is_region && !name.is_empty()).then_some((region, name))
+    (is_region(region) && !name.is_empty()).then_some((region, name))
+}
+
+/// Whether it has the form of `eu-west-1`.
+fn is_region(text: &str) -> bool {
+    text.split('-').count() >= 3
+        && text.ends_with(|c: char| c.is_ascii_digit())
+        && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+}
+
+/// A stream that was copied from another account or region, as those of Web Functions are to
+/// their home region: its name ends in both, `…[$LATEST]22be53a8…-123456789012-eu-west-1`.
+#[derive(Clone, Copy)]
+struct Centralized<'a> {
+    stream: &'a str,
+    account: &'a str,
+    region: &'a str,
+}
+
+fn centralized<'a>(group: &str, name: &'a str) -> Option<Centralized<'a>> {
+    let found = name.match_indices('-').find_map(|(at, _)| {
+        let (stream, rest) = name.split_at_checked(at)?;
+        let (account, region) = rest.strip_prefix('-')?.split_at_checked(12)?;
+        let region = region.strip_prefix('-').filter(|region| is_region(region))?;
+        account.bytes().all(|b| b.is_ascii_digit()).then_some(Centralized { stream, account, region })
+    });
+    found.filter(|found| group.starts_with(WEB) || Stream::parse(found.stream).is_some())
 }
 
 /// `2026/11/20/[$LATEST]22be53a8…`, or with the function's name before the bracket in groups that functions share.
@@ -305,6 +332,33 @@ mod tests {
                 .as_ref()
                 .map(|f| (f.name.as_str(), f.version.as_deref(), found.region.as_deref().unwrap()));
             assert_eq!(shape, expected, "{group} {stream}");
+        }
+    }
+
+    #[test]
+    fn a_copied_stream_names_the_account_and_the_region_it_comes_from() {
+        const SHOP: &str = "2026/11/20/shop[12]HEX";
+        let here = ("123456789012", "eu-west-1");
+        for (group, stream, end, function, place) in [
+            ("/aws/lambda/web/site", "[3]HEX", "-111122223333-eu-north-1", Some(("site", None)), Some("eu-north-1")),
+            (
+                "/aws/lambda/web/site",
+                "2026/11/20/[3]HEX",
+                "-111122223333-us-gov-west-1",
+                Some(("site", Some("3"))),
+                Some("us-gov-west-1"),
+            ),
+            ("/custom/shared", SHOP, "-111122223333-eu-north-1", Some(("shop", Some("12"))), Some("eu-north-1")),
+            ("/custom/shared", SHOP, "-11112222333-eu-north-1", None, None),
+            ("/custom/shared", SHOP, "-111122223333-north", None, None),
+            ("/aws/lambda/shop", "a-b", "-111122223333-eu-north-1", Some(("shop", None)), None),
+        ] {
+            let origins = origins(group, &format!("{stream}{end}").replace("HEX", HEX));
+            let found = origins.current();
+            let of = found.function.as_ref().map(|of| (of.name.as_str(), of.version.as_deref()));
+            assert_eq!(of, function, "{group} {stream}{end}");
+            let from = (found.account.as_deref().unwrap(), found.region.as_deref().unwrap());
+            assert_eq!(from, place.map_or(here, |region| ("111122223333", region)), "{group} {stream}{end}");
         }
     }
 
