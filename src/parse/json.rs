@@ -290,7 +290,7 @@ impl<'a> Application<'a> {
         };
         Some(Self {
             level: text(level).or_else(|| text(log_level)),
-            request_id: text(request_id).or_else(|| text(aws_request_id)),
+            request_id: first_id([text(request_id), text(aws_request_id)]),
             error_type: text(error_type),
             timestamp: text(timestamp),
             message: text(message),
@@ -314,9 +314,14 @@ impl<'a> Application<'a> {
             };
         }
         app.level = app.level.or(log_level);
-        app.request_id = app.request_id.or(aws_request_id);
+        app.request_id = first_id([app.request_id, aws_request_id]);
         Some(app)
     }
+}
+
+/// The first that names an invocation: outside of one Python's is empty.
+fn first_id(ids: [Option<Cow<'_, str>>; 2]) -> Option<Cow<'_, str>> {
+    ids.into_iter().flatten().find(|id| !id.is_empty())
 }
 
 fn message(json: &str) -> Option<Cow<'_, str>> {
@@ -343,6 +348,10 @@ mod tests {
                 [None, None, None, None, Some(r#"{"a":[1]}"#)],
             ),
             (r#"{"level":null,"requestId":null,"timestamp":null,"message":null}"#, [None; 5]),
+            // Python outside of an invocation.
+            (r#"{"level":"INFO","requestId":""}"#, [Some("INFO"), None, None, None, None]),
+            (r#"{"requestId":"","AWSRequestId":"r"}"#, [None, Some("r"), None, None, None]),
+            (r#"{"AWSRequestId":""}"#, [None; 5]),
         ] {
             let app = Application::parse(line).unwrap();
             let found = [app.level, app.request_id, app.error_type, app.timestamp, app.message];
