@@ -163,7 +163,9 @@ fn derive(line: Line<'_>, text: &str) -> Fields {
     };
     let well = |status: Option<Ended>| status.is_none_or(|status| status == Ended::Success);
     match line.into_platform() {
-        Ok(Platform::Report(report)) if report.request_id.is_some() => counts(true, report.failure()),
+        Ok(Platform::Report(report)) if report.request_id.is_some() || report.duration_ms.is_some() => {
+            counts(true, report.failure())
+        }
         Ok(Platform::RuntimeDone(done)) if done.request_id.is_some() => counts(false, done.failure()),
         Ok(Platform::Timeout(_)) => fields([("errors", json!(1)), ("timeouts", json!(1))]),
         Ok(Platform::Fault(fault)) => {
@@ -305,7 +307,7 @@ fn platform(event: &PlatformEvent<'_>) -> Fields {
     ]);
     all.extend(self::metrics(metrics));
     for span in spans {
-        all.insert(format!("span_{}", span.name), number(Some(span.duration_ms)));
+        all.entry(format!("span_{}", span.name)).or_insert_with(|| number(Some(span.duration_ms)));
     }
     all
 }
