@@ -225,6 +225,22 @@ fn a_report_may_come_after_the_next_start() {
 }
 
 #[test]
+fn lines_of_one_millisecond_have_no_order() {
+    for first in [
+        [START, END, TIMED_OUT],
+        [START, TIMED_OUT, END],
+        [END, START, TIMED_OUT],
+        [END, TIMED_OUT, START],
+        [TIMED_OUT, START, END],
+        [TIMED_OUT, END, START],
+    ] {
+        let lines = [[START_B, END_B, REPORT_B], first, [START_B, END_B, REPORT_B]].concat();
+        assert_eq!(tally(&run(&first)), [1.0, 1.0, 1.0, 0.0], "{first:?}");
+        assert_eq!(tally(&run(&lines)), [3.0, 1.0, 1.0, 0.0], "{lines:?}");
+    }
+}
+
+#[test]
 fn one_line_hides_no_invocation() {
     let text = [&[END, REPORT][..], &[START, END, REPORT].repeat(4)].concat();
     let json = [JSON_START, JSON_REPORT].repeat(5);

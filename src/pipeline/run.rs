@@ -433,7 +433,10 @@ impl Run<'_> {
                 self.release(out);
                 self.reported = None;
                 self.attempts.started(start);
-                self.running = start.request_id.as_deref().map(str::to_owned);
+                let id = start.request_id.as_deref();
+                // Lines of one millisecond have no order: the END may have come first.
+                let over = self.ended.is_some() && self.ended.as_deref() == id;
+                self.running = id.filter(|_| !over).map(str::to_owned);
             }
             Platform::End { request_id } => {
                 match self.running.as_deref() {
