@@ -1,4 +1,5 @@
 use super::fields::Prefix;
+use crate::model::Level;
 
 /// What runtimes say when they lack memory, each in its own language.
 ///
@@ -14,8 +15,13 @@ const PHRASES: [&str; 6] = [
 ];
 
 /// Whether a line says, in its runtime's words, that memory ran out. Each phrase
-/// counts as a whole word: `CustomInMemoryErrorHandler` says nothing.
+/// counts as a whole word: `CustomInMemoryErrorHandler` says nothing. Nor does a
+/// line that Java's runtime has put a low level before: `[WARN] caught …`.
 pub fn oom_signature(line: &str) -> bool {
+    let level = line.strip_prefix('[').and_then(|rest| Level::parse(rest.split_once("] ")?.0));
+    if level.is_some_and(|level| level < Level::Error) {
+        return false;
+    }
     let word = |c: Option<char>| c.is_some_and(|c| c.is_alphanumeric() || c == '_');
     PHRASES.iter().any(|phrase| {
         line.match_indices(phrase).any(|(at, _)| {
@@ -87,6 +93,10 @@ mod tests {
             ("[ERROR] MemoryError", true),
             ("Unhandled exception. System.OutOfMemoryException: thrown", true),
             ("failed to allocate memory (NoMemoryError)", true),
+            ("[FATAL] java.lang.OutOfMemoryError: Java heap space", true),
+            ("[WARN] caught java.lang.OutOfMemoryError, trying again", false),
+            ("[INFO] MemoryError is handled", false),
+            ("[batch] MemoryError", true),
             ("CustomInMemoryErrorHandler", false),
             ("NoMemoryError", false),
             ("MemoryErrors", false),
