@@ -142,7 +142,7 @@ fn says_what_is_damaged_and_keeps_the_rest() {
     let ran = run(&["replay", "-"], &[], br#"{"awslogs":{"data":"%%%"}}"#);
     assert_eq!(
         (ran.status, ran.err.as_str()),
-        (1, "standard input: damaged payload: the data isn't base64; the 0 log events before it were forwarded\n")
+        (1, "standard input: damaged payload: the data isn't base64; nothing of it was forwarded\n")
     );
     let ran = run(&["replay", "-"], &[], br#"{"Records":[]}"#);
     assert_eq!(ran.status, 1);

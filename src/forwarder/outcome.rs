@@ -239,7 +239,12 @@ impl std::fmt::Display for Note {
         match self {
             Self::Damaged { log_group, read, error } => {
                 let of = if log_group.is_empty() { String::new() } else { format!(" of {log_group}") };
-                write!(f, "damaged payload{of}: {error}; the {read} log events before it were forwarded")
+                write!(f, "damaged payload{of}: {error}; ")?;
+                match read {
+                    0 => f.write_str("nothing of it was forwarded"),
+                    1 => f.write_str("the log event before it was forwarded"),
+                    _ => write!(f, "the {read} log events before it were forwarded"),
+                }
             }
             Self::Undelivered { backend, address, fate, reason, weight, last } => {
                 let to = if address.is_empty() { String::new() } else { format!(" to {address}") };
