@@ -458,6 +458,8 @@ async fn single_items_that_are_refused_are_set_aside_and_the_rest_is_sent() {
     let account = &outcome.ledger.backends[0];
     assert_eq!((account.sent.logs, account.stored.logs, account.dropped[&Reason::Refused].logs), (3, 0, 1));
     assert_eq!(outcome.failed(), 0);
+    let said = notes(&outcome);
+    assert!(said.contains(", set aside (refused): status 400 bad: field [n]; "), "{said}");
     let (key, parcel) = parcels(&folder).remove(0);
     assert!(key.starts_with("set-aside/elasticsearch/"), "{key}");
     assert_eq!((parcels(&folder).len(), parcel.count(), parcel.weight().logs), (1, 1, 1));

@@ -29,6 +29,8 @@ pub(super) struct Lane {
 pub(super) struct Landed {
     pub(super) delivered: Delivered,
     pub(super) stored: Vec<Dropped>,
+    /// Given up, and in the store for somebody to look at.
+    pub(super) aside: Vec<Dropped>,
     pub(super) unauthorized: bool,
     /// How long storing took.
     pub(super) storing: Duration,
@@ -80,7 +82,7 @@ impl Lane {
 /// Takes down what became of a request.
 pub(super) fn land(lanes: &mut [Lane], index: usize, landed: Landed, outcome: &mut Outcome) {
     let (Some(lane), Some(account)) = (lanes.get_mut(index), outcome.ledger.backends.get_mut(index)) else { return };
-    let Landed { delivered, stored, unauthorized, storing, trouble } = landed;
+    let Landed { delivered, stored, aside, unauthorized, storing, trouble } = landed;
     outcome.unauthorized |= unauthorized;
     outcome.storing = outcome.storing.max(storing);
     lane.flying -= 1;
@@ -96,13 +98,14 @@ pub(super) fn land(lanes: &mut [Lane], index: usize, landed: Landed, outcome: &m
         account.bytes += delivered.bytes;
         account.slowest = account.slowest.max(delivered.slowest);
     }
-    for dropped in &delivered.dropped {
+    for dropped in delivered.dropped.iter().chain(&aside) {
         account.drop(dropped.reason, dropped.weight);
         // A part of a metric, as lines of a histogram: it counts for nothing, and is missed all the same.
         outcome.undone += u64::from(dropped.weight.total() == 0 && dropped.reason.may_pass());
     }
-    let dropped = delivered.dropped.into_iter().map(|dropped| (Fate::Dropped, dropped));
-    for (fate, dropped) in dropped.chain(stored.into_iter().map(|dropped| (Fate::Stored, dropped))) {
-        outcome.note(Note::undelivered(&lane.name, fate, dropped));
+    for (fate, requests) in [(Fate::Dropped, delivered.dropped), (Fate::SetAside, aside), (Fate::Stored, stored)] {
+        for dropped in requests {
+            outcome.note(Note::undelivered(&lane.name, fate, dropped));
+        }
     }
 }

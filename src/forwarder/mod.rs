@@ -317,7 +317,14 @@ impl<T: Transport> Ferry<'_, T> {
             None => unsent(request),
         };
         let unauthorized = delivered.dropped.iter().any(|dropped| dropped.reason == Reason::Unauthorized);
-        let mut landed = Landed { delivered, stored: Vec::new(), unauthorized, storing: Duration::ZERO, trouble: None };
+        let mut landed = Landed {
+            delivered,
+            stored: Vec::new(),
+            aside: Vec::new(),
+            unauthorized,
+            storing: Duration::ZERO,
+            trouble: None,
+        };
         let Some(store) = self.store else { return landed };
         let mut left = Vec::new();
         for dropped in std::mem::take(&mut landed.delivered.dropped) {
@@ -335,7 +342,7 @@ impl<T: Transport> Ferry<'_, T> {
             landed.storing = landed.storing.max(before.elapsed());
             match put {
                 Ok(Ok(())) if place == Shelf::Pending => landed.stored.push(dropped),
-                Ok(Ok(())) => left.push(dropped),
+                Ok(Ok(())) => landed.aside.push(dropped),
                 Ok(Err(error)) => {
                     landed.trouble = Some(error.to_string());
                     left.push(dropped);
