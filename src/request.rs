@@ -369,13 +369,13 @@ impl Verdict {
     /// What a status means wherever a backend doesn't say otherwise.
     ///
     /// Source: RFC 9110 §15, and what intakes do: 408, 429 and 5xx pass; 501 and
-    /// other 4xx don't. 3xx, as nobody follows them, 401, 403, 404 and a proxy's 407 are
-    /// mistakes in settings, which somebody may mend.
+    /// other 4xx don't. 3xx, as nobody follows them, 401, 403, 404, a 405 of what takes no
+    /// POST, and a proxy's 407 are mistakes in settings, which somebody may mend.
     pub const fn of(_: &Request, response: &Response) -> Self {
         match response.status {
             200..=299 => Self::Accepted,
             401 | 403 => Self::Unauthorized,
-            300..=399 | 404 | 407 => Self::NotFound,
+            300..=399 | 404 | 405 | 407 => Self::NotFound,
             413 => Self::TooLarge,
             408 | 425 | 429 | 500 | 502..=599 => Self::Busy,
             _ => Self::Refused,

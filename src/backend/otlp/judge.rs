@@ -17,7 +17,7 @@ pub(super) fn judge(request: &Request, response: &Response) -> Verdict {
     match response.status {
         200..=299 => accepted(request, response),
         401 | 403 => Verdict::Unauthorized,
-        300..=399 | 404 | 407 => Verdict::NotFound,
+        300..=399 | 404 | 405 | 407 => Verdict::NotFound,
         413 => Verdict::TooLarge,
         429 | 502..=504 => Verdict::Busy,
         _ => Verdict::Refused,

@@ -668,6 +668,7 @@ fn statuses() {
         (201, Verdict::Accepted, Verdict::Accepted),
         (204, Verdict::Accepted, Verdict::Accepted),
         (301, Verdict::NotFound, Verdict::NotFound),
+        (405, Verdict::NotFound, Verdict::NotFound),
         (407, Verdict::NotFound, Verdict::NotFound),
         (400, Verdict::Refused, Verdict::Refused),
         (401, Verdict::Unauthorized, Verdict::Unauthorized),
