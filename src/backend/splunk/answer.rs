@@ -15,18 +15,22 @@ struct Answer {
     invalid_event: Option<usize>,
 }
 
-/// Codes: 0 success, 7 incorrect index, 8 internal error, 9 busy, 18 to 20 unhealthy, 23 shutting down.
+/// Codes: 0 success, 7 incorrect index, 8 internal error, 9 busy, 10 no channel, 18 to 20 unhealthy,
+/// 23 shutting down.
 ///
 /// Of events with an invalid one among them, those before it are taken, and
 /// those after it aren't looked at. Not so with a wrong index: all of a request
-/// have the same, and its number doesn't count from 0.
+/// have the same, and its number doesn't count from 0. Somebody may make it, or let the token have it; and
+/// a token that wants a channel, for acknowledgements, is the wrong one.
 pub(super) fn judge(request: &Request, response: &Response) -> Verdict {
     let answer: Answer = serde_json::from_slice(&response.body).unwrap_or_default();
     match (response.status, answer.code) {
         (200..=299, None | Some(0)) => Verdict::Accepted,
         (200..=299, Some(9 | 18..=20 | 23)) | (_, Some(8 | 9 | 18..=20 | 23)) => Verdict::Busy,
         (200..=299, _) => Verdict::Refused,
-        (400, code) if code != Some(7) => match answer.invalid_event {
+        (400, Some(7)) => Verdict::NotFound,
+        (400, Some(10)) => Verdict::Unauthorized,
+        (400, _) => match answer.invalid_event {
             Some(number) => invalid(request, number, &answer),
             None => Verdict::Refused,
         },
@@ -90,8 +94,8 @@ mod tests {
                 r#"{"text":"Error in handling indexed fields","code":15,"invalid-event-number":4}"#,
                 partly(&[], 3, "status 400: Error in handling indexed fields (code 15)"),
             ),
-            (400, r#"{"text":"Incorrect index","code":7,"invalid-event-number":1}"#, Verdict::Refused),
-            (400, r#"{"text":"Data channel is missing","code":10}"#, Verdict::Refused),
+            (400, r#"{"text":"Incorrect index","code":7,"invalid-event-number":1}"#, Verdict::NotFound),
+            (400, r#"{"text":"Data channel is missing","code":10}"#, Verdict::Unauthorized),
             (400, "", Verdict::Refused),
             (404, "", Verdict::NotFound),
             (413, "", Verdict::TooLarge),
