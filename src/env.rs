@@ -360,13 +360,16 @@ pub mod read {
         Ok(value.to_owned())
     }
 
-    /// A secret that can stand in a header: printable ASCII.
+    /// A secret that can stand in a header: printable ASCII, without quotes around it.
     ///
     /// # Errors
     ///
     /// Says that it can't.
     pub fn secret(value: &str) -> Result<Secret, String> {
-        if value.bytes().all(|b| b.is_ascii_graphic()) {
+        let stands_in = |quote| value.len() > 1 && value.starts_with(quote) && value.ends_with(quote);
+        if stands_in('"') || stands_in('\'') {
+            Err("stands in quotes: expected it without them".to_owned())
+        } else if value.bytes().all(|b| b.is_ascii_graphic()) {
             Ok(Secret::new(value.to_owned()))
         } else {
             Err("holds a blank or a character outside of ASCII: expected it on one line, without quotes".to_owned())
@@ -613,6 +616,17 @@ mod tests {
     fn a_secret_never_prints() {
         let secret = Secret::new("s3cret".into());
         assert_eq!(format!("{secret} {secret:?}"), "*** Secret(***)");
+    }
+
+    #[test]
+    fn a_secret_stands_on_one_line_and_in_no_quotes() {
+        for value in ["\"s3cret\"", "'s3cret'", "\"\"", "s3 cret", "s3cret\u{e9}"] {
+            let what = read::secret(value).unwrap_err();
+            assert!(what.contains("expected") && !what.contains("s3"), "{value}: {what}");
+        }
+        for value in ["s3cret", "\"", "s3'cret", "\"s3cret", "'s3cret\""] {
+            assert_eq!(read::secret(value), Ok(Secret::new(value.to_owned())));
+        }
     }
 
     #[test]
