@@ -38,7 +38,7 @@ pub enum Store {
 /// Where a store is, as the settings have it.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Place {
-    /// `/var/spool/logferry` or `file:///…`
+    /// `/var/spool/logferry`, `./kept` or `file:///…`
     Folder(PathBuf),
     /// `s3://bucket/prefix`
     S3 {
@@ -128,9 +128,11 @@ impl Place {
             return crate::env::read::url(value).map(|address| Self::Sqs { url: address.base });
         }
         let path = value.strip_prefix("file://").unwrap_or(value);
-        if path.contains("://") {
+        // What begins otherwise may be a bucket's name, or an ARN.
+        if !path.starts_with(['/', '.']) {
             return Err(
-                "is no store: expected `s3://bucket/prefix`, the address of an SQS queue, or a folder".to_owned()
+                "is no store: expected `s3://bucket/prefix`, the address of an SQS queue, or a folder as `/var/spool/logferry` or `./kept`"
+                    .to_owned(),
             );
         }
         Ok(Self::Folder(path.into()))
@@ -340,10 +342,11 @@ mod tests {
             (url, Ok(Place::Sqs { url: url.to_owned() })),
             ("/var/spool", Ok(Place::Folder("/var/spool".into()))),
             ("file:///var/spool", Ok(Place::Folder("/var/spool".into()))),
+            ("./kept", Ok(Place::Folder("./kept".into()))),
         ] {
             assert_eq!(Place::parse(value), expected, "{value}");
         }
-        for value in ["s3://", "s3://b/a b", "gs://b"] {
+        for value in ["s3://", "s3://b/a b", "gs://b", "S3://b", "s3:/b", "b", "arn:aws:s3:::b", "file://b"] {
             assert!(Place::parse(value).is_err(), "{value}");
         }
     }
