@@ -391,7 +391,9 @@ fn pairs(value: &str) -> Result<Vec<(String, String)>, String> {
             let value = percent_decoded(value.trim());
             match (key.trim(), value) {
                 // The pair isn't shown: it may be a secret.
-                ("", _) => Err("has an entry without a name: expected `key=value,key=value`".to_owned()),
+                ("", _) => {
+                    Err("has an entry without a name or without a `=`: expected `key=value,key=value`".to_owned())
+                }
                 (key, None) => Err(format!("has a value for `{key}` that isn't percent-encoded: `%` is written `%25`")),
                 (key, Some(value)) => Ok((key.to_owned(), value)),
             }

@@ -815,7 +815,7 @@ fn mistakes_say_what_is_wrong_and_no_secret() {
         ),
         (
             &[ENDPOINT, ("OTEL_EXPORTER_OTLP_HEADERS", "s3cret")],
-            "OTEL_EXPORTER_OTLP_HEADERS has an entry without a name",
+            "OTEL_EXPORTER_OTLP_HEADERS has an entry without a name or without a `=`",
         ),
         (&[ENDPOINT, ("OTEL_EXPORTER_OTLP_HEADERS", "a=s3cret%zz")], "OTEL_EXPORTER_OTLP_HEADERS has a value for `a`"),
         (&[ENDPOINT, ("OTEL_EXPORTER_OTLP_HEADERS", "a=s3cret%0a")], "OTEL_EXPORTER_OTLP_HEADERS holds a line break"),
