@@ -95,9 +95,9 @@ impl Elasticsearch {
         "Id of a deployment on Elastic Cloud, instead of ELASTICSEARCH_URL.",
     );
     const API_KEY: Setting<Secret> =
-        Setting::new("ELASTICSEARCH_API_KEY", read::secret, "API key, as Kibana shows it (base64).").secret();
+        Setting::new("ELASTICSEARCH_API_KEY", api_key, "API key, as Kibana shows it (base64).").secret();
     const ES_API_KEY: Setting<Secret> =
-        Setting::new("ES_API_KEY", read::secret, "The same as ELASTICSEARCH_API_KEY.").secret();
+        Setting::new("ES_API_KEY", api_key, "The same as ELASTICSEARCH_API_KEY.").secret();
     const USERNAME: Setting<String> =
         Setting::new("ELASTICSEARCH_USERNAME", read::text, "User for basic authentication, instead of an API key.");
     const PASSWORD: Setting<Secret> =
@@ -288,11 +288,11 @@ impl Sink for Encoder<'_> {
 
 /// The address of bulks: what the user has put behind a `?` may be a secret, our own part alone is none.
 fn bulk_address(address: &Address) -> Address {
+    let base = address.base.strip_suffix("/_bulk").unwrap_or(&address.base);
     match &address.query {
-        None => address.join(&format!("/_bulk?{WANTED}")),
+        None => Address::of(format!("{base}/_bulk?{WANTED}")),
         Some(query) => {
-            let query = Secret::new(format!("{WANTED}&{}", query.expose()));
-            Address { query: Some(query), ..address.join("/_bulk") }
+            Address { base: format!("{base}/_bulk"), query: Some(Secret::new(format!("{WANTED}&{}", query.expose()))) }
         }
     }
 }
@@ -316,6 +316,16 @@ fn signing(sign: Sign, region: Option<String>, url: &str, known: bool, env: &mut
         env.mistake(&env.name(&Elasticsearch::REGION), what);
     }
     Some(Signing { service, region: region? })
+}
+
+/// Id and key in base64, which has no colon.
+fn api_key(value: &str) -> Result<Secret, String> {
+    if value.contains(':') {
+        return Err(
+            "is an id and a key: expected both in base64, as Kibana shows it under Base64 or `encoded`".to_owned()
+        );
+    }
+    read::secret(value)
 }
 
 fn sign(value: &str) -> Result<Sign, String> {
