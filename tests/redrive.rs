@@ -80,6 +80,29 @@ fn says_what_is_damaged() {
 }
 
 #[test]
+fn a_dry_run_says_what_would_be_set_aside_and_that_there_may_be_more() {
+    let folder = stored("dry", "datadog");
+    let (store, intake) = (folder.to_str().unwrap(), Intake::accepting());
+    let (key, content) = files(&folder).remove(0);
+    let mut old: serde_json::Value = serde_json::from_slice(&content).unwrap();
+    old["oldest"] = (old["oldest"].as_i64().unwrap() - 20 * 3_600_000).into();
+    std::fs::write(folder.join(key.replace('-', "-0")), old.to_string()).unwrap();
+    let (status, out, err) = redrive(store, &intake, &["--dry-run"]);
+    let would = "1 stored request with 1 log would be sent
+1 stored request would be set aside as too old for the backend
+";
+    assert_eq!((status, out.ends_with(would), err.as_str()), (1, true, ""), "{out}");
+    let bound = "no more than 1 at once (--max, LOGFERRY_REDRIVE_MAX): others may be stored, too
+";
+    for args in [&["--max", "1", "--dry-run"][..], &["--max", "1"]] {
+        let (_, out, _) = redrive(store, &intake, args);
+        assert!(out.ends_with(bound), "{out}");
+    }
+    let (_, out, _) = redrive(store, &intake, &["--dry-run", "--max", "2"]);
+    assert!(!out.contains("at once"), "{out}");
+}
+
+#[test]
 fn says_what_is_stored_for_a_backend_that_the_settings_do_not_name() {
     let folder = stored("stranded", "datadog:eu");
     let store = folder.to_str().unwrap();

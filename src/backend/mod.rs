@@ -317,8 +317,13 @@ impl Backend {
         Some(Request { destination: template.destination, ..request.clone() })
     }
 
-    /// How old what a request holds may be: an intake takes older data and loses it.
-    pub fn max_age(&self, route: &str) -> Option<Duration> {
+    /// Whether what a stored request holds is too old: an intake takes such data and loses it.
+    pub fn is_too_old(&self, parcel: &Parcel, now: Timestamp) -> bool {
+        let age = now.millis().saturating_sub(parcel.oldest);
+        self.max_age(&parcel.route).is_some_and(|max| i128::from(age) > max.as_millis().cast_signed())
+    }
+
+    fn max_age(&self, route: &str) -> Option<Duration> {
         match &self.kind {
             Kind::Datadog(_) => Datadog::max_age(route),
             Kind::NewRelic(_) => NewRelic::max_age(route),

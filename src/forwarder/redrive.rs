@@ -395,10 +395,8 @@ impl<T: Transport> Forwarder<T> {
         progress.redriven.requests += 1;
         let Held { key, mut parcel, patience } = held;
         let weight = parcel.weight();
-        let age = invocation.now.millis().saturating_sub(parcel.oldest);
-        let too_old = backend.max_age(&parcel.route).is_some_and(|max| i128::from(age) > max.as_millis().cast_signed());
         let again = key.is_some_and(|key| key.starts_with(Shelf::SetAside.name()));
-        if too_old && !again {
+        if backend.is_too_old(&parcel, invocation.now) && !again {
             return unsendable(store, key, parcel, TOO_OLD, progress).await;
         }
         let Ok(request) = backend.revive(&parcel, invocation.forwarder) else {

@@ -23,7 +23,8 @@ impl<T: Transport> Forwarder<T> {
         let Some(store) = &self.store else { return Ok(Vec::new()) };
         let mut found = Vec::new();
         for backend in &self.backends {
-            for key in keys(store, wish, backend.name(), "", self.wanted(wish)).await? {
+            let wanted = self.wanted(wish).saturating_sub(found.len());
+            for key in keys(store, wish, backend.name(), "", wanted).await? {
                 if let Some(json) = store.get(&key).await? {
                     found.push((key, Parcel::from_json(&json)));
                 }

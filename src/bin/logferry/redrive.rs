@@ -42,10 +42,20 @@ pub(crate) fn run(args: &RedriveArgs) -> io::Result<Status> {
         return Ok(Status::Fine);
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let most = args.max.unwrap_or(forwarder.sending.redrive_max);
     if args.dry_run {
         let both = async { Ok((forwarder.stored(&wish).await?, forwarder.stranded(&wish).await?)) };
         let (stored, stranded) = runtime.block_on(both).map_err(|error: StoreError| io::Error::other(error))?;
-        return show(&stored, &stranded, &wish);
+        let now = now();
+        let is_too_old = |parcel: &Parcel| {
+            let mut backends = forwarder.backends.iter().filter(|backend| backend.name() == parcel.backend);
+            !wish.set_aside && backends.any(|backend| backend.is_too_old(parcel, now))
+        };
+        let found = stored.len();
+        let kept =
+            stored.into_iter().filter(|(_, parcel)| !parcel.as_ref().is_ok_and(|parcel| wish.spares(parcel, now)));
+        let status = show(&kept.collect::<Vec<_>>(), &stranded, is_too_old)?;
+        return tell_bound(found, most).map(|()| status);
     }
     let own = Forwarder { instance: format!("redrive-{}", std::process::id()), ..Forwarder::default() };
     let now = now();
@@ -60,6 +70,8 @@ pub(crate) fn run(args: &RedriveArgs) -> io::Result<Status> {
     if outcome.notes.is_empty() || !outcome.redriven.is_empty() {
         tell(&outcome.redriven)?;
     }
+    let done = |redriven: &Redriven| usize::try_from(redriven.requests + redriven.damaged).unwrap_or(usize::MAX);
+    tell_bound(outcome.redriven.iter().map(done).sum(), most)?;
     let well = outcome.notes.is_empty() && outcome.redriven.iter().all(Redriven::is_complete);
     Ok(if well { Status::Fine } else { Status::Incomplete })
 }
@@ -68,11 +80,10 @@ pub(crate) fn run(args: &RedriveArgs) -> io::Result<Status> {
 fn show(
     stored: &[(String, Result<Parcel, ParcelError>)],
     stranded: &[(String, usize)],
-    wish: &Redrive,
+    is_too_old: impl Fn(&Parcel) -> bool,
 ) -> io::Result<Status> {
     let mut out = io::stdout().lock();
-    let now = now();
-    let (mut shown, mut damaged, mut newer, mut total) = (0_u64, 0_u64, false, Weight::default());
+    let (mut sent, mut too_old, mut damaged, mut newer, mut total) = (0, 0, 0, false, Weight::default());
     for (key, parcel) in stored {
         match parcel {
             Err(error) => {
@@ -80,10 +91,13 @@ fn show(
                 newer |= *error == ParcelError::Version;
                 writeln!(out, "{key}  {error}")?;
             }
-            Ok(parcel) if wish.spares(parcel, now) => {}
             Ok(parcel) => {
                 let (weight, oldest) = (parcel.weight(), parcel.oldest());
-                (shown, total) = (shown + 1, [total, weight].into_iter().sum());
+                if is_too_old(parcel) {
+                    too_old += 1;
+                } else {
+                    (sent, total) = (sent + 1, [total, weight].into_iter().sum());
+                }
                 let Parcel { backend, route, reason, said, tries, .. } = parcel;
                 writeln!(
                     out,
@@ -98,11 +112,22 @@ fn show(
         let requests = count(*requests, "stored request");
         writeln!(out, "{folder}/  {requests}{more} of no backend that LOGFERRY_BACKENDS names")?;
     }
-    writeln!(out, "{} with {total} would be sent", count(shown, "stored request"))?;
+    writeln!(out, "{} with {total} would be sent", count(sent, "stored request"))?;
+    if too_old > 0 {
+        writeln!(out, "{} would be set aside as too old for the backend", count(too_old, "stored request"))?;
+    }
     if damaged > 0 {
         writeln!(out, "{} would be moved to damaged/", count(damaged, "damaged file"))?;
     }
-    Ok(if damaged == 0 && !newer && stranded.is_empty() { Status::Fine } else { Status::Incomplete })
+    Ok(if damaged == 0 && too_old == 0 && !newer && stranded.is_empty() { Status::Fine } else { Status::Incomplete })
+}
+
+/// That there may be more than was looked at.
+fn tell_bound(found: usize, most: usize) -> io::Result<()> {
+    if found < most {
+        return Ok(());
+    }
+    writeln!(io::stdout(), "no more than {most} at once (--max, LOGFERRY_REDRIVE_MAX): others may be stored, too")
 }
 
 /// What became of it, by backend.
