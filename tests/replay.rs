@@ -266,6 +266,21 @@ fn ends_at_once_when_nobody_reads_on() {
 
 #[cfg(target_os = "linux")]
 #[test]
+fn ends_as_ever_when_nobody_reads_what_it_complains_of() {
+    for (args, env, expected) in [
+        (&["replay", "-"][..], &[][..], 1),
+        (&["replay", "nosuch"], &[], 2),
+        (&["check"], &[("LOGFERRY_BACKENDS", "nosuch")], 2),
+    ] {
+        let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+        let mut child = command(args, env).stderr(full).spawn().unwrap();
+        let _ = child.stdin.take().unwrap().write_all(br#"{"awslogs":{"data":"%%%"}}"#);
+        assert_eq!(child.wait().unwrap().code(), Some(expected), "{args:?}");
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
 fn says_once_that_standard_output_is_full() {
     for args in [&[&NDJSON[..], &["fixtures/events"]].concat()[..], &["replay", "fixtures/events"]] {
         let start = Instant::now();

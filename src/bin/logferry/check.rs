@@ -4,22 +4,18 @@ use logferry::env::Env;
 use logferry::settings::Settings;
 
 use crate::style::count;
-use crate::{Status, environment, ready};
+use crate::{Status, complain, environment, ready};
 
 /// Reads all settings as the Lambda does; shows what holds, or every mistake.
 pub(crate) fn run() -> io::Result<Status> {
     let forwarder = match ready(&environment, None)? {
         Ok(forwarder) => forwarder,
         Err(mistakes) => {
-            let mut err = io::stderr().lock();
             for mistake in &mistakes {
-                writeln!(err, "wrong setting: {mistake}")?;
+                complain(format_args!("wrong setting: {mistake}"));
             }
-            writeln!(
-                err,
-                "{} to mend; `logferry check` again shows whether all is well",
-                count(mistakes.len(), "mistake")
-            )?;
+            let mistakes = count(mistakes.len(), "mistake");
+            complain(format_args!("{mistakes} to mend; `logferry check` again shows whether all is well"));
             return Ok(Status::Usage);
         }
     };

@@ -8,6 +8,7 @@ mod replay;
 mod style;
 mod summary;
 
+use std::fmt::Display;
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -140,10 +141,15 @@ fn main() -> ExitCode {
         // Whoever reads us has seen enough.
         Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
         Err(error) => {
-            let _ = writeln!(std::io::stderr(), "logferry: {error}");
+            complain(format_args!("logferry: {error}"));
             Status::Incomplete.into()
         }
     }
+}
+
+/// Writes a line to standard error: that nobody reads it on changes nothing else, the exit status least of all.
+fn complain(what: impl Display) {
+    let _ = writeln!(std::io::stderr(), "{what}");
 }
 
 /// A variable; where nothing names a store, one in the folder where programs of this user keep their state.

@@ -10,7 +10,7 @@ use logferry::store::{Store, StoreError};
 use tokio::time::Instant;
 
 use crate::style::count;
-use crate::{RedriveArgs, Status, now, ready, variable};
+use crate::{RedriveArgs, Status, complain, now, ready, variable};
 
 /// So long may it take: a person waits, and may break it off without losing anything.
 const PATIENCE: Duration = Duration::from_hours(1);
@@ -21,7 +21,7 @@ pub(crate) fn run(args: &RedriveArgs) -> io::Result<Status> {
         Ok(forwarder) => forwarder,
         Err(mistakes) => {
             for mistake in mistakes {
-                eprintln!("wrong setting: {mistake}");
+                complain(format_args!("wrong setting: {mistake}"));
             }
             return Ok(Status::Usage);
         }
@@ -34,11 +34,11 @@ pub(crate) fn run(args: &RedriveArgs) -> io::Result<Status> {
         set_aside: args.set_aside,
     };
     if let Some(unknown) = forwarder.unknown(&wish) {
-        eprintln!("{unknown}");
+        complain(unknown);
         return Ok(Status::Usage);
     }
     if forwarder.store.as_ref().is_some_and(Store::is_queue) {
-        println!("the store is an SQS queue: it invokes the function with what is stored by itself");
+        writeln!(io::stdout(), "the store is an SQS queue: it invokes the function with what is stored by itself")?;
         return Ok(Status::Fine);
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -65,7 +65,7 @@ pub(crate) fn run(args: &RedriveArgs) -> io::Result<Status> {
         forwarder.redrive(&wish, &Invocation { forwarder: &own, now, deadline, seed }).await
     });
     for note in &outcome.notes {
-        eprintln!("{note}");
+        complain(note);
     }
     if outcome.notes.is_empty() || !outcome.redriven.is_empty() {
         tell(&outcome.redriven)?;

@@ -19,7 +19,7 @@ use tokio::time::Instant;
 use crate::pretty::Pretty;
 use crate::style::{Style, count};
 use crate::summary::Summary;
-use crate::{Format, ReplayArgs, Status, now, ready, variable};
+use crate::{Format, ReplayArgs, Status, complain, now, ready, variable};
 
 /// How long one payload may take: somebody waits.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -65,7 +65,7 @@ pub(crate) fn run(args: &ReplayArgs) -> io::Result<Status> {
     let (to, paths) = match sort_out(args) {
         Ok(sorted) => sorted,
         Err(wrong) => {
-            eprintln!("logferry: {wrong}");
+            complain(format_args!("logferry: {wrong}"));
             return Ok(Status::Usage);
         }
     };
@@ -74,7 +74,7 @@ pub(crate) fn run(args: &ReplayArgs) -> io::Result<Status> {
         Ok(forwarder) => forwarder,
         Err(mistakes) => {
             for mistake in mistakes {
-                eprintln!("wrong setting: {mistake}");
+                complain(format_args!("wrong setting: {mistake}"));
             }
             return Ok(Status::Usage);
         }
@@ -94,7 +94,7 @@ pub(crate) fn run(args: &ReplayArgs) -> io::Result<Status> {
             Ok(input) => input,
             Err(error) => {
                 progress.clear();
-                eprintln!("{} cannot be read: {error}", path.display());
+                complain(format_args!("{} cannot be read: {error}", path.display()));
                 all_read = false;
                 continue;
             }
@@ -107,7 +107,7 @@ pub(crate) fn run(args: &ReplayArgs) -> io::Result<Status> {
             }
             for note in &outcome.notes {
                 progress.clear();
-                eprintln!("{}: {note}", input.name);
+                complain(format_args!("{}: {note}", input.name));
             }
             total.add(outcome);
         }
@@ -449,13 +449,13 @@ impl Progress {
 
     fn show(&self, index: usize, path: &Path) {
         if self.shown {
-            eprint!("\r\x1b[K{} of {}: {}", index + 1, self.total, path.display());
+            let _ = write!(io::stderr(), "\r\x1b[K{} of {}: {}", index + 1, self.total, path.display());
         }
     }
 
     fn clear(&self) {
         if self.shown {
-            eprint!("\r\x1b[K");
+            let _ = write!(io::stderr(), "\r\x1b[K");
         }
     }
 }
