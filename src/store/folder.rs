@@ -21,17 +21,21 @@ impl Folder {
         if overwrite == Overwrite::Never && path.exists() {
             return Ok(());
         }
+        let beside = path.with_extension(format!("{}.part", std::process::id()));
         let write = || -> io::Result<()> {
             if let Some(parent) = path.parent() {
                 fs::create_dir_all(parent)?;
             }
-            let beside = path.with_extension(format!("{}.part", std::process::id()));
             let mut file = fs::File::create(&beside)?;
             io::Write::write_all(&mut file, bytes)?;
             file.sync_all()?;
             fs::rename(&beside, &path)
         };
-        write().map_err(|error| failure(&path, &error))
+        write().map_err(|error| {
+            // What is half written takes the room that may be all there is.
+            let _ = fs::remove_file(&beside);
+            failure(&path, &error)
+        })
     }
 
     pub(super) fn list(&self, prefix: &str, after: &str, max: usize) -> Result<Vec<String>, StoreError> {
@@ -92,4 +96,20 @@ impl Folder {
 
 fn failure(path: &Path, error: &io::Error) -> StoreError {
     StoreError::Folder { path: path.display().to_string(), cause: error.to_string() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_cannot_be_written_leaves_nothing_behind() {
+        let root = std::env::temp_dir().join(format!("logferry-folder-{}", std::process::id()));
+        fs::create_dir_all(root.join("pending/a.json/in the way")).unwrap();
+        let put = Folder::new(root.clone()).put("pending/a.json", b"{}", Overwrite::Always);
+        let left = fs::read_dir(root.join("pending")).unwrap().count();
+        fs::remove_dir_all(root).unwrap();
+        assert!(matches!(put, Err(StoreError::Folder { .. })), "{put:?}");
+        assert_eq!(left, 1);
+    }
 }
