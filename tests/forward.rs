@@ -860,6 +860,27 @@ async fn what_cannot_be_stored_fails_the_invocation() {
     assert!(matches!(&outcome.notes[..], [Note::Store(_)]), "{:?}", outcome.notes);
 }
 
+#[tokio::test(start_paused = true)]
+async fn what_cannot_be_set_aside_is_not_said_to_be() {
+    for (name, status, hours, said) in [
+        ("too-old", 202, 20, ""),
+        ("refused", 404, 0, "1 log not delivered to https://http-intake.logs.datadoghq.com/api/v2/logs, still stored"),
+    ] {
+        let folder = folder(&format!("not-aside-{name}"));
+        let mut forwarder = unreachable_into(&folder, &[("LOGFERRY_REDRIVE_TRIES", "1")]);
+        forward(&mut forwarder, &packed(batch(["a"]))).await;
+        std::fs::write(folder.join("set-aside"), "a file where a folder has to be").unwrap();
+        forwarder.transport.turn(move |_, _| Answer::status(status));
+        let outcome =
+            forward_at(&mut forwarder, &json!({ "redrive": true }).to_string(), NOW + hours * 3_600_000).await;
+        let notes = notes(&outcome);
+        assert!(notes.contains("the store cannot be used: ") && !notes.contains("set aside"), "{name}: {notes}");
+        assert!(notes.contains(said), "{name}: {notes}");
+        assert_eq!(outcome.redriven[0].set_aside, Weight::default(), "{name}");
+        assert!(files(&folder)[0].0.starts_with("pending/datadog/"), "{name}");
+    }
+}
+
 #[tokio::test]
 async fn a_store_that_says_nothing_is_not_waited_for_beyond_the_deadline() {
     let aws = Aws::start();

@@ -331,10 +331,11 @@ impl<T: Transport> Forwarder<T> {
         if parcel.tries < self.sending.redrive_tries {
             return store.replace(key, &parcel).await;
         }
-        let (backend, weight) = (parcel.backend.clone(), parcel.weight());
+        set_aside(store, Some(key), &parcel, &mut progress.redriven).await?;
+        let (weight, backend) = (parcel.weight(), parcel.backend);
         progress.redriven.left = progress.redriven.left.without(weight);
         progress.notes.push(Note::Aside { backend, weight, why: STUCK });
-        set_aside(store, Some(key), &parcel, &mut progress.redriven).await.map(drop)
+        Ok(())
     }
 
     async fn redrive_key(
@@ -424,8 +425,9 @@ impl<T: Transport> Forwarder<T> {
         }
         parcel.tries += 1;
         if parcel.tries >= self.sending.redrive_tries {
-            progress.undelivered(Fate::SetAside, dropped);
-            return set_aside(store, key, &parcel, &mut progress.redriven).await;
+            let next = set_aside(store, key, &parcel, &mut progress.redriven).await;
+            progress.undelivered(if next.is_ok() { Fate::SetAside } else { Fate::Kept }, dropped);
+            return next;
         }
         progress.redriven.left += weight;
         progress.undelivered(Fate::Kept, dropped);
@@ -474,9 +476,10 @@ async fn unsendable(
     progress: &mut Progress,
 ) -> Result<Next, StoreError> {
     reason.clone_into(&mut parcel.reason);
-    let (backend, weight) = (parcel.backend.clone(), parcel.weight());
+    let next = set_aside(store, key, &parcel, &mut progress.redriven).await?;
+    let (weight, backend) = (parcel.weight(), parcel.backend);
     progress.notes.push(Note::Aside { backend, weight, why });
-    set_aside(store, key, &parcel, &mut progress.redriven).await
+    Ok(next)
 }
 
 async fn set_aside(
@@ -485,17 +488,18 @@ async fn set_aside(
     parcel: &Parcel,
     redriven: &mut Redriven,
 ) -> Result<Next, StoreError> {
-    redriven.set_aside += parcel.weight();
-    let Some(key) = key else {
-        // The queue's own dead-letter queue is where messages are set aside.
-        return Ok(Next::Stop);
-    };
-    let aside = moved(key, Shelf::Pending, Shelf::SetAside);
-    store.replace(&aside, parcel).await?;
-    if aside != key {
-        store.delete(key).await?;
+    // The queue's own dead-letter queue is where messages are set aside.
+    let mut next = Next::Stop;
+    if let Some(key) = key {
+        let aside = moved(key, Shelf::Pending, Shelf::SetAside);
+        store.replace(&aside, parcel).await?;
+        if aside != key {
+            store.delete(key).await?;
+        }
+        next = Next::GoOn;
     }
-    Ok(Next::GoOn)
+    redriven.set_aside += parcel.weight();
+    Ok(next)
 }
 
 /// Stores each piece that wasn't taken by itself, then takes the whole away.
@@ -525,9 +529,9 @@ async fn take_apart(
             next = Next::Stop;
             store.put(Shelf::Pending, &piece).await?;
         } else {
+            store.put(Shelf::SetAside, &piece).await?;
             progress.redriven.set_aside += weight;
             progress.undelivered(Fate::SetAside, dropped);
-            store.put(Shelf::SetAside, &piece).await?;
         }
     }
     match key {
