@@ -273,10 +273,10 @@ fn cause(error: &reqwest::Error) -> String {
         cause = source;
     }
     if std::ptr::addr_eq(cause, std::ptr::from_ref(error)) {
-        "the response isn't HTTP".to_owned()
-    } else {
-        cause.to_string()
+        return "the response isn't HTTP".to_owned();
     }
+    let said = cause.to_string();
+    if said.ends_with("UnknownIssuer") { format!("{said}, which LOGFERRY_CA_FILE may name") } else { said }
 }
 
 fn proxy(value: &str, make: fn(&str) -> reqwest::Result<reqwest::Proxy>) -> Result<reqwest::Proxy, String> {
