@@ -122,6 +122,22 @@ fn says_what_is_stored_for_a_backend_that_the_settings_do_not_name() {
 }
 
 #[test]
+fn an_age_may_be_hours() {
+    let folder = stored("age", "datadog");
+    for (age, status, out, err) in [
+        ("2h", 0, "0 stored requests with 0 logs would be sent\n", ""),
+        ("3d", 2, "", "error: invalid value '3d' for '--older-than <AGE>': is not an age: expected `30m` or `2h`"),
+    ] {
+        let args = ["--dry-run", "--older-than", age];
+        let redriven = redrive(folder.to_str().unwrap(), &Intake::accepting(), &args);
+        assert_eq!(
+            (redriven.0, redriven.1.as_str(), redriven.2.lines().next().unwrap_or_default()),
+            (status, out, err)
+        );
+    }
+}
+
+#[test]
 fn does_not_say_that_a_store_is_empty_that_it_could_not_read() {
     let (status, out, err) = redrive("s3://kept", &Intake::accepting(), &[]);
     assert_eq!((status, out.as_str()), (1, ""));

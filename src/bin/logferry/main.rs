@@ -65,7 +65,7 @@ struct RedriveArgs {
 fn age(value: &str) -> Result<std::time::Duration, String> {
     match value.strip_suffix('h').map(str::parse::<u64>) {
         Some(Ok(hours)) => Ok(std::time::Duration::from_secs(hours.saturating_mul(3600))),
-        _ => logferry::env::read::duration(value),
+        _ => logferry::env::read::duration(value).map_err(|_| "is not an age: expected `30m` or `2h`".to_owned()),
     }
 }
 
