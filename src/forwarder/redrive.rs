@@ -237,7 +237,7 @@ impl<T: Transport> Forwarder<T> {
     ) -> Result<V, Note> {
         let result = timeout_at(last_moment(self.sending, invocation), work).await;
         result.map_err(|_| Note::Store(NO_TIME.to_owned()))?.map_err(|error| match error {
-            StoreError::Newer => Note::Left(error.to_string()),
+            StoreError::Newer { .. } => Note::Left(error.to_string()),
             error => Note::Store(error.to_string()),
         })
     }
@@ -253,7 +253,7 @@ impl<T: Transport> Forwarder<T> {
     ) -> Result<(), StoreError> {
         let patience = self.patience(invocation);
         let mut round = Round { store, backend, invocation, patience, stuck: Vec::new() };
-        let (mut after, mut newer) = (String::new(), false);
+        let (mut after, mut newer) = (String::new(), None);
         while budget.get() > 0 && Instant::now() < patience.deadline {
             let page = keys(store, wish, backend.name(), &after, PAGE.min(budget.get())).await?;
             if page.is_empty() {
@@ -271,8 +271,8 @@ impl<T: Transport> Forwarder<T> {
                         continue;
                     }
                     Ok(Found::Gone) => continue,
-                    Err(StoreError::Newer) => {
-                        newer = true;
+                    Err(error @ StoreError::Newer { .. }) => {
+                        newer.get_or_insert(error);
                         continue;
                     }
                     Err(error) => return Err(error),
@@ -285,7 +285,7 @@ impl<T: Transport> Forwarder<T> {
                 }
             }
         }
-        if newer { Err(StoreError::Newer) } else { Ok(()) }
+        newer.map_or(Ok(()), Err)
     }
 
     /// Sends the next stored request of a backend; whether there is a use in going on.
@@ -458,7 +458,7 @@ async fn read(store: &Store, key: &str) -> Result<Found, StoreError> {
     let Some(json) = store.get(key).await? else { return Ok(Found::Gone) };
     match Parcel::from_json(&json) {
         Ok(parcel) => Ok(Found::Parcel(Box::new(parcel))),
-        Err(ParcelError::Version) => Err(StoreError::Newer),
+        Err(ParcelError::Version) => Err(StoreError::Newer { key: key.to_owned() }),
         Err(error @ ParcelError::Damaged) => {
             let to = store.put_damaged(&json, &error.to_string()).await?;
             store.delete(key).await?;

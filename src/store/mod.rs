@@ -69,8 +69,11 @@ pub enum StoreError {
         cause: String,
     },
     /// Of a newer logferry, which may come back: it stays as it is.
-    #[error("it is of a newer version of logferry")]
-    Newer,
+    #[error("{key} is of a newer version of logferry")]
+    Newer {
+        /// Its key.
+        key: String,
+    },
     /// A queue can't be looked into.
     #[error("an SQS queue invokes the function by itself: it can't be looked into or redriven by hand")]
     NotAList,
