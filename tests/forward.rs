@@ -556,6 +556,7 @@ async fn what_is_not_found_waits_until_the_owner_has_mended_it() {
     let to = Some("https://status.example.com/login".to_owned());
     for (status, body, location, said) in [
         (404, "no such index", None, "status 404: no such index"),
+        (400, "unsupported path requested: \"/x\"", None, "status 400: unsupported path requested: \"/x\""),
         (405, "Not Allowed", None, "status 405: Not Allowed"),
         (308, "", to, "status 308, a redirect to https://status.example.com/login"),
         (407, "", None, "status 407, of a proxy that wants a user and a password"),

@@ -19,6 +19,9 @@ use crate::request::{Destination, Header, Refused, Request, Response, Verdict, W
 /// items of a thousand, and an end when all of them are.
 const MAX_CUTS: u32 = 64;
 
+/// What `VictoriaMetrics`, vmagent and `VictoriaLogs` say of a path that they don't have, with a status of 400.
+const NO_SUCH_PATH: &[u8] = b"unsupported path requested: ";
+
 /// When sending has to end because the process is told to end; nothing as long as it isn't.
 pub type Ending = tokio::sync::watch::Receiver<Option<Instant>>;
 
@@ -279,7 +282,7 @@ async fn unless_ended<T: Transport, F: Future>(transport: &T, work: F) -> Option
 
 /// What follows this answer; what is left of the request stays in it.
 fn settle(request: &mut Request, response: &Response, delivered: &mut Delivered) -> Next {
-    Next::End(match (request.judge)(request, response) {
+    Next::End(match verdict(request, response) {
         Verdict::Accepted => End::Accepted,
         Verdict::TooLarge => End::TooLarge,
         Verdict::Malformed => End::Malformed(answer(response, request)),
@@ -305,6 +308,12 @@ fn settle(request: &mut Request, response: &Response, delivered: &mut Delivered)
         }
         Verdict::Partly { retry, refused, why } => return partly(request, &retry, refused, &why, delivered),
     })
+}
+
+/// As the backend has it, but for a path that leads nowhere: that is the same whatever is sent to it.
+fn verdict(request: &Request, response: &Response) -> Verdict {
+    let nowhere = response.status == 400 && memchr::memmem::find(&response.body, NO_SUCH_PATH).is_some();
+    if nowhere { Verdict::NotFound } else { (request.judge)(request, response) }
 }
 
 /// What follows when some items are taken: what may be taken later stays in the request.
