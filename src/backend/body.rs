@@ -83,7 +83,10 @@ impl Body {
         let limits = self.template.limits;
         let start = self.raw.len();
         if !self.items.is_empty() {
-            self.raw.extend_from_slice(self.template.frame.separator());
+            match self.template.frame.separator() {
+                [byte] => self.raw.push(*byte),
+                bytes => self.raw.extend_from_slice(bytes),
+            }
         }
         let from = self.raw.len();
         write(&mut self.raw);

@@ -247,11 +247,17 @@ impl Metrics {
                 text(name, out);
                 out.extend_from_slice(b",\"type\":\"distribution\",\"points\":[");
                 for (index, of_second) in points.chunk_by(|a, b| a.0 == b.0).enumerate() {
-                    out.extend_from_slice(if index == 0 { b"[" } else { b",[" });
+                    if index > 0 {
+                        out.push(b',');
+                    }
+                    out.push(b'[');
                     let second = of_second.first().map_or(0, |point| point.0);
                     out.extend_from_slice(itoa::Buffer::new().format(second).as_bytes());
                     for (index, (_, value)) in of_second.iter().enumerate() {
-                        out.extend_from_slice(if index == 0 { b",[" } else { b"," });
+                        out.push(b',');
+                        if index == 0 {
+                            out.push(b'[');
+                        }
                         number(*value, out);
                     }
                     out.extend_from_slice(b"]]");
