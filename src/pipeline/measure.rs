@@ -10,7 +10,7 @@
 use std::collections::HashMap;
 
 use super::cost::Prices;
-use super::origin::WEB;
+use super::naming::WEB;
 use crate::model::{Measure, Metric, Name, Origin, Sink, Tag, Timestamp, Value};
 use crate::parse::{Failure, InitReport, Report, RestoreReport, Start, Status};
 

@@ -5,13 +5,16 @@
 //! the filter lets through or not. Measures are made before anything is dropped.
 
 mod cost;
+mod current;
 mod custom;
 mod filter;
 mod hint;
 mod measure;
+mod naming;
 mod needles;
 mod origin;
 mod run;
+mod spelling;
 
 pub use cost::{Architecture, Prices};
 pub use filter::Filter;

@@ -6,12 +6,11 @@
 
 use std::collections::HashMap;
 
+use super::naming::{FunctionArn, centralized, edge, function};
+use super::spelling::Spelling;
 use crate::event::Envelope;
 use crate::model::{Forwarder, Function, Origin};
-use crate::parse::{Emf, InitStart, Start};
-
-/// How the log groups of Lambda Web Functions begin.
-pub(super) const WEB: &str = "/aws/lambda/web/";
+use crate::parse::{Emf, InitStart, Platform, Start};
 
 /// The origin of the event at hand, and what it was worked out from.
 #[derive(Debug)]
@@ -93,8 +92,47 @@ impl Origins {
         }
     }
 
+    /// Takes what the line says of the function.
+    pub(super) fn learn(&mut self, platform: &Platform<'_>, spelling: Spelling) {
+        match platform {
+            Platform::Start(start) => self.start(start),
+            Platform::InitStart(start) => self.init_start(start),
+            Platform::RestoreStart(start) => {
+                self.init_start(start);
+                self.inferred_type("snap-start");
+            }
+            Platform::RestoreReport(_) => self.inferred_type("snap-start"),
+            Platform::InitReport(report) => match report.initialization_type.as_deref() {
+                Some(stated) => self.stated_type(stated),
+                None if spelling == Spelling::Text => {
+                    if let Some(told) = report.told_type() {
+                        self.inferred_type(told);
+                    }
+                }
+                None => {}
+            },
+            Platform::Report(report) if report.restore_duration_ms.is_some() => {
+                self.inferred_type("snap-start");
+            }
+            Platform::Report(report) if report.init_duration_ms.is_some() => {
+                self.inferred_type("on-demand");
+            }
+            Platform::End { .. }
+            | Platform::Extension(_)
+            | Platform::Fault(_)
+            | Platform::ImageError
+            | Platform::LogsSubscription(_)
+            | Platform::Other
+            | Platform::Report(_)
+            | Platform::RuntimeDone(_)
+            | Platform::TelemetrySubscription(_)
+            | Platform::Timeout(_)
+            | Platform::Unknown => {}
+        }
+    }
+
     /// Takes what an invocation's start says of the function.
-    pub(super) fn start(&mut self, start: &Start<'_>) {
+    fn start(&mut self, start: &Start<'_>) {
         let arn = start.function_arn.as_deref().and_then(FunctionArn::parse);
         let version = start.version.as_deref();
         let known = self.current.function.as_ref();
@@ -126,7 +164,7 @@ impl Origins {
     }
 
     /// Takes what the start of an environment says of the function.
-    pub(super) fn init_start(&mut self, start: &InitStart<'_>) {
+    fn init_start(&mut self, start: &InitStart<'_>) {
         let owned = |text: &Option<std::borrow::Cow<'_, str>>| text.as_deref().map(str::to_owned);
         let region = start.runtime_version_arn.as_deref().and_then(|arn| arn.split(':').nth(3));
         if let (Some(region), None) = (region.filter(|region| !region.is_empty()), &self.of_batch.region) {
@@ -148,13 +186,13 @@ impl Origins {
     }
 
     /// Takes how the environment was started, as a line says it.
-    pub(super) fn stated_type(&mut self, kind: &str) {
+    fn stated_type(&mut self, kind: &str) {
         self.stated = self.current.function.is_some();
         self.initialization_type(kind);
     }
 
     /// Takes how the environment was started, as it can be told from what a line has.
-    pub(super) fn inferred_type(&mut self, kind: &str) {
+    fn inferred_type(&mut self, kind: &str) {
         if !self.stated {
             self.initialization_type(kind);
         }
@@ -200,97 +238,6 @@ impl Origins {
 fn megabytes(value: f64) -> u64 {
     let value = value as u64;
     if value >= 1 << 20 { value >> 20 } else { value }
-}
-
-struct FunctionArn<'a> {
-    partition: &'a str,
-    region: &'a str,
-    account: &'a str,
-    name: &'a str,
-}
-
-impl<'a> FunctionArn<'a> {
-    /// `arn:aws:lambda:eu-west-1:123456789012:function:checkout`, perhaps with a version.
-    fn parse(arn: &'a str) -> Option<Self> {
-        let mut parts = arn.split(':');
-        let mut part = || parts.next().filter(|part| !part.is_empty());
-        let (arn, partition, service) = (part()?, part()?, part()?);
-        let (region, account, kind, name) = (part()?, part()?, part()?, part()?);
-        let right = arn == "arn" && service == "lambda" && kind == "function";
-        right.then_some(Self { partition, region, account, name })
-    }
-}
-
-/// The function that a group and a stream name, if they are a function's at all.
-fn function(group: &str, stream: &str) -> Option<Function> {
-    let stream = Stream::parse(stream);
-    let web = group.strip_prefix(WEB).map(|name| name.strip_suffix(".local").unwrap_or(name));
-    let edge = edge(group);
-    let by_group = web.or(edge.map(|(_, name)| name)).or_else(|| group.strip_prefix("/aws/lambda/"));
-    let by_stream = stream.as_ref().map(|stream| stream.function).filter(|name| !name.is_empty());
-    let name = by_stream.or(by_group).filter(|name| !name.is_empty())?;
-    Some(Function {
-        name: name.to_owned(),
-        version: stream.as_ref().map(|stream| stream.version.to_owned()),
-        instance: stream.as_ref().map(|stream| stream.instance.to_owned()),
-        edge: edge.is_some(),
-        ..Function::default()
-    })
-}
-
-/// Home region and name of a function at the edge, whose groups are `/aws/lambda/us-east-1.name` in every region.
-fn edge(group: &str) -> Option<(&str, &str)> {
-    let (region, name) = group.strip_prefix("/aws/lambda/")?.split_once('.')?;
-    (is_region(region) && !name.is_empty()).then_some((region, name))
-}
-
-/// Whether it has the form of `eu-west-1`.
-fn is_region(text: &str) -> bool {
-    text.split('-').count() >= 3
-        && text.ends_with(|c: char| c.is_ascii_digit())
-        && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
-}
-
-/// A stream that was copied from another account or region, as those of Web Functions are to
-/// their home region: its name ends in both, `…[$LATEST]22be53a8…-123456789012-eu-west-1`.
-#[derive(Clone, Copy)]
-struct Centralized<'a> {
-    stream: &'a str,
-    account: &'a str,
-    region: &'a str,
-}
-
-fn centralized<'a>(group: &str, name: &'a str) -> Option<Centralized<'a>> {
-    let found = name.match_indices('-').find_map(|(at, _)| {
-        let (stream, rest) = name.split_at_checked(at)?;
-        let (account, region) = rest.strip_prefix('-')?.split_at_checked(12)?;
-        let region = region.strip_prefix('-').filter(|region| is_region(region))?;
-        account.bytes().all(|b| b.is_ascii_digit()).then_some(Centralized { stream, account, region })
-    });
-    found.filter(|found| group.starts_with(WEB) || Stream::parse(found.stream).is_some())
-}
-
-/// `2026/11/20/[$LATEST]22be53a8…`, or with the function's name before the bracket in groups that functions share.
-struct Stream<'a> {
-    function: &'a str,
-    version: &'a str,
-    instance: &'a str,
-}
-
-impl<'a> Stream<'a> {
-    fn parse(stream: &'a str) -> Option<Self> {
-        const DATE: &[u8; 11] = b"dddd/dd/dd/";
-        let (date, rest) = stream.split_at_checked(DATE.len())?;
-        let dated = date
-            .bytes()
-            .zip(DATE)
-            .all(|(byte, form)| if *form == b'd' { byte.is_ascii_digit() } else { byte == *form });
-        let (function, rest) = rest.split_once('[')?;
-        let (version, instance) = rest.split_once(']')?;
-        let named = function.bytes().all(|b| b.is_ascii_alphanumeric() || b"_.-".contains(&b)) && function.len() <= 140;
-        let hex = instance.len() == 32 && instance.bytes().all(|b| b.is_ascii_hexdigit());
-        (dated && named && hex && !version.is_empty()).then_some(Self { function, version, instance })
-    }
 }
 
 #[cfg(test)]

@@ -2,14 +2,16 @@ use std::borrow::Cow;
 
 use memchr::{memchr, memmem};
 
+use super::current::{Current, Held};
 use super::custom::{Custom, From};
 use super::measure::{At, Attempts};
 use super::origin::Origins;
+use super::spelling::{Spelled, Spelling, Written};
 use super::{Counts, Lines, Pipeline};
 use crate::event::{Envelope, LogEvent};
 use crate::json::JsonStr;
 use crate::model::{Forwarder, Level, Log, Sink, Timestamp};
-use crate::parse::{Application, Failure, Line, MonitoringLine, Platform, Prefix, Report, Status};
+use crate::parse::{Application, Failure, Line, MonitoringLine, Platform, Prefix};
 
 /// How the summary of an invocation of ours begins, as it stands in JSON.
 const OUR_SUMMARY: &str = r#"{\"kind\":\"summary\",\"received\":"#;
@@ -20,72 +22,14 @@ pub struct Run<'p> {
     pipeline: &'p Pipeline,
     origins: Origins,
     attempts: Attempts,
-    /// How the last of Lambda's own lines was written, or those that proved it.
-    spelling: Option<Spelling>,
-    proven: bool,
-    /// The request whose `START` was read and whose `END` wasn't.
-    running: Option<String>,
-    /// The request whose `END` was read and whose `REPORT` wasn't.
-    ended: Option<String>,
-    /// The request whose JSON `report` was read after its `start`.
-    reported: Option<String>,
-    /// A `REPORT` that came while its request was running.
-    held: Option<Held>,
-    /// What a restore took that JSON told and no `report` has yet, in ms.
-    restored: Option<f64>,
+    spelled: Spelled,
+    current: Current,
     custom: Custom,
     counts: Counts,
     last_time: Timestamp,
     oldest: Option<Timestamp>,
     /// Text of the event at hand.
     text: String,
-}
-
-/// In which of its two ways Lambda writes to this stream: a stream has one.
-///
-/// Which it is only lines prove that hardly anything but Lambda writes; until
-/// one has come both are read.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Spelling {
-    Json,
-    Text,
-}
-
-/// How a line is written.
-#[derive(Clone, Copy)]
-enum Written {
-    Json {
-        /// Whether it has a time, as all that Lambda writes.
-        timed: bool,
-    },
-    Text,
-}
-
-impl Written {
-    const fn spelling(self) -> Spelling {
-        match self {
-            Self::Json { .. } => Spelling::Json,
-            Self::Text => Spelling::Text,
-        }
-    }
-
-    /// Whether hardly anything but Lambda writes what is written so: of text it is what
-    /// begins and ends an invocation, whose id is a UUID.
-    fn proves(self, platform: &Platform<'_>) -> bool {
-        let invocation = || matches!(platform, Platform::Start(_) | Platform::End { .. } | Platform::Report(_));
-        match self {
-            Self::Json { timed } => timed,
-            Self::Text => invocation() && platform.request_id().is_some_and(is_uuid),
-        }
-    }
-}
-
-#[derive(Debug)]
-struct Held {
-    report: Report<'static>,
-    time: Timestamp,
-    event_id: String,
-    ended: bool,
 }
 
 /// What is known of a line that will be a log.
@@ -139,13 +83,8 @@ impl<'p> Run<'p> {
             pipeline,
             origins: Origins::new(envelope, forwarder, pipeline.settings.tags.clone()),
             attempts: Attempts::new(pipeline.settings.bounds.requests, pipeline.settings.tenant_tag),
-            spelling: None,
-            proven: false,
-            running: None,
-            ended: None,
-            reported: None,
-            held: None,
-            restored: None,
+            spelled: Spelled::default(),
+            current: Current::default(),
             custom: Custom::default(),
             counts: Counts::default(),
             last_time: Timestamp::default(),
@@ -351,7 +290,7 @@ impl Run<'_> {
         out: &'e mut S,
         make: impl FnOnce(&mut Custom, &mut From<'e, S>) -> bool,
     ) -> bool {
-        let running = if self.correlates() { self.running.as_deref() } else { None };
+        let running = if self.correlates() { self.current.running() } else { None };
         let (origin, bounds) = (self.origins.current(), self.pipeline.settings.bounds);
         make(&mut self.custom, &mut From { bounds, origin, event, running, counts: &mut self.counts, out })
     }
@@ -365,90 +304,35 @@ impl Run<'_> {
         about: &mut About<'a>,
         out: &mut impl Sink,
     ) -> Fate {
-        let spelling = written.spelling();
-        // Lambda writes a stream in one way: the function has printed what is in the other.
-        let other = self.proven && self.spelling != Some(spelling);
-        if other || matches!(platform, Platform::Unknown) {
+        if !self.spelled.admits(written) || matches!(platform, Platform::Unknown) {
             return Fate::Log;
         }
-        self.learn(platform, spelling);
+        self.origins.learn(platform, written.spelling());
         if self.origins.current().function.is_none() {
             return Fate::Log;
         }
-        if !self.proven {
-            self.proven = written.proves(platform);
-            self.spelling = Some(spelling);
-            if self.proven {
-                // What came before may have been made up.
-                (self.running, self.ended, self.held) = (None, None, None);
-            }
+        if self.spelled.take(platform, written) {
+            self.current.distrust();
         }
         about.request_id = platform.request_id();
-        self.measure(platform, spelling, event, out);
+        self.measure(platform, written.spelling(), event, out);
         Fate::Platform
-    }
-
-    /// Takes what the line says of the function.
-    fn learn(&mut self, platform: &Platform<'_>, spelling: Spelling) {
-        match platform {
-            Platform::Start(start) => self.origins.start(start),
-            Platform::InitStart(start) => self.origins.init_start(start),
-            Platform::RestoreStart(start) => {
-                self.origins.init_start(start);
-                self.origins.inferred_type("snap-start");
-            }
-            Platform::RestoreReport(_) => self.origins.inferred_type("snap-start"),
-            Platform::InitReport(report) => match report.initialization_type.as_deref() {
-                Some(stated) => self.origins.stated_type(stated),
-                None if spelling == Spelling::Text => {
-                    if let Some(told) = report.told_type() {
-                        self.origins.inferred_type(told);
-                    }
-                }
-                None => {}
-            },
-            Platform::Report(report) if report.restore_duration_ms.is_some() => {
-                self.origins.inferred_type("snap-start");
-            }
-            Platform::Report(report) if report.init_duration_ms.is_some() => {
-                self.origins.inferred_type("on-demand");
-            }
-            Platform::End { .. }
-            | Platform::Extension(_)
-            | Platform::Fault(_)
-            | Platform::ImageError
-            | Platform::LogsSubscription(_)
-            | Platform::Other
-            | Platform::Report(_)
-            | Platform::RuntimeDone(_)
-            | Platform::TelemetrySubscription(_)
-            | Platform::Timeout(_)
-            | Platform::Unknown => {}
-        }
     }
 
     fn measure(&mut self, platform: &mut Platform<'_>, spelling: Spelling, event: &LogEvent<'_>, out: &mut impl Sink) {
         match platform {
             Platform::Start(start) => {
                 self.release(out);
-                self.reported = None;
                 self.attempts.started(start);
-                let id = start.request_id.as_deref();
-                // Lines of one millisecond have no order: the END may have come first.
-                let over = self.ended.is_some() && self.ended.as_deref() == id;
-                self.running = id.filter(|_| !over).map(str::to_owned);
+                self.current.start(start);
             }
-            Platform::End { request_id } => {
-                match self.running.as_deref() {
-                    Some(running) if running == *request_id => self.ended = self.running.take(),
-                    Some(_) => {}
-                    None => self.ended = Some((*request_id).to_owned()),
-                }
-                if let Some(held) = &mut self.held {
-                    held.ended |= held.report.request_id.as_deref() == Some(*request_id);
+            Platform::End { request_id } => self.current.end(request_id),
+            Platform::Report(report) => {
+                if self.current.report(report, spelling, event) {
+                    let prices = &self.pipeline.settings.prices;
+                    self.attempts.report(report, prices, &mut at(&self.origins, event, out, &mut self.counts));
                 }
             }
-            Platform::Report(report) => self.report(report, spelling, event, out),
             Platform::RuntimeDone(done) => {
                 self.attempts.runtime_done(done, &mut at(&self.origins, event, out, &mut self.counts));
             }
@@ -459,8 +343,8 @@ impl Run<'_> {
             Platform::Fault(fault) => self.failed(fault.failure(), fault.request_id, event, out),
             Platform::InitReport(report) => at(&self.origins, event, out, &mut self.counts).init_report(report),
             Platform::RestoreReport(report) => {
-                if spelling == Spelling::Json && !report.status.is_some_and(Status::failed) {
-                    self.restored = report.restore_duration_ms;
+                if spelling == Spelling::Json {
+                    self.current.restored(report);
                 }
                 at(&self.origins, event, out, &mut self.counts).restore_report(report);
             }
@@ -476,66 +360,17 @@ impl Run<'_> {
     }
 
     fn failed(&mut self, failure: Failure, request_id: Option<&str>, event: &LogEvent<'_>, out: &mut impl Sink) {
-        let request_id = request_id.or(self.running.as_deref());
+        let request_id = request_id.or(self.current.running());
         self.attempts.failed(failure, request_id, &mut at(&self.origins, event, out, &mut self.counts));
-    }
-
-    /// A report counts if it is Lambda's. Text gives it away when a request is
-    /// still running, as Lambda writes `END` first: such a one is held until the
-    /// `END` has come and no second report has. Only the request that ended last
-    /// may report behind the next `START`. JSON has no `END`: there the second
-    /// report after one start isn't Lambda's.
-    fn report(&mut self, report: &mut Report<'_>, spelling: Spelling, event: &LogEvent<'_>, out: &mut impl Sink) {
-        let request_id = report.request_id.as_deref();
-        let running = self.running.as_deref();
-        if request_id.is_none() && report.duration_ms.is_none() {
-            return;
-        }
-        match spelling {
-            Spelling::Text if running.is_some() && running == request_id => {
-                let (time, event_id) = (event.time, event.id.to_owned());
-                self.held = Some(Held { report: report.clone().into_owned(), time, event_id, ended: false });
-                return;
-            }
-            Spelling::Text => {
-                let ended = self.ended.take_if(|ended| Some(ended.as_str()) == request_id);
-                if running.is_some() && ended.is_none() {
-                    return;
-                }
-            }
-            Spelling::Json if request_id.is_some() => {
-                if self.reported.as_deref() == request_id {
-                    return;
-                }
-                if running == request_id {
-                    self.reported = self.running.take();
-                }
-            }
-            Spelling::Json => {}
-        }
-        self.held = self.held.take().filter(|held| held.report.request_id.as_deref() != request_id);
-        let restored = self.restored.take();
-        report.restore_duration_ms = report.restore_duration_ms.or(restored);
-        self.attempts.report(
-            report,
-            &self.pipeline.settings.prices,
-            &mut at(&self.origins, event, out, &mut self.counts),
-        );
     }
 
     /// Counts the report that was held, if it was Lambda's after all.
     fn release(&mut self, out: &mut impl Sink) {
-        if let Some(held) = self.held.take().filter(|held| held.ended) {
-            self.ended.take_if(|ended| held.report.request_id.as_deref() == Some(ended));
-            let mut at = At {
-                origin: self.origins.current(),
-                time: held.time,
-                event_id: &held.event_id,
-                out,
-                made: &mut self.counts.metrics,
-            };
-            self.attempts.report(&held.report, &self.pipeline.settings.prices, &mut at);
-        }
+        let Some(held) = self.current.release() else { return };
+        let Held { report, time, event_id, .. } = &held;
+        let (origin, made) = (self.origins.current(), &mut self.counts.metrics);
+        let prices = &self.pipeline.settings.prices;
+        self.attempts.report(report, prices, &mut At { origin, time: *time, event_id, out, made });
     }
 
     /// Passes on as a log what is to be one.
@@ -562,7 +397,7 @@ impl Run<'_> {
             self.counts.filtered += 1;
             return;
         }
-        let running = if self.correlates() { self.running.as_deref() } else { None };
+        let running = if self.correlates() { self.current.running() } else { None };
         let log = Log {
             id: event.id,
             time: event.time,
@@ -581,7 +416,7 @@ impl Run<'_> {
     /// Lambda writes text only where an environment has one request at a time;
     /// of JSON that is so unless these are Managed Instances, where they interleave.
     fn correlates(&self) -> bool {
-        match self.spelling {
+        match self.spelled.last() {
             Some(Spelling::Text) => true,
             Some(Spelling::Json) => {
                 let function = self.origins.current().function.as_ref();
@@ -595,7 +430,7 @@ impl Run<'_> {
     /// Takes down a failure that a program's words tell, until its `REPORT`.
     fn hint(&mut self, event: &LogEvent<'_>, level: Option<Level>, request_id: Option<&str>, out: &mut impl Sink) {
         let Some(hinted) = self.pipeline.settings.hints.read(event.message, level) else { return };
-        if let Some(id) = request_id.or(self.running.as_deref()) {
+        if let Some(id) = request_id.or(self.current.running()) {
             self.attempts.hinted(hinted, id, &mut at(&self.origins, event, out, &mut self.counts));
         }
     }
@@ -603,12 +438,6 @@ impl Run<'_> {
 
 fn at<'a, S: Sink>(origins: &'a Origins, event: &LogEvent<'a>, out: &'a mut S, counts: &'a mut Counts) -> At<'a, S> {
     At { origin: origins.current(), time: event.time, event_id: event.id, out, made: &mut counts.metrics }
-}
-
-fn is_uuid(text: &str) -> bool {
-    const FORM: &[u8; 36] = b"xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx";
-    let fits = |(byte, form): (u8, &u8)| if *form == b'x' { byte.is_ascii_hexdigit() } else { byte == *form };
-    text.len() == FORM.len() && text.bytes().zip(FORM).all(fits)
 }
 
 /// Whether a line, still escaped, begins as one of Lambda's own.

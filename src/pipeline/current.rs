@@ -1,0 +1,118 @@
+//! The request at hand, as far as the lines of a batch tell it.
+
+use super::spelling::Spelling;
+use crate::event::LogEvent;
+use crate::model::Timestamp;
+use crate::parse::{Report, RestoreReport, Start, Status};
+
+/// Which request runs, and which reports can be Lambda's.
+#[derive(Debug, Default)]
+pub(super) struct Current {
+    /// The request whose `START` was read and whose `END` wasn't.
+    running: Option<String>,
+    /// The request whose `END` was read and whose `REPORT` wasn't.
+    ended: Option<String>,
+    /// The request whose JSON `report` was read after its `start`.
+    reported: Option<String>,
+    /// A `REPORT` that came while its request was running.
+    held: Option<Held>,
+    /// What a restore took that JSON told and no `report` has yet, in ms.
+    restored: Option<f64>,
+}
+
+/// A report that waits for its `END`, and the event that it was read from.
+#[derive(Debug)]
+pub(super) struct Held {
+    pub(super) report: Report<'static>,
+    pub(super) time: Timestamp,
+    pub(super) event_id: String,
+    ended: bool,
+}
+
+impl Current {
+    /// The request that runs.
+    pub(super) fn running(&self) -> Option<&str> {
+        self.running.as_deref()
+    }
+
+    /// Forgets what may have been made up.
+    pub(super) fn distrust(&mut self) {
+        (self.running, self.ended, self.held) = (None, None, None);
+    }
+
+    /// Takes a `START`; what was held is [released](Self::release) before.
+    pub(super) fn start(&mut self, start: &Start<'_>) {
+        self.reported = None;
+        let id = start.request_id.as_deref();
+        // Lines of one millisecond have no order: the END may have come first.
+        let over = self.ended.is_some() && self.ended.as_deref() == id;
+        self.running = id.filter(|_| !over).map(str::to_owned);
+    }
+
+    /// Takes an `END`.
+    pub(super) fn end(&mut self, request_id: &str) {
+        match self.running.as_deref() {
+            Some(running) if running == request_id => self.ended = self.running.take(),
+            Some(_) => {}
+            None => self.ended = Some(request_id.to_owned()),
+        }
+        if let Some(held) = &mut self.held {
+            held.ended |= held.report.request_id.as_deref() == Some(request_id);
+        }
+    }
+
+    /// Takes what a restore took, which the next JSON `report` doesn't say.
+    pub(super) fn restored(&mut self, report: &RestoreReport<'_>) {
+        if !report.status.is_some_and(Status::failed) {
+            self.restored = report.restore_duration_ms;
+        }
+    }
+
+    /// Takes a report, and gives it what a restore took; returns whether it counts now.
+    ///
+    /// It counts if it is Lambda's. Text gives it away when a request is
+    /// still running, as Lambda writes `END` first: such a one is held until the
+    /// `END` has come and no second report has. Only the request that ended last
+    /// may report behind the next `START`. JSON has no `END`: there the second
+    /// report after one start isn't Lambda's.
+    pub(super) fn report(&mut self, report: &mut Report<'_>, spelling: Spelling, event: &LogEvent<'_>) -> bool {
+        let request_id = report.request_id.as_deref();
+        let running = self.running.as_deref();
+        if request_id.is_none() && report.duration_ms.is_none() {
+            return false;
+        }
+        match spelling {
+            Spelling::Text if running.is_some() && running == request_id => {
+                let (time, event_id) = (event.time, event.id.to_owned());
+                self.held = Some(Held { report: report.clone().into_owned(), time, event_id, ended: false });
+                return false;
+            }
+            Spelling::Text => {
+                let ended = self.ended.take_if(|ended| Some(ended.as_str()) == request_id);
+                if running.is_some() && ended.is_none() {
+                    return false;
+                }
+            }
+            Spelling::Json if request_id.is_some() => {
+                if self.reported.as_deref() == request_id {
+                    return false;
+                }
+                if running == request_id {
+                    self.reported = self.running.take();
+                }
+            }
+            Spelling::Json => {}
+        }
+        self.held.take_if(|held| held.report.request_id.as_deref() == request_id);
+        let restored = self.restored.take();
+        report.restore_duration_ms = report.restore_duration_ms.or(restored);
+        true
+    }
+
+    /// The report that was held, if it was Lambda's after all.
+    pub(super) fn release(&mut self) -> Option<Held> {
+        let held = self.held.take().filter(|held| held.ended)?;
+        self.ended.take_if(|ended| held.report.request_id.as_deref() == Some(ended));
+        Some(held)
+    }
+}

@@ -1,0 +1,78 @@
+//! In which of its two ways Lambda writes to a stream: a stream has one.
+
+use crate::parse::Platform;
+
+/// The two ways.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Spelling {
+    Json,
+    Text,
+}
+
+/// How a line is written.
+#[derive(Clone, Copy)]
+pub(super) enum Written {
+    Json {
+        /// Whether it has a time, as all that Lambda writes.
+        timed: bool,
+    },
+    Text,
+}
+
+/// How Lambda writes to this stream, as far as it is known.
+///
+/// Which way it is only lines prove that hardly anything but Lambda writes; until
+/// one has come both are read.
+#[derive(Debug, Default)]
+pub(super) struct Spelled {
+    /// How the last of Lambda's own lines was written, or those that proved it.
+    last: Option<Spelling>,
+    proven: bool,
+}
+
+impl Written {
+    pub(super) const fn spelling(self) -> Spelling {
+        match self {
+            Self::Json { .. } => Spelling::Json,
+            Self::Text => Spelling::Text,
+        }
+    }
+
+    /// Whether hardly anything but Lambda writes what is written so: of text it is what
+    /// begins and ends an invocation, whose id is a UUID.
+    fn proves(self, platform: &Platform<'_>) -> bool {
+        let invocation = || matches!(platform, Platform::Start(_) | Platform::End { .. } | Platform::Report(_));
+        match self {
+            Self::Json { timed } => timed,
+            Self::Text => invocation() && platform.request_id().is_some_and(is_uuid),
+        }
+    }
+}
+
+impl Spelled {
+    /// The way, proven or not.
+    pub(super) const fn last(&self) -> Option<Spelling> {
+        self.last
+    }
+
+    /// Whether Lambda can have written a line so: what is in the other way the function has printed.
+    pub(super) fn admits(&self, written: Written) -> bool {
+        !self.proven || self.last == Some(written.spelling())
+    }
+
+    /// Takes one of Lambda's own lines; returns whether it is the one that proves the way.
+    pub(super) fn take(&mut self, platform: &Platform<'_>, written: Written) -> bool {
+        if self.proven {
+            return false;
+        }
+        self.last = Some(written.spelling());
+        self.proven = written.proves(platform);
+        self.proven
+    }
+}
+
+fn is_uuid(text: &str) -> bool {
+    const FORM: &[u8; 36] = b"xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx";
+    let fits = |(byte, form): (u8, &u8)| if *form == b'x' { byte.is_ascii_hexdigit() } else { byte == *form };
+    text.len() == FORM.len() && text.bytes().zip(FORM).all(fits)
+}
