@@ -10,7 +10,7 @@ fuzz_target!(|text: &str| {
     if let Some(event) = PlatformEvent::parse(text) {
         assert!(event.kind.starts_with("platform."));
         if let Platform::Report(report) | Platform::RuntimeDone(report) = event.meaning() {
-            for value in [report.duration_ms, report.billed_duration_ms, report.memory_size_mb, report.init_duration_ms] {
+            for value in [report.metrics.duration_ms, report.metrics.billed_duration_ms, report.metrics.memory_size_mb, report.metrics.init_duration_ms] {
                 assert!(value.is_none_or(|value| (0.0..1e15).contains(&value)));
             }
             let _ = report.into_owned();

@@ -12,7 +12,7 @@ use memchr::memmem::Finder;
 use super::fields::fill;
 use super::flat::{self, Scalar};
 use super::lenient::{elements, measure, members, object, string};
-use super::platform::{InitReport, InitStart, Platform, Report, RestoreReport, Span, Start, Status};
+use super::platform::{InitReport, InitStart, Metrics, Platform, Report, RestoreReport, Span, Start, Status};
 
 /// What every such line has.
 static MARK: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\"platform."));
@@ -58,20 +58,6 @@ pub struct Record<'a> {
     pub error_type: Option<Cow<'a, str>>,
     pub metrics: Metrics,
     pub spans: Vec<Span<'a>>,
-}
-
-/// The numbers of a record.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-#[expect(missing_docs, reason = "the names are those of the schema")]
-pub struct Metrics {
-    pub duration_ms: Option<f64>,
-    pub billed_duration_ms: Option<f64>,
-    pub memory_size_mb: Option<f64>,
-    pub max_memory_used_mb: Option<f64>,
-    pub init_duration_ms: Option<f64>,
-    pub restore_duration_ms: Option<f64>,
-    pub billed_restore_duration_ms: Option<f64>,
-    pub produced_bytes: Option<f64>,
 }
 
 impl<'a> PlatformEvent<'a> {
@@ -185,17 +171,9 @@ impl<'a> Record<'a> {
     }
 
     fn report(self, status: Option<Status>) -> Report<'a> {
-        let metrics = self.metrics;
         Report {
             request_id: self.request_id,
-            duration_ms: metrics.duration_ms,
-            billed_duration_ms: metrics.billed_duration_ms,
-            memory_size_mb: metrics.memory_size_mb,
-            max_memory_used_mb: metrics.max_memory_used_mb,
-            init_duration_ms: metrics.init_duration_ms,
-            restore_duration_ms: metrics.restore_duration_ms,
-            billed_restore_duration_ms: metrics.billed_restore_duration_ms,
-            produced_bytes: metrics.produced_bytes,
+            metrics: self.metrics,
             status,
             error_type: self.error_type.filter(|kind| !kind.is_empty()),
             spans: self.spans,

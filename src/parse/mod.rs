@@ -20,11 +20,11 @@ use std::borrow::Cow;
 pub use datadog::DatadogMetric;
 pub use emf::{Emf, EmfDirective, EmfMetric};
 pub use fields::Prefix;
-pub use json::{Application, Metrics, PlatformEvent, Record};
+pub use json::{Application, PlatformEvent, Record};
 pub use monitoring::{Monitoring, MonitoringLine, metric_name};
 pub use platform::{
-    Failure, Fault, InitReport, InitStart, Platform, Registration, Report, RestoreReport, Span, Start, Status, Timeout,
-    Xray,
+    Failure, Fault, InitReport, InitStart, Metrics, Platform, Registration, Report, RestoreReport, Span, Start, Status,
+    Timeout, Xray,
 };
 pub use signature::{handler_error, oom_signature};
 

@@ -62,6 +62,25 @@ pub struct Start<'a> {
 pub struct Report<'a> {
     /// Invocation.
     pub request_id: Option<Cow<'a, str>>,
+    /// What was measured.
+    pub metrics: Metrics,
+    /// How it ended; nothing in text when it ended well.
+    pub status: Option<Status>,
+    /// As `Runtime.OutOfMemory`.
+    pub error_type: Option<Cow<'a, str>>,
+    /// Phases, as `responseLatency`, with their milliseconds (JSON only).
+    pub spans: Vec<Span<'a>>,
+    /// Trace of the invocation (text only).
+    pub xray: Option<Xray<'a>>,
+    /// Tenant of a function that isolates them (JSON only).
+    pub tenant_id: Option<Cow<'a, str>>,
+    /// Whether a value was there that couldn't be read.
+    pub partial: bool,
+}
+
+/// The numbers of a report.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Metrics {
     /// Milliseconds.
     pub duration_ms: Option<f64>,
     /// Milliseconds; missing on Managed Instances.
@@ -78,18 +97,6 @@ pub struct Report<'a> {
     pub billed_restore_duration_ms: Option<f64>,
     /// Bytes of the response (`runtimeDone`).
     pub produced_bytes: Option<f64>,
-    /// How it ended; nothing in text when it ended well.
-    pub status: Option<Status>,
-    /// As `Runtime.OutOfMemory`.
-    pub error_type: Option<Cow<'a, str>>,
-    /// Phases, as `responseLatency`, with their milliseconds (JSON only).
-    pub spans: Vec<Span<'a>>,
-    /// Trace of the invocation (text only).
-    pub xray: Option<Xray<'a>>,
-    /// Tenant of a function that isolates them (JSON only).
-    pub tenant_id: Option<Cow<'a, str>>,
-    /// Whether a value was there that couldn't be read.
-    pub partial: bool,
 }
 
 /// A phase of an invocation.
@@ -321,14 +328,7 @@ impl Report<'_> {
                 .map(|span| Span { name: owned(span.name), duration_ms: span.duration_ms })
                 .collect(),
             xray: None,
-            duration_ms: self.duration_ms,
-            billed_duration_ms: self.billed_duration_ms,
-            memory_size_mb: self.memory_size_mb,
-            max_memory_used_mb: self.max_memory_used_mb,
-            init_duration_ms: self.init_duration_ms,
-            restore_duration_ms: self.restore_duration_ms,
-            billed_restore_duration_ms: self.billed_restore_duration_ms,
-            produced_bytes: self.produced_bytes,
+            metrics: self.metrics,
             status: self.status,
             partial: self.partial,
         }
@@ -346,7 +346,7 @@ impl Report<'_> {
 
     /// Whether the invocation waited for a new execution environment.
     pub const fn cold_start(&self) -> bool {
-        self.init_duration_ms.is_some() || self.restore_duration_ms.is_some()
+        self.metrics.init_duration_ms.is_some() || self.metrics.restore_duration_ms.is_some()
     }
 }
 

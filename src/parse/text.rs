@@ -52,7 +52,7 @@ impl<'a> Platform<'a> {
 /// inside a JSON string, where a TAB is `\t`.
 mod usual {
     use super::super::fields::{number, request_id};
-    use super::super::platform::{Platform, Report, Start};
+    use super::super::platform::{Metrics, Platform, Report, Start};
 
     pub(super) fn platform(line: &str) -> Option<Platform<'_>> {
         match line.as_bytes().first()? {
@@ -86,11 +86,14 @@ mod usual {
         let rest = init.map_or(rest, |(_, rest)| rest);
         let report = || Report {
             request_id: Some(id.into()),
-            duration_ms: Some(duration),
-            billed_duration_ms: Some(billed),
-            memory_size_mb: Some(memory_size),
-            max_memory_used_mb: Some(memory_used),
-            init_duration_ms: init.map(|(duration, _)| duration),
+            metrics: Metrics {
+                duration_ms: Some(duration),
+                billed_duration_ms: Some(billed),
+                memory_size_mb: Some(memory_size),
+                max_memory_used_mb: Some(memory_used),
+                init_duration_ms: init.map(|(duration, _)| duration),
+                ..Metrics::default()
+            },
             ..Report::default()
         };
         (rest == "\\n").then(|| Platform::Report(report()))
@@ -154,18 +157,19 @@ fn report(line: &str) -> Option<Report<'_>> {
     let end = memchr(b'\n', rest.as_bytes()).unwrap_or(rest.len());
     let (fields, next_line) = (rest.get(..end)?, rest.get(end + 1..).unwrap_or_default());
     let mut any = false;
+    let metrics = &mut report.metrics;
     let leftover = each_field(fields, &LABELS, |label, value| {
         any = true;
         let millis = |slot: &mut Option<f64>| fill(slot, value.number("ms"));
         let megabytes = |slot: &mut Option<f64>| fill(slot, value.number("MB"));
         let read = match label {
-            "Billed Restore Duration: " => millis(&mut report.billed_restore_duration_ms),
-            "Restore Duration: " => millis(&mut report.restore_duration_ms),
-            "Billed Duration: " => millis(&mut report.billed_duration_ms),
-            "Init Duration: " => millis(&mut report.init_duration_ms),
-            "Duration: " => millis(&mut report.duration_ms),
-            "Memory Size: " => megabytes(&mut report.memory_size_mb),
-            "Max Memory Used: " => megabytes(&mut report.max_memory_used_mb),
+            "Billed Restore Duration: " => millis(&mut metrics.billed_restore_duration_ms),
+            "Restore Duration: " => millis(&mut metrics.restore_duration_ms),
+            "Billed Duration: " => millis(&mut metrics.billed_duration_ms),
+            "Init Duration: " => millis(&mut metrics.init_duration_ms),
+            "Duration: " => millis(&mut metrics.duration_ms),
+            "Memory Size: " => megabytes(&mut metrics.memory_size_mb),
+            "Max Memory Used: " => megabytes(&mut metrics.max_memory_used_mb),
             "Status: " => fill(&mut report.status, value.status()),
             _ => fill(&mut report.error_type, value.error_type()),
         };

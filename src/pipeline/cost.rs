@@ -40,8 +40,8 @@ pub enum Architecture {
 impl Prices {
     /// Dollars that an invocation costs; none without a billed duration.
     pub(super) fn cost(&self, function: &str, report: &Report<'_>) -> Option<f64> {
-        let gb = report.memory_size_mb? / 1024.0;
-        let seconds = report.billed_duration_ms? / 1000.0;
+        let gb = report.metrics.memory_size_mb? / 1024.0;
+        let seconds = report.metrics.billed_duration_ms? / 1000.0;
         let gb_second = self.gb_second.unwrap_or(match self.architecture_of(function) {
             Architecture::Arm64 => ARM64,
             Architecture::X86_64 => X86_64,
@@ -84,10 +84,16 @@ impl Architecture {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::parse::Metrics;
+
+    fn reported(metrics: Metrics) -> Report<'static> {
+        Report { metrics, ..Report::default() }
+    }
 
     #[test]
     fn costs_what_the_price_list_says() {
-        let report = Report { billed_duration_ms: Some(351.0), memory_size_mb: Some(1024.0), ..Report::default() };
+        let report =
+            reported(Metrics { billed_duration_ms: Some(351.0), memory_size_mb: Some(1024.0), ..Metrics::default() });
         let exceptions = vec![("graviton".to_owned(), Architecture::Arm64)];
         let prices = Prices { exceptions, ..Prices::default() };
         assert_eq!(prices.cost("f", &report), Some(0.000_006_050_012));
@@ -95,7 +101,7 @@ mod tests {
         let own = Prices { gb_second: Some(0.000_01), request: Some(0.0), ..Prices::default() };
         assert_eq!(own.cost("f", &report), Some(0.000_003_51));
         assert_eq!(own.tags("f")[1].value, "settings");
-        let managed = Report { duration_ms: Some(5.0), ..Report::default() };
+        let managed = reported(Metrics { duration_ms: Some(5.0), ..Metrics::default() });
         assert_eq!(prices.cost("f", &managed), None);
     }
 }

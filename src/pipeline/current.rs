@@ -78,7 +78,7 @@ impl Current {
     pub(super) fn report(&mut self, report: &mut Report<'_>, spelling: Spelling, event: &LogEvent<'_>) -> bool {
         let request_id = report.request_id.as_deref();
         let running = self.running.as_deref();
-        if request_id.is_none() && report.duration_ms.is_none() {
+        if request_id.is_none() && report.metrics.duration_ms.is_none() {
             return false;
         }
         match spelling {
@@ -105,7 +105,7 @@ impl Current {
         }
         self.held.take_if(|held| held.report.request_id.as_deref() == request_id);
         let restored = self.restored.take();
-        report.restore_duration_ms = report.restore_duration_ms.or(restored);
+        report.metrics.restore_duration_ms = report.metrics.restore_duration_ms.or(restored);
         true
     }
 

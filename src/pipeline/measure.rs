@@ -165,30 +165,32 @@ impl Attempts {
         let attempt = known.and_then(|id| self.by_request.remove(id)).unwrap_or_default();
         let name = at.origin.function.as_ref().map_or("", |function| function.name.as_str());
         let mut number = itoa::Buffer::new();
-        let memory_size =
-            Tag { key: "memory_size_mb", value: report.memory_size_mb.map_or("", |mb| number.format(whole(mb))) };
+        let memory_size = Tag {
+            key: "memory_size_mb",
+            value: report.metrics.memory_size_mb.map_or("", |mb| number.format(whole(mb))),
+        };
         let cold_start = Tag { key: "cold_start", value: if report.cold_start() { "true" } else { "false" } };
         let [architecture, price_basis] = prices.tags(name);
         let (tags, own) = match self.tenant(report.tenant_id.as_deref().or(attempt.tenant_id.as_deref())) {
             Some(tenant) => ([memory_size, cold_start, tenant, architecture, price_basis], 3),
             None => ([memory_size, cold_start, architecture, price_basis, Tag { key: "", value: "" }], 2),
         };
-        let first = usize::from(report.memory_size_mb.is_none());
+        let first = usize::from(report.metrics.memory_size_mb.is_none());
         let cost_tags = tags.get(first..own + 2).unwrap_or_default();
         let tags = tags.get(first..own).unwrap_or_default();
         let mut measured = at.measured(request_id);
         measured.metrics.reserve(MEASURES_OF_A_REPORT);
         let mut emit = |measure, value| measured.add(measure, value, tags);
         emit(Measure::Invocations, Some(1.0));
-        emit(Measure::Duration, report.duration_ms);
-        emit(Measure::BilledDuration, report.billed_duration_ms);
-        emit(Measure::MemorySize, report.memory_size_mb);
-        emit(Measure::MaxMemoryUsed, report.max_memory_used_mb);
-        emit(Measure::InitDuration, report.init_duration_ms);
-        emit(Measure::RestoreDuration, report.restore_duration_ms);
-        emit(Measure::BilledRestoreDuration, report.billed_restore_duration_ms);
+        emit(Measure::Duration, report.metrics.duration_ms);
+        emit(Measure::BilledDuration, report.metrics.billed_duration_ms);
+        emit(Measure::MemorySize, report.metrics.memory_size_mb);
+        emit(Measure::MaxMemoryUsed, report.metrics.max_memory_used_mb);
+        emit(Measure::InitDuration, report.metrics.init_duration_ms);
+        emit(Measure::RestoreDuration, report.metrics.restore_duration_ms);
+        emit(Measure::BilledRestoreDuration, report.metrics.billed_restore_duration_ms);
         emit(Measure::ColdStarts, report.cold_start().then_some(1.0));
-        if let (Some(whole), Some(runtime)) = (report.duration_ms, attempt.runtime_duration_ms) {
+        if let (Some(whole), Some(runtime)) = (report.metrics.duration_ms, attempt.runtime_duration_ms) {
             emit(Measure::PostRuntimeDuration, Some(rounded(whole - runtime)).filter(|rest| *rest >= 0.0));
         } else {
             emit(Measure::ResponseLatency, report.span("responseLatency"));
@@ -234,13 +236,13 @@ impl Attempts {
         let tenant = self.tenant(done.tenant_id.as_deref());
         let tags = tenant.as_slice();
         let mut measured = at.measured(request_id);
-        measured.add(Measure::RuntimeDuration, done.duration_ms, tags);
-        measured.add(Measure::ProducedBytes, done.produced_bytes, tags);
+        measured.add(Measure::RuntimeDuration, done.metrics.duration_ms, tags);
+        measured.add(Measure::ProducedBytes, done.metrics.produced_bytes, tags);
         measured.add(Measure::ResponseLatency, done.span("responseLatency"), tags);
         measured.add(Measure::ResponseDuration, done.span("responseDuration"), tags);
         at.emit(&measured);
         if let Some(attempt) = request_id.and_then(|id| self.attempt(id)) {
-            attempt.runtime_duration_ms = done.duration_ms;
+            attempt.runtime_duration_ms = done.metrics.duration_ms;
         }
     }
 

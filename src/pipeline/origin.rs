@@ -111,10 +111,10 @@ impl Origins {
                 }
                 None => {}
             },
-            Platform::Report(report) if report.restore_duration_ms.is_some() => {
+            Platform::Report(report) if report.metrics.restore_duration_ms.is_some() => {
                 self.inferred_type("snap-start");
             }
-            Platform::Report(report) if report.init_duration_ms.is_some() => {
+            Platform::Report(report) if report.metrics.init_duration_ms.is_some() => {
                 self.inferred_type("on-demand");
             }
             Platform::End { .. }

@@ -163,7 +163,7 @@ fn derive(line: Line<'_>, text: &str) -> Fields {
     };
     let well = |status: Option<Ended>| status.is_none_or(|status| status == Ended::Success);
     match line.into_platform() {
-        Ok(Platform::Report(report)) if report.request_id.is_some() || report.duration_ms.is_some() => {
+        Ok(Platform::Report(report)) if report.request_id.is_some() || report.metrics.duration_ms.is_some() => {
             counts(true, report.failure())
         }
         Ok(Platform::RuntimeDone(done)) if done.request_id.is_some() => counts(false, done.failure()),
@@ -218,13 +218,13 @@ fn report(report: &Report<'_>) -> Fields {
     let xray = report.xray.unwrap_or_default();
     fields([
         ("request_id", json!(report.request_id)),
-        ("duration_ms", number(report.duration_ms)),
-        ("billed_duration_ms", number(report.billed_duration_ms)),
-        ("memory_size_mb", number(report.memory_size_mb)),
-        ("max_memory_used_mb", number(report.max_memory_used_mb)),
-        ("init_duration_ms", number(report.init_duration_ms)),
-        ("restore_duration_ms", number(report.restore_duration_ms)),
-        ("billed_restore_duration_ms", number(report.billed_restore_duration_ms)),
+        ("duration_ms", number(report.metrics.duration_ms)),
+        ("billed_duration_ms", number(report.metrics.billed_duration_ms)),
+        ("memory_size_mb", number(report.metrics.memory_size_mb)),
+        ("max_memory_used_mb", number(report.metrics.max_memory_used_mb)),
+        ("init_duration_ms", number(report.metrics.init_duration_ms)),
+        ("restore_duration_ms", number(report.metrics.restore_duration_ms)),
+        ("billed_restore_duration_ms", number(report.metrics.billed_restore_duration_ms)),
         ("status", json!(report.status.map(Ended::as_str))),
         ("error_type", json!(report.error_type)),
         ("xray_trace_id", json!(report.xray.map(|xray| xray.trace_id))),
