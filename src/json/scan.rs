@@ -35,6 +35,20 @@ pub(crate) fn string(bytes: &[u8]) -> Option<Scanned> {
     state.found(bytes, blocks.len() * BLOCK + at)
 }
 
+/// How many bytes precede the closing quote. Keys and most values are short: sixteen bytes tell.
+#[inline]
+fn string_end(bytes: &[u8]) -> Option<usize> {
+    if let Some(chunk) = bytes.first_chunk() {
+        let lane = u8x16::new(*chunk);
+        let bits = |byte| u64::from(lane.simd_eq(u8x16::splat(byte)).to_bitmask());
+        let (quotes, backslashes) = (bits(b'"'), bits(b'\\'));
+        if quotes != 0 && backslashes & before(quotes) == 0 {
+            return first(quotes);
+        }
+    }
+    Some(string(bytes)?.len)
+}
+
 struct State {
     /// 1 when the first byte of the next block is escaped.
     carry: u64,
@@ -182,7 +196,7 @@ fn has_irregular_escape(mut unusual: u64, block: &[u8; BLOCK]) -> bool {
 /// A number or a word ends before the delimiter that follows it, so it needs one.
 pub(crate) fn value(bytes: &[u8]) -> Option<usize> {
     match bytes.first()? {
-        b'"' => Some(string(bytes.get(1..)?)?.len + 2),
+        b'"' => Some(string_end(bytes.get(1..)?)? + 2),
         b'{' | b'[' => nested(bytes),
         _ => bytes.iter().position(|b| matches!(b, b',' | b'}' | b']' | b' ' | b'\n' | b'\r' | b'\t')),
     }
@@ -194,7 +208,7 @@ fn nested(bytes: &[u8]) -> Option<usize> {
     loop {
         at += memchr_any(bytes.get(at..)?)?;
         match bytes.get(at)? {
-            b'"' => at += string(bytes.get(at + 1..)?)?.len + 1,
+            b'"' => at += string_end(bytes.get(at + 1..)?)? + 1,
             b'{' | b'[' => depth += 1,
             _ => depth = depth.checked_sub(1)?,
         }
@@ -228,7 +242,7 @@ pub(crate) fn members(bytes: &[u8]) -> impl Iterator<Item = (Range<usize>, Range
         if bytes.get(at)? != &b'"' {
             return None;
         }
-        let key = at + 1..at + 1 + string(bytes.get(at + 1..)?)?.len;
+        let key = at + 1..at + 1 + string_end(bytes.get(at + 1..)?)?;
         at = skip_space(bytes, key.end + 1);
         if bytes.get(at)? != &b':' {
             return None;
@@ -333,6 +347,7 @@ mod tests {
             text in proptest::collection::vec(prop_oneof![4 => Just(b'\\'), 1 => Just(b'"'), 2 => Just(b'n'), 1 => Just(b'u'), 30 => Just(b'x'), 1 => any::<u8>()], 0..300),
         ) {
             prop_assert_eq!(string(&text), plainly(&text));
+            prop_assert_eq!(string_end(&text), plainly(&text).map(|found| found.len));
         }
     }
 }
