@@ -2,6 +2,8 @@ use std::borrow::Cow;
 
 use memchr::memchr;
 
+use super::scan;
+
 /// The inside of a JSON string, still escaped, without its quotes.
 ///
 /// A log message arrives inside JSON and mostly leaves inside JSON, so it is
@@ -43,7 +45,7 @@ impl<'a> JsonStr<'a> {
     /// Appends the text that the string stands for.
     pub fn unescape_into(self, text: &mut String) {
         let mut rest = self.0;
-        while let Some((plain, escape)) = memchr(b'\\', rest.as_bytes()).and_then(|at| rest.split_at_checked(at)) {
+        while let Some((plain, escape)) = scan::backslash(rest.as_bytes()).and_then(|at| rest.split_at_checked(at)) {
             text.push_str(plain);
             rest = unescape_one(escape, text);
         }
