@@ -161,7 +161,7 @@ fn scaled(metric: &Metric<'_>) -> f64 {
 /// What never changes of a series, as it is written.
 fn identity(origin: &Origin, metric: &Metric<'_>, manner: Manner) -> Identity {
     let (name, description, unit) = match metric.name {
-        Name::Custom(name) => (name, "", words::unit(metric.unit)),
+        Name::Custom(name) => (words::or_unnamed(name), "", words::unit(metric.unit)),
         Name::Measure(measure) => {
             let (name, unit, _) = words::words(measure);
             (name, words::description(measure), unit)
@@ -189,12 +189,13 @@ fn identity(origin: &Origin, metric: &Metric<'_>, manner: Manner) -> Identity {
     Identity { head, unit: unit.to_owned(), attributes, sorted: written(&point) }
 }
 
-/// Tags, those of the same key joined by commas.
+/// Tags, those of the same key joined by commas, and each under a key.
 fn joined<'a>(tags: &[Tag<'a>]) -> Vec<(&'a str, String)> {
     let mut joined: Vec<(&str, String)> = Vec::with_capacity(tags.len());
     for tag in tags {
-        match joined.iter_mut().find(|(key, _)| *key == tag.key) {
-            None => joined.push((tag.key, tag.value.to_owned())),
+        let own = words::or_unnamed(tag.key);
+        match joined.iter_mut().find(|(key, _)| *key == own) {
+            None => joined.push((own, tag.value.to_owned())),
             Some((_, value)) => {
                 value.push(',');
                 value.push_str(tag.value);

@@ -445,6 +445,20 @@ fn custom_metrics_keep_their_names() {
 }
 
 #[test]
+fn nothing_is_without_a_name() {
+    for format in [&[][..], &[JSON]] {
+        let tags = ["", ":x", "unnamed:y"].map(Tag::parse);
+        let (requests, _) = batch(&mut otlp(format), 0, |encoder| {
+            encoder.metrics(&origin(1), &[metric(Name::Custom(""), 0, Value::Count(1.0), &tags, "1")]);
+        });
+        let (metrics, _) = metrics_of(&requests);
+        assert_eq!(metrics[0].name, "unnamed");
+        let attributes = vec![text("unnamed", ",x,y"), text("function_name", "checkout")];
+        assert_eq!(sum(&metrics[0]).data_points[0].attributes, attributes);
+    }
+}
+
+#[test]
 fn a_series_is_one_however_its_tags_come() {
     let orders = ["a:1,b:2", "b:2,a:1", "function_name:checkout,b:2,a:1"];
     for pairs in [&[][..], &[JSON], &[CUMULATIVE]] {

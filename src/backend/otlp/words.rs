@@ -42,6 +42,11 @@ pub(super) const fn description(measure: Measure) -> &'static str {
     }
 }
 
+/// What somebody else calls a metric or a key: a name may not be empty.
+pub(super) fn or_unnamed(name: &str) -> &str {
+    if name.trim().is_empty() { "unnamed" } else { name }
+}
+
 /// A custom metric's unit; one that EMF has no UCUM word for stays as it is.
 pub(super) fn unit(unit: Option<Unit<'_>>) -> &str {
     match unit {
