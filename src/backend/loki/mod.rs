@@ -62,6 +62,9 @@ const MAX_LABELS: usize = 14;
 /// Labels that are ours.
 const OWN_LABELS: usize = 5;
 
+/// Names of structured metadata that are ours: a label that finds no room in its stream has no place among them.
+const METADATA: [&str; 5] = ["event_id", "function_version", "level", "log_stream", "request_id"];
+
 /// Bytes of names and values: Loki takes names of 1024 and values of 2048.
 const MAX_NAME: usize = 256;
 const MAX_VALUE: usize = 1024;
@@ -331,7 +334,8 @@ impl Rendered {
             .map(|(name, value)| (label_name(name), start(value, MAX_VALUE).to_owned()))
             .filter(|(name, _)| names.insert(name.clone()))
             .collect();
-        let beyond = labels.split_off(labels.len().min(MAX_LABELS));
+        let mut beyond = labels.split_off(labels.len().min(MAX_LABELS));
+        beyond.retain(|(name, _)| !METADATA.contains(&name.as_str()));
         let version = function.and_then(|function| function.version.as_deref());
         let metadata = [("function_version", version), ("log_stream", Some(&origin.log_stream))];
         let metadata = metadata.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?.to_owned())));

@@ -42,6 +42,19 @@ fn nanos(entry: &serde_json::Value) -> i64 {
     entry[0].as_str().unwrap().parse().unwrap()
 }
 
+fn log(id: &str) -> Log<'_> {
+    Log {
+        id,
+        time: Timestamp::default(),
+        message: JsonStr::from_escaped("hello"),
+        level: None,
+        request_id: None,
+        prefix: 0,
+        timestamp: None,
+        json: "",
+    }
+}
+
 /// A short message, or a piece that is repeated to so many bytes.
 fn message() -> impl Strategy<Value = (String, usize)> {
     prop_oneof![
@@ -121,16 +134,33 @@ fn entries_of_a_millisecond_follow_one_another_and_late_ones_find_their_place() 
     let mut encoder = loki.encoder();
     for (millis, message) in [(5, "a"), (5, "b"), (7, "c"), (5, "d"), (6, "e")] {
         let time = Timestamp::from_millis(millis);
-        let message = JsonStr::from_escaped(message);
-        encoder.log(
-            &origin(1),
-            &Log { id: "1", time, message, level: None, request_id: None, prefix: 0, timestamp: None, json: "" },
-        );
+        encoder.log(&origin(1), &Log { time, message: JsonStr::from_escaped(message), ..log("1") });
     }
     let request = encoder.finish().requests.pop().unwrap();
     let found: Vec<_> = entries(&request).into_iter().map(|entry| (entry.1, entry.2)).collect();
     let expected = [(5_000_000, "a"), (5_000_001, "b"), (5_000_002, "d"), (6_000_000, "e"), (7_000_000, "c")];
     assert_eq!(found, expected.map(|(nanos, line)| (nanos, line.to_owned())));
+}
+
+#[test]
+fn labels_beyond_what_a_stream_has_take_no_place_of_its_metadata() {
+    for format in [Format::Json, Format::Protobuf] {
+        let loki = loki(format);
+        let mut encoder = loki.encoder();
+        let names = ["event_id", "request_id", "level", "function_version", "log_stream", "team"];
+        let mut origin = Origin { region: None, ..origin(14) };
+        origin.function.as_mut().unwrap().version = Some("7".into());
+        origin.tags.extend(names.map(|name| (name.to_owned(), "tag".to_owned())));
+        let mut log = log("4003");
+        (log.level, log.request_id) = (Some(Level::Info), Some("1ab9"));
+        encoder.log(&origin, &log);
+        let body = encoder.finish().requests.pop().unwrap();
+        let body = decompress(body.compression, &body.body).unwrap();
+        let body = String::from_utf8_lossy(&body);
+        for name in names {
+            assert_eq!(body.matches(name).count(), 1, "{name} {body}");
+        }
+    }
 }
 
 fn request(items: usize) -> Request {
