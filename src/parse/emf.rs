@@ -26,7 +26,7 @@ static MARK: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\"_aws\"
 /// Source: <https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html>
 #[derive(Clone, Debug, PartialEq)]
 pub struct Emf<'a> {
-    /// When.
+    /// When: the log event's time where the document has none, or has it in seconds.
     pub time: Timestamp,
     /// Invocation, where the line says it.
     pub request_id: Option<Cow<'a, str>>,
@@ -72,6 +72,9 @@ impl Emf<'_> {
     pub const MAX_DOCUMENT_TEXT: usize = 4 << 20;
 }
 
+/// Stamps are in ms: what is before 1973 is in another unit, and intakes drop it without a word.
+const EARLIEST: f64 = 1e11;
+
 impl<'a> Emf<'a> {
     /// Reads a line that is a JSON object with `_aws`; `written` is the time of its log event.
     pub fn parse(line: &'a str, written: Option<Timestamp>) -> Option<Self> {
@@ -95,7 +98,7 @@ impl<'a> Emf<'a> {
         }
         let directives: Vec<_> = list?.filter_map(|json| reader.directive(json)).collect();
         #[expect(clippy::cast_possible_truncation, reason = "saturates")]
-        let own = time.map(|millis| Timestamp::from_millis(millis as i64));
+        let own = time.filter(|millis| *millis >= EARLIEST).map(|millis| Timestamp::from_millis(millis as i64));
         (!directives.is_empty()).then(|| Self {
             time: own.or(written).unwrap_or_default(),
             request_id: None,
@@ -288,6 +291,21 @@ mod tests {
         ] {
             let line = format!(r#"{{"_aws":{{"CloudWatchMetrics":[{directives}]}},"d":"{d}","{m}":1}}"#);
             assert_eq!(Emf::parse(&line, None).map(|emf| emf.metrics().count()), Some(41));
+        }
+    }
+
+    #[test]
+    fn a_stamp_in_seconds_is_none() {
+        let written = Timestamp::from_millis(1_700_000_000_123);
+        for (stamp, time) in [
+            ("1574109732004", 1_574_109_732_004),
+            ("1700000000", 1_700_000_000_123),
+            ("0", 1_700_000_000_123),
+            ("\"x\"", 1_700_000_000_123),
+        ] {
+            let metrics = r#"[{"Namespace":"N","Metrics":[{"Name":"m"}]}]"#;
+            let line = format!(r#"{{"_aws":{{"Timestamp":{stamp},"CloudWatchMetrics":{metrics}}},"m":1}}"#);
+            assert_eq!(Emf::parse(&line, Some(written)).unwrap().time.millis(), time, "{stamp}");
         }
     }
 
