@@ -11,7 +11,7 @@ use lambda_runtime::tower::layer::layer_fn;
 use lambda_runtime::{Context, Diagnostic, LambdaEvent, LambdaInvocation, Runtime, Service, service_fn};
 use logferry::aws;
 use logferry::delivery::Ending;
-use logferry::env::Mistake;
+use logferry::env::{Elsewhere, Mistake};
 use logferry::event::Reply;
 use logferry::forwarder::{Invocation, Note, Outcome, Report};
 use logferry::model::{self, Timestamp};
@@ -20,7 +20,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{Mutex, watch};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 
 /// Exit status of a wrong configuration (`EX_CONFIG` of `sysexits.h`).
 const BAD_SETTINGS: u8 = 78;
@@ -51,6 +51,9 @@ struct Process {
 
 /// Secrets that were fetched again and are refused still are left alone for so long.
 const FETCH_AGAIN: Duration = Duration::from_mins(1);
+
+/// What is kept of an invocation's time to answer it, where secrets don't come.
+const LAST_WORDS: Duration = Duration::from_millis(200);
 
 /// How long answers are waited for after SIGTERM. Lambda kills 500 ms after it: the rest is for storing.
 const LAST_ANSWERS: Duration = Duration::from_millis(150);
@@ -145,7 +148,7 @@ impl Process {
         let invocation = Invocation { forwarder: &own, now, deadline, seed: seed(&context.request_id) };
         let start = Instant::now();
         if self.prepared.forwarder.is_none() {
-            self.fetch(own.function_name.as_deref()).await?;
+            self.fetch(own.function_name.as_deref(), deadline).await?;
         }
         let Some(forwarder) = &mut self.prepared.forwarder else { return Err(unprepared(&[])) };
         let outcome = forwarder.handle(payload.get(), &invocation, &mut ()).await;
@@ -164,15 +167,18 @@ impl Process {
         println!("{}", report.line());
         self.warm = true;
         if outcome.unauthorized {
-            self.fetch_again(own.function_name.as_deref()).await;
+            self.fetch_again(own.function_name.as_deref(), deadline).await;
         }
         result(&outcome)
     }
 
-    /// Fetches the secrets that are kept elsewhere.
-    async fn fetch(&mut self, function_name: Option<&str>) -> Result<(), Failure> {
+    /// Fetches the secrets that are kept elsewhere, while there is time to say that they can't be had.
+    async fn fetch(&mut self, function_name: Option<&str>, deadline: Instant) -> Result<(), Failure> {
         let Prepared { client, elsewhere, .. } = &self.prepared;
-        let fetched = aws::fetch(client, elsewhere, function_name.unwrap_or_default()).await;
+        let left = deadline.saturating_duration_since(Instant::now());
+        let until = deadline.checked_sub(LAST_WORDS.min(left / 4)).unwrap_or(deadline);
+        let fetching = aws::fetch(client, elsewhere, function_name.unwrap_or_default());
+        let fetched = timeout_at(until, fetching).await.map_err(|_| too_late(elsewhere))?;
         let fetched = fetched.map_err(|mistakes| unprepared(&mistakes))?;
         self.prepared = Settings::prepare(&variable, None, clock, fetched).map_err(|mistakes| unprepared(&mistakes))?;
         self.end_in_time();
@@ -180,13 +186,13 @@ impl Process {
     }
 
     /// After an intake has refused the credentials, for the next invocation: they may have been changed.
-    async fn fetch_again(&mut self, function_name: Option<&str>) {
+    async fn fetch_again(&mut self, function_name: Option<&str>, deadline: Instant) {
         let just_now = self.fetched_again.is_some_and(|at| at.elapsed() < FETCH_AGAIN);
         if just_now || self.prepared.elsewhere.is_empty() {
             return;
         }
         self.fetched_again = Some(Instant::now());
-        if let Err(failure) = self.fetch(function_name).await {
+        if let Err(failure) = self.fetch(function_name, deadline).await {
             log("error", &failure.sentence);
         }
     }
@@ -196,6 +202,13 @@ impl Process {
 fn unprepared(mistakes: &[Mistake]) -> Failure {
     let sentences: Vec<_> = mistakes.iter().map(ToString::to_string).collect();
     Failure { kind: "Settings", sentence: format!("wrong setting: {}", sentences.join("; ")) }
+}
+
+/// Secrets that don't come in time.
+fn too_late(elsewhere: &[Elsewhere]) -> Failure {
+    let what = "cannot be had: no answer before the function has to end; check its network, and raise its timeout";
+    let mistake = |one: &Elsewhere| Mistake { name: one.variable.clone(), what: what.to_owned() };
+    unprepared(&elsewhere.iter().map(mistake).collect::<Vec<_>>())
 }
 
 /// Fails where a repeated invocation can still save something, or nobody else would see that all is wrong.

@@ -6,11 +6,12 @@
 mod common;
 
 use std::path::Path;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use common::intake::Intake;
 use common::lambda::{Bootstrap, bootstrap};
 use common::pack::{batch, packed};
+use common::runtime_api::Ended;
 use common::script::files;
 use common::server::Answer;
 use serde_json::json;
@@ -127,6 +128,24 @@ fn a_vault_that_limits_the_rate_is_asked_again_at_once() {
     let lambda = function(&intake, &vault).start();
     assert_eq!(lambda.invoke(&packed(batch(["a"]))).result.as_deref(), Ok("null"));
     assert_eq!(vault.requests().len(), 2);
+}
+
+#[test]
+fn a_vault_that_hangs_is_not_waited_for_beyond_the_deadline() {
+    let vault = vault(|before| if before == 1 { held(OLD) } else { Answer::hang() });
+    let intake = taking(NEW);
+    let lambda = function(&intake, &vault).start();
+    let left = Duration::from_secs(2);
+    let Ended { result, took } = lambda.api.invoke(&packed(batch(["a"])), left);
+    let failure = result.unwrap_err();
+    assert_eq!(failure.error_type, "Settings");
+    assert!(failure.error_message.contains("DD_API_KEY_SECRET_ARN cannot be had: no answer before"), "{failure:?}");
+    assert!(took < left, "{took:?}");
+    // Nor when it is asked again, as what it had is refused.
+    let invocation = lambda.invoke_within(&packed(batch(["a"])), left);
+    assert_eq!(invocation.result.unwrap_err().error_type, "Undelivered");
+    assert!(invocation.took < left, "{:?}", invocation.took);
+    assert_eq!(vault.requests().len(), 3);
 }
 
 /// A function whose key is in the vault.
