@@ -219,6 +219,20 @@ async fn what_a_queue_cannot_take_is_in_the_bucket() {
     }
 }
 
+#[tokio::test]
+async fn what_a_queue_of_before_takes_no_more_is_in_the_bucket_too() {
+    let aws = Aws::start();
+    aws.longest_message(262_144);
+    let url = format!("{}/123456789012/queue", aws.url());
+    let store = [("LOGFERRY_STORE", url.as_str()), ("LOGFERRY_STORE_BUCKET", "s3://kept")];
+    let store = [&store[..], &[("LOGFERRY_DATADOG_COMPRESSION", "none")]].concat();
+    let mut forwarder = with_aws(&aws, &store, Script::new(|_, _| Answer::status(403)));
+    let outcome = forward(&mut forwarder, &packed(batch(["large".repeat(80_000).as_str()]))).await;
+    assert_eq!((outcome.failed(), outcome.ledger.backends[0].stored.logs), (0, 1), "{:?}", outcome.notes);
+    let key = json_of(aws.messages()[0].as_bytes())["key"].as_str().unwrap().to_owned();
+    assert_eq!(aws.objects().into_keys().collect::<Vec<_>>(), [format!("/kept/{key}")]);
+}
+
 // === S3 ===
 
 #[tokio::test]

@@ -1,7 +1,7 @@
 use serde_json::json;
 
 use super::{Overwrite, S3, StoreError};
-use crate::aws::Client;
+use crate::aws::{AwsError, Client};
 
 /// "1 MiB": what a message may hold, attributes included.
 const MAX_MESSAGE: usize = 1 << 20;
@@ -28,7 +28,11 @@ impl Sqs {
     pub(super) async fn put(&self, key: &str, bytes: &[u8]) -> Result<(), StoreError> {
         let text = String::from_utf8_lossy(bytes);
         if text.len() <= MAX_MESSAGE {
-            return self.send(key, &text).await;
+            let sent = self.send(key, &text).await;
+            // A queue may be set to take less, as those made before 2025 are.
+            if self.bucket.is_none() || !sent.as_ref().is_err_and(may_be_too_long) {
+                return sent;
+            }
         }
         let bucket = self.bucket.as_ref().ok_or(StoreError::TooLarge)?;
         bucket.put(key, bytes, Overwrite::Never).await?;
@@ -65,4 +69,9 @@ impl Sqs {
         let named = host.split('.').nth(1).filter(|_| host.starts_with("sqs.")).map(str::to_owned);
         named.or_else(|| self.client.places().region.clone()).unwrap_or_else(|| "us-east-1".to_owned())
     }
+}
+
+/// "One or more parameters are invalid. Reason: Message must be shorter than 262144 bytes."
+fn may_be_too_long(error: &StoreError) -> bool {
+    matches!(error, StoreError::Aws(AwsError::Answered { status: 400, said, .. }) if said.contains("InvalidParameterValue"))
 }

@@ -24,6 +24,8 @@ struct State {
     trouble: Option<Answer>,
     /// How long each answer takes.
     slow: Duration,
+    /// What the queue takes no longer messages than, if it says so.
+    longest_message: Option<usize>,
 }
 
 impl Aws {
@@ -68,6 +70,11 @@ impl Aws {
         self.state.lock().unwrap().trouble = answer;
     }
 
+    /// Takes no longer messages.
+    pub(crate) fn longest_message(&self, bytes: usize) {
+        self.state.lock().unwrap().longest_message = Some(bytes);
+    }
+
     /// Takes so long for each answer.
     pub(crate) fn slow(&self, slow: Duration) {
         self.state.lock().unwrap().slow = slow;
@@ -108,7 +115,14 @@ impl State {
     fn message(&mut self, received: &Received) -> Answer {
         let message = received.json();
         assert_eq!(received.headers["x-amz-target"], "AmazonSQS.SendMessage");
-        self.messages.push(message["MessageBody"].as_str().unwrap_or_default().to_owned());
+        let body = message["MessageBody"].as_str().unwrap_or_default();
+        if let Some(longest) = self.longest_message.filter(|longest| body.len() > *longest) {
+            let why =
+                format!("One or more parameters are invalid. Reason: Message must be shorter than {longest} bytes.");
+            let said = json!({ "__type": "com.amazonaws.sqs#InvalidParameterValueException", "message": why });
+            return Answer::with(400, &[], said.to_string().as_bytes());
+        }
+        self.messages.push(body.to_owned());
         Answer::with(200, &[], json!({ "MessageId": "1" }).to_string().as_bytes())
     }
 
