@@ -233,6 +233,30 @@ async fn what_a_queue_of_before_takes_no_more_is_in_the_bucket_too() {
     assert_eq!(aws.objects().into_keys().collect::<Vec<_>>(), [format!("/kept/{key}")]);
 }
 
+#[tokio::test]
+async fn what_a_message_refers_to_and_nobody_takes_is_left_to_the_queue() {
+    let aws = Aws::start();
+    let url = format!("{}/123456789012/queue", aws.url());
+    let store =
+        [("LOGFERRY_STORE", url.as_str()), ("LOGFERRY_STORE_BUCKET", "s3://kept"), ("LOGFERRY_REDRIVE_TRIES", "1")];
+    let key = "pending/datadog/2026/11/20/09/1-a.json";
+    let event = sqs(&[("a", json!({ "logferry": 1, "key": key }).to_string())]);
+    let stored = parcel_of(&["stored"]).await;
+    for (content, hours, said) in [
+        (&stored[..], 0, "status 400"),
+        (&stored, 20, "set aside and not sent: it is too old for the backend"),
+        (b"{}", 0, "a stored request was left as it is: pending/datadog/2026/11/20/09/1-a.json is damaged"),
+    ] {
+        aws.put(&format!("/kept/{key}"), content);
+        let mut forwarder = with_aws(&aws, &store, Script::new(|_, _| Answer::status(400)));
+        let outcome = forward_at(&mut forwarder, &event, NOW + hours * 3_600_000).await;
+        assert_eq!(reply(&outcome), json!({ "batchItemFailures": failures(["a"]) }));
+        let notes = notes(&outcome);
+        assert!(notes.contains(said) && !notes.contains("the store cannot be used"), "{notes}");
+        assert_eq!(aws.objects().len(), 1);
+    }
+}
+
 // === S3 ===
 
 #[tokio::test]

@@ -237,7 +237,7 @@ impl<T: Transport> Forwarder<T> {
     ) -> Result<V, Note> {
         let result = timeout_at(last_moment(self.sending, invocation), work).await;
         result.map_err(|_| Note::Store(NO_TIME.to_owned()))?.map_err(|error| match error {
-            StoreError::Newer { .. } => Note::Left(error.to_string()),
+            StoreError::Damaged { .. } | StoreError::Newer { .. } => Note::Left(error.to_string()),
             error => Note::Store(error.to_string()),
         })
     }
@@ -432,9 +432,9 @@ impl<T: Transport> Forwarder<T> {
         progress.redriven.left += weight;
         progress.undelivered(Fate::Kept, dropped);
         match key {
-            Some(key) => store.replace(key, &parcel).await.map(|()| Next::GoOn),
+            Some(key) if !store.is_queue() => store.replace(key, &parcel).await.map(|()| Next::GoOn),
             // The queue counts.
-            None => Ok(Next::Stop),
+            Some(_) | None => Ok(Next::Stop),
         }
     }
 }
@@ -459,6 +459,7 @@ async fn read(store: &Store, key: &str) -> Result<Found, StoreError> {
     match Parcel::from_json(&json) {
         Ok(parcel) => Ok(Found::Parcel(Box::new(parcel))),
         Err(ParcelError::Version) => Err(StoreError::Newer { key: key.to_owned() }),
+        Err(ParcelError::Damaged) if store.is_queue() => Err(StoreError::Damaged { key: key.to_owned() }),
         Err(error @ ParcelError::Damaged) => {
             let to = store.put_damaged(&json, &error.to_string()).await?;
             store.delete(key).await?;
@@ -490,7 +491,7 @@ async fn set_aside(
 ) -> Result<Next, StoreError> {
     // The queue's own dead-letter queue is where messages are set aside.
     let mut next = Next::Stop;
-    if let Some(key) = key {
+    if let Some(key) = key.filter(|_| !store.is_queue()) {
         let aside = moved(key, Shelf::Pending, Shelf::SetAside);
         store.replace(&aside, parcel).await?;
         if aside != key {

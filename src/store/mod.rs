@@ -60,6 +60,12 @@ pub enum StoreError {
     /// AWS says no, or nothing.
     #[error(transparent)]
     Aws(#[from] AwsError),
+    /// What a message of a queue refers to, which nobody sets aside.
+    #[error("{key} is damaged")]
+    Damaged {
+        /// Its key.
+        key: String,
+    },
     /// The folder can't be written or read.
     #[error("{path}: {cause}")]
     Folder {
