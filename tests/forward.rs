@@ -257,6 +257,17 @@ async fn what_a_message_refers_to_and_nobody_takes_is_left_to_the_queue() {
     }
 }
 
+#[tokio::test(start_paused = true)]
+async fn says_that_there_was_no_time_for_records() {
+    let mut forwarder = forwarder(&[], Script::accepting());
+    let messages: Vec<_> = ["a", "b"].map(|id| (id, packed(batch([id])))).into();
+    for event in [kinesis(&[delivery(&["a"]), delivery(&["b"])]), sqs(&messages)] {
+        let outcome = forward_within(&mut forwarder, &event, NOW, Duration::ZERO).await;
+        assert_eq!(outcome.undone, 2);
+        assert_eq!(outcome.notes, [Note::Late { records: 2 }]);
+    }
+}
+
 // === S3 ===
 
 #[tokio::test]

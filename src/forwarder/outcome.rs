@@ -77,6 +77,11 @@ pub enum Note {
         /// The names of those that are.
         names: String,
     },
+    /// Records that there was no time for.
+    Late {
+        /// How many.
+        records: usize,
+    },
     /// Stored requests that can't be sent by this logferry, and stay where they are.
     Left(String),
     /// Items that are neither sent nor given up: a bug of ours.
@@ -258,6 +263,10 @@ impl std::fmt::Display for Note {
             Self::NoBackend { name, names } => {
                 write!(f, "there is no backend `{name}`: LOGFERRY_BACKENDS names {names}")
             }
+            Self::Late { records } => write!(
+                f,
+                "no time was left for {records} of the event's records, which are asked for again: raise the function's timeout, or let a batch hold fewer"
+            ),
             Self::Left(why) => write!(f, "a stored request was left as it is: {why}"),
             Self::NoStore => f.write_str("there is nothing to redrive: no store is set, LOGFERRY_STORE names one"),
             Self::Store(why) => {

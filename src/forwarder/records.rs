@@ -20,12 +20,13 @@ impl<T: Transport> Forwarder<T> {
         let mut outcome = self.outcome();
         let (mut failed, mut transformed, mut down) = (Vec::new(), Vec::new(), Vec::new());
         let whole = self.patience(invocation);
-        let mut others = event.records.len();
+        let (mut others, mut left) = (event.records.len(), 0);
         for record in event.records {
             others -= 1;
             // Kinesis starts again at the first failure: what is behind it would be sent twice.
             let stopped = event.source == Source::Kinesis && !failed.is_empty();
             let late = matches!(event.source, Source::Kinesis | Source::Sqs) && Instant::now() >= whole.deadline;
+            left += usize::from(late);
             let well = if stopped || late {
                 outcome.undone += 1;
                 false
@@ -44,6 +45,9 @@ impl<T: Transport> Forwarder<T> {
                 Source::Kinesis | Source::Sqs if !well => failed.push(record.id.into_owned()),
                 Source::Kinesis | Source::Redrive | Source::S3 | Source::Sqs | Source::Subscription => {}
             }
+        }
+        if left > 0 {
+            outcome.notes.push(Note::Late { records: left });
         }
         self.sending.learnt = reserve::learn(self.sending.learnt, outcome.storing);
         outcome.reply = match event.source {
