@@ -909,6 +909,8 @@ async fn what_cannot_be_stored_fails_the_invocation() {
     assert_eq!(reply(&outcome), json!({ "batchItemFailures": failures(["0", "1"]) }));
     let outcome = redrive(&mut forwarder, &json!(true)).await;
     assert!(matches!(&outcome.notes[..], [Note::Store(_)]), "{:?}", outcome.notes);
+    // A schedule asks for it: nobody would see it otherwise.
+    assert_eq!(outcome.failed(), 1);
 }
 
 #[tokio::test(start_paused = true)]

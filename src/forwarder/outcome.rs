@@ -162,6 +162,7 @@ impl Outcome {
         match note {
             Note::Undelivered { .. } => self.note_undelivered(note),
             Note::Aside { .. } => self.note_aside(note),
+            Note::Store(_) => self.note_once(note),
             note => self.notes.push(note),
         }
     }
@@ -199,6 +200,12 @@ impl Outcome {
     /// Takes down once why the store can't be used.
     pub(super) fn note_store(&mut self, why: String) {
         self.note_once(Note::Store(why));
+    }
+
+    /// Takes down what keeps a redrive from the store: nobody else would see it.
+    pub(super) fn unread(&mut self, trouble: Note) {
+        self.undone += u64::from(matches!(trouble, Note::Store(_)));
+        self.note_once(trouble);
     }
 
     pub(super) fn note_once(&mut self, note: Note) {

@@ -157,7 +157,7 @@ impl<T: Transport> Forwarder<T> {
         for (progress, result) in join_all(each).await {
             if let Err(trouble) = result {
                 well = false;
-                outcome.note_once(trouble);
+                outcome.unread(trouble);
             }
             progress.report(&mut outcome);
         }
@@ -168,7 +168,7 @@ impl<T: Transport> Forwarder<T> {
                         .iter()
                         .map(|folder| Note::Left(format!("{folder} is of no backend that LOGFERRY_BACKENDS names"))),
                 ),
-                Err(trouble) => outcome.note_once(trouble),
+                Err(trouble) => outcome.unread(trouble),
             }
         }
         outcome
