@@ -271,6 +271,27 @@ async fn says_that_there_was_no_time_for_records() {
 // === S3 ===
 
 #[tokio::test]
+async fn what_others_put_into_a_bucket_keeps_nothing_from_being_sent() {
+    let aws = Aws::start();
+    let stored = parcel_of(&["stored"]).await;
+    let folder = "/kept/a=b/pending/datadog/2026/11/20/09";
+    for name in ["0 & (1)+é.json", "1%20.json", "2.json"] {
+        aws.put(&format!("{folder}/{name}"), if name == "2.json" { &stored } else { b"{}" });
+    }
+    let mut forwarder = with_aws(&aws, &[("LOGFERRY_STORE", "s3://kept/a=b")], Script::accepting());
+    let outcome = redrive(&mut forwarder, &json!(true)).await;
+    assert_eq!(forwarder.transport.messages(), ["stored"], "{}", notes(&outcome));
+    let left = aws.objects();
+    assert!(left.keys().all(|path| path.starts_with("/kept/a=b/damaged/")), "{:?}", left.keys());
+    // Each byte that isn't plain is encoded: as it is, S3 signs it otherwise.
+    let calls = aws.calls();
+    assert!(
+        calls.iter().any(|call| call.ends_with("/a%3Db/pending/datadog/2026/11/20/09/0%20%26%20%281%29%2B%C3%A9.json")),
+        "{calls:?}"
+    );
+}
+
+#[tokio::test]
 async fn storing_in_a_bucket_twice_is_storing_once_and_its_notice_sends_it() {
     let aws = Aws::start();
     let mut forwarder =

@@ -71,15 +71,14 @@ impl S3 {
     }
 
     async fn page(&self, prefix: &str, after: &str, max: usize) -> Result<Vec<String>, StoreError> {
-        let encoded = |key: &str| format!("{}{key}", self.prefix).replace('/', "%2F").replace('=', "%3D");
+        let encoded = |key: &str| encoded(&format!("{}{key}", self.prefix)).replace('/', "%2F");
         let start = if after.is_empty() { String::new() } else { format!("&start-after={}", encoded(after)) };
         let query = format!("list-type=2&max-keys={max}&prefix={}{start}", encoded(prefix));
         let url = format!("{}?{query}", self.root());
         let answer = self.call("GET", &url, Vec::new(), b"").await?.success(SERVICE)?;
         let xml = String::from_utf8_lossy(&answer);
-        // Keys of ours hold nothing that XML escapes.
-        let keys = xml.split("<Key>").skip(1).filter_map(|rest| rest.split("</Key>").next());
-        Ok(keys.filter_map(|key| key.strip_prefix(&self.prefix)).map(str::to_owned).collect())
+        let keys = xml.split("<Key>").skip(1).filter_map(|rest| rest.split("</Key>").next()).map(unescaped);
+        Ok(keys.filter_map(|key| key.strip_prefix(&self.prefix).map(str::to_owned)).collect())
     }
 
     /// The address of the bucket, without a slash at its end for an emulator's path and with one else.
@@ -97,7 +96,7 @@ impl S3 {
     }
 
     fn object(&self, key: &str) -> String {
-        format!("{}/{}{key}", self.root().trim_end_matches('/'), self.prefix)
+        format!("{}/{}", self.root().trim_end_matches('/'), encoded(&format!("{}{key}", self.prefix)))
     }
 
     fn region(&self) -> String {
@@ -114,4 +113,17 @@ impl S3 {
         let signing = Signing { service: SERVICE, region: self.region() };
         Ok(self.client.call(&Call { method, url: url.to_owned(), headers, body, signing }).await?)
     }
+}
+
+/// A key as it stands in a path: what isn't encoded is signed in another way than S3 checks it.
+fn encoded(key: &str) -> String {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~/".contains(&byte);
+    key.bytes().map(|byte| if is_plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") }).collect()
+}
+
+/// A key as XML has it: keys of ours hold nothing to escape, those of what others put beside them may.
+fn unescaped(key: &str) -> String {
+    [("&lt;", "<"), ("&gt;", ">"), ("&quot;", "\""), ("&apos;", "'"), ("&#39;", "'"), ("&amp;", "&")]
+        .iter()
+        .fold(key.to_owned(), |key, (escaped, plain)| key.replace(escaped, plain))
 }

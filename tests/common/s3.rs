@@ -89,6 +89,7 @@ impl State {
             return trouble.clone();
         }
         let (path, query) = received.target.split_once('?').unwrap_or((&received.target, ""));
+        let path = &decoded(path);
         match received.method.as_str() {
             _ if !signed => Answer::status(403),
             "POST" if path == "/" => self.message(received),
@@ -100,7 +101,7 @@ impl State {
                 Answer::with(200, &[], b"")
             }
             "GET" if !query.is_empty() => self.list(path, query),
-            "GET" => match self.objects.get(path) {
+            "GET" => match self.objects.get(path.as_str()) {
                 Some(content) => Answer::with(200, &[], content),
                 None => Answer::with(404, &[], b"<Error><Code>NoSuchKey</Code></Error>"),
             },
@@ -130,15 +131,27 @@ impl State {
         let value = |name: &str| {
             let pairs = query.split('&').filter_map(|pair| pair.split_once('='));
             let value = pairs.filter(|(key, _)| *key == name).map(|(_, value)| value).next().unwrap_or_default();
-            value.replace("%2F", "/").replace("%3D", "=")
+            decoded(value)
         };
         let (prefix, after) = (value("prefix"), value("start-after"));
         let keys = self.objects.keys().filter_map(|path| path.strip_prefix(bucket)?.strip_prefix('/'));
         let keys = keys.filter(|key| key.starts_with(&prefix) && **key > *after);
         let keys = keys.take(value("max-keys").parse().unwrap());
-        let contents: Vec<_> = keys.map(|key| format!("<Contents><Key>{key}</Key></Contents>")).collect();
+        let contents: Vec<_> =
+            keys.map(|key| format!("<Contents><Key>{}</Key></Contents>", key.replace('&', "&amp;"))).collect();
         Answer::with(200, &[], format!("<ListBucketResult>{}</ListBucketResult>", contents.concat()).as_bytes())
     }
+}
+
+/// Undoes percent-encoding.
+fn decoded(text: &str) -> String {
+    let mut parts = text.split('%');
+    let mut bytes = parts.next().unwrap().as_bytes().to_vec();
+    for part in parts {
+        bytes.push(u8::from_str_radix(&part[..2], 16).unwrap());
+        bytes.extend_from_slice(&part.as_bytes()[2..]);
+    }
+    String::from_utf8(bytes).unwrap()
 }
 
 /// What S3 tells of an object.
