@@ -908,6 +908,22 @@ async fn what_is_stored_for_a_backend_that_is_no_more_is_said() {
     assert_eq!((notes(&outcome).as_str(), outcome.failed()), (expected, 0));
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_redrive_that_has_no_more_time_says_nothing_of_the_intake() {
+    let folder = folder("no-more-time");
+    let mut forwarder = unreachable_into(&folder, &[]);
+    for text in ["a", "b", "c", "d", "e", "f", "g", "h", "i"] {
+        forward(&mut forwarder, &packed(batch([text]))).await;
+    }
+    let slowly = Answer::Response(Response { status: 202, ..Response::default() }, Duration::from_millis(400));
+    forwarder.transport.turn(move |_, _| slowly.clone());
+    let outcome = forward_within(&mut forwarder, r#"{"redrive":true}"#, NOW, Duration::from_secs(4)).await;
+    assert_eq!(notes(&outcome), "");
+    let (sent, left) = (outcome.redriven[0].sent, outcome.redriven[0].left);
+    assert!((3..9).contains(&sent.logs) && left.total() == 0, "{sent:?} {left:?}");
+    assert_eq!(files(&folder).len() as u64, 9 - sent.logs);
+}
+
 #[tokio::test]
 async fn a_wish_without_a_store_is_said() {
     let mut forwarder = forwarder(&[], Script::accepting());

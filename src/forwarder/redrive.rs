@@ -9,6 +9,7 @@
 
 use std::cell::Cell;
 use std::future::Future;
+use std::time::Duration;
 
 use futures_util::future::join_all;
 use tokio::time::{Instant, timeout_at};
@@ -28,6 +29,9 @@ const PAGE: usize = 100;
 
 /// So many stored requests behind one that isn't answered well are tried before a backend is left alone.
 const BEYOND: usize = 2;
+
+/// No further request is begun with less time than this: that it isn't answered would be said of the intake.
+const FAIR: Duration = Duration::from_secs(1);
 
 /// Why something is set aside without being sent.
 const TOO_OLD: (&str, &str) = ("too_old", "it is too old for the backend");
@@ -279,7 +283,7 @@ impl<T: Transport> Forwarder<T> {
                 };
                 if wish.spares(&parcel, invocation.now)
                     || !self.goes_on(&mut round, key, parcel, progress).await?
-                    || Instant::now() >= patience.deadline
+                    || patience.deadline.saturating_duration_since(Instant::now()) < FAIR
                 {
                     return Ok(());
                 }
