@@ -64,6 +64,8 @@ fn every_variable_that_is_read_is_listed() {
     });
     read.borrow_mut()
         .retain(|name| !Credentials::NAMES.contains(&name.as_str()) && !Places::NAMES.contains(&name.as_str()));
+    // What proxies are called on many machines: the line of the other spelling says so.
+    read.borrow_mut().retain(|name| !["https_proxy", "http_proxy", "no_proxy"].contains(&name.as_str()));
     assert_eq!(*read.borrow(), listed);
 }
 

@@ -291,6 +291,23 @@ async fn a_proxy_is_told_the_whole_address() {
 }
 
 #[tokio::test]
+async fn proxies_may_be_named_in_lower_case() {
+    let (proxy, intake) = (Intake::accepting(), Intake::accepting());
+    let lower = [("http_proxy", proxy.url()), ("no_proxy", "intake.invalid".to_owned())];
+    let http = client(&lower.each_ref().map(|(name, value)| (*name, value.as_str())));
+    send(&http, "http://other.invalid/", b"{}").await.unwrap();
+    assert!(send(&http, "http://intake.invalid/", b"{}").await.is_err());
+    // What is in upper case holds.
+    let http = client(&[("http_proxy", &proxy.url()), ("HTTP_PROXY", &intake.url())]);
+    send(&http, "http://third.invalid/", b"{}").await.unwrap();
+    let targets = |intake: &Intake| intake.requests().iter().map(|request| request.target.clone()).collect::<Vec<_>>();
+    assert_eq!(
+        (targets(&proxy), targets(&intake)),
+        (vec!["http://other.invalid/".to_owned()], vec!["http://third.invalid/".to_owned()])
+    );
+}
+
+#[tokio::test]
 async fn a_proxy_for_https_learns_the_host_and_nothing_more() {
     let proxy = Intake::answering(|_, _| Answer::status(403));
     let http = client(&[("HTTPS_PROXY", &proxy.url())]);

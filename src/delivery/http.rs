@@ -56,23 +56,24 @@ impl HttpSettings {
         read::text,
         "PEM file of certificate authorities to trust beside the built-in ones.",
     );
-    const HTTPS_PROXY: Setting<reqwest::Proxy> = Setting::new(
-        "HTTPS_PROXY",
-        |value| proxy(value, |url| reqwest::Proxy::https(url)),
-        "Proxy for https:// addresses.",
-    )
-    .secret();
-    const HTTP_PROXY: Setting<reqwest::Proxy> = Setting::new(
-        "HTTP_PROXY",
-        |value| proxy(value, |url| reqwest::Proxy::http(url)),
-        "Proxy for http:// addresses.",
-    )
-    .secret();
-    const NO_PROXY: Setting<String> = Setting::new(
-        "NO_PROXY",
-        read::text,
-        "Hosts reached without a proxy, set apart by commas; `*` stands for all names, not for addresses.",
-    );
+    const HTTPS_PROXY: Setting<reqwest::Proxy> = Self::https("HTTPS_PROXY");
+    const HTTP_PROXY: Setting<reqwest::Proxy> = Self::http("HTTP_PROXY");
+    const NO_PROXY: Setting<String> = Self::exempt("NO_PROXY");
+
+    const fn https(name: &'static str) -> Setting<reqwest::Proxy> {
+        let doc = "Proxy for https:// addresses; also `https_proxy`.";
+        Setting::new(name, |value| proxy(value, |url| reqwest::Proxy::https(url)), doc).secret()
+    }
+
+    const fn http(name: &'static str) -> Setting<reqwest::Proxy> {
+        let doc = "Proxy for http:// addresses; also `http_proxy`.";
+        Setting::new(name, |value| proxy(value, |url| reqwest::Proxy::http(url)), doc).secret()
+    }
+
+    const fn exempt(name: &'static str) -> Setting<String> {
+        let doc = "Hosts reached without a proxy, set apart by commas; `*` stands for all names, not for addresses; also `no_proxy`.";
+        Setting::new(name, read::text, doc)
+    }
 
     /// The settings, for documents.
     pub const ROWS: [Row; 4] =
@@ -82,9 +83,9 @@ impl HttpSettings {
     pub fn from_env(env: &mut Env<'_>) -> Self {
         Self {
             ca_file: env.read(&Self::CA_FILE),
-            https_proxy: env.read(&Self::HTTPS_PROXY),
-            http_proxy: env.read(&Self::HTTP_PROXY),
-            no_proxy: env.read(&Self::NO_PROXY),
+            https_proxy: env.read(&Self::HTTPS_PROXY).or_else(|| env.read(&Self::https("https_proxy"))),
+            http_proxy: env.read(&Self::HTTP_PROXY).or_else(|| env.read(&Self::http("http_proxy"))),
+            no_proxy: env.read(&Self::NO_PROXY).or_else(|| env.read(&Self::exempt("no_proxy"))),
         }
     }
 
