@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
-use super::buckets::Distribution;
-use super::{Asserts, Id, Nature, Options, Output, Scale, Temporality, Values, Write, names, words};
+use super::buckets::{Buckets, Distribution};
+use super::{Asserts, Id, Nature, Options, Output, Piece, Scale, Temporality, Write, names, words};
 use crate::model::{Kind, Measure, Metric, Name, Origin, Tag, Value};
 use crate::request::Weight;
 
@@ -231,45 +231,64 @@ impl<'b> Batch<'b> {
 
 impl Part {
     /// Writes what each millisecond adds.
-    pub(super) fn write<W: Write>(self, out: &mut Output<'_, W>) {
-        for Held { id, mut points, metrics } in self.series {
-            points.sort_by_key(|(time, _)| *time);
-            let each = points.chunk_by(|a, b| a.0 == b.0);
-            let weight = Weight::metrics(metrics);
-            let write = |out: &mut Output<'_, W>, values: &Values<'_>| out.series(&id, &self.instance, values, weight);
-            match id.nature {
-                Nature::Histogram(scale) => {
-                    let buckets = out.options.buckets(scale);
-                    let samples: Vec<_> = each
-                        .map(|points| {
-                            let mut all = Distribution::default();
-                            for (_, value) in points {
-                                all.observe(buckets, *value);
-                            }
-                            (time_of(points), all)
-                        })
-                        .collect();
-                    write(out, &Values::Distributions(&samples));
+    pub(super) fn write<W: Write>(mut self, out: &mut Output<'_, W>) {
+        for held in &mut self.series {
+            held.points.sort_by_key(|(time, _)| *time);
+        }
+        for of_a_name in self.series.chunk_by(|a, b| a.id.name == b.id.name && a.id.nature == b.id.nature) {
+            match of_a_name.first().map(|held| held.id.nature) {
+                Some(Nature::Histogram(scale)) => {
+                    write_histograms(of_a_name, out.options.buckets(scale), &self.instance, out);
                 }
-                Nature::Counter => {
-                    let sum = |points: &[(i64, f64)]| points.iter().map(|(_, value)| value).sum();
-                    let samples: Vec<_> = each.map(|points| (time_of(points), sum(points))).collect();
-                    write(out, &Values::Numbers(&samples));
-                }
-                Nature::Gauge => {
-                    let samples: Vec<_> = each.filter_map(|points| points.last().copied()).collect();
-                    write(out, &Values::Numbers(&samples));
-                }
+                Some(Nature::Counter | Nature::Gauge) => write_numbers(of_a_name, &self.instance, out),
+                None => {}
             }
         }
     }
+}
+
+impl Held {
+    /// The points of each time.
+    fn each(&self) -> impl Iterator<Item = &[(i64, f64)]> {
+        self.points.chunk_by(|a, b| a.0 == b.0)
+    }
+}
+
+fn write_numbers<W: Write>(series: &[Held], instance: &str, out: &mut Output<'_, W>) {
+    for held in series {
+        let sum = |points: &[(i64, f64)]| points.iter().map(|(_, value)| value).sum();
+        let samples: Vec<_> = match held.id.nature {
+            Nature::Counter => held.each().map(|points| (time_of(points), sum(points))).collect(),
+            Nature::Gauge | Nature::Histogram(_) => held.each().filter_map(|points| points.last().copied()).collect(),
+        };
+        out.numbers(&held.id, instance, &samples, Weight::metrics(held.metrics));
+    }
+}
+
+/// What is of a family stands together, so the pieces of all are written one after the other. They are made
+/// anew for each: buckets of all at once would take the memory of the batch several times.
+fn write_histograms<W: Write>(series: &[Held], buckets: &Buckets, instance: &str, out: &mut Output<'_, W>) {
+    let mut weights: Vec<_> = series.iter().map(|held| Weight::metrics(held.metrics)).collect();
+    for piece in Piece::ALL {
+        for (held, weight) in series.iter().zip(&mut weights) {
+            let samples: Vec<_> = held.each().map(|points| (time_of(points), distribution(points, buckets))).collect();
+            out.histogram(&held.id, instance, piece, &samples, weight);
+        }
+    }
+}
+
+fn distribution(points: &[(i64, f64)], buckets: &Buckets) -> Distribution {
+    let mut all = Distribution::default();
+    for (_, value) in points {
+        all.observe(buckets, *value);
+    }
+    all
 }
 
 fn time_of(points: &[(i64, f64)]) -> i64 {
     points.first().map_or(0, |(time, _)| *time)
 }
 
-/// What a metric's series are told by, within a batch.
 /// Whether a tag is a label: of a measure its tenant, and of a cost what it depends on; all else is a measure itself.
 fn is_label(name: Name<'_>, tag: &Tag<'_>) -> bool {
     match (name, tag.key) {
@@ -279,6 +298,7 @@ fn is_label(name: Name<'_>, tag: &Tag<'_>) -> bool {
     }
 }
 
+/// What a metric's series are told by, within a batch.
 fn write_key(key: &mut Vec<u8>, origin: &Origin, metric: &Metric<'_>) {
     key.clear();
     key.extend_from_slice(&origin.generation.to_le_bytes());

@@ -185,10 +185,12 @@ struct Family<'a> {
     help: &'static str,
 }
 
-/// A series with its values.
-enum Values<'a> {
-    Distributions(&'a [(i64, Distribution)]),
-    Numbers(&'a [(i64, f64)]),
+/// What is written of a histogram, in this order.
+#[derive(Clone, Copy)]
+enum Piece {
+    Buckets,
+    Sum,
+    Count,
 }
 
 /// What series are written as.
@@ -271,23 +273,34 @@ impl<W: Write> Sink for Encoder<'_, W> {
 }
 
 impl<W: Write> Output<'_, W> {
-    /// Writes all series of an `Id`: one, or those of a histogram. The first stands for `weight`.
-    fn series(&mut self, id: &Id, instance: &str, values: &Values<'_>, weight: Weight) {
-        let mut weight = weight;
-        match values {
-            Values::Numbers(samples) => self.line(id, "", instance, None, samples, &mut weight),
-            Values::Distributions(samples) => {
-                let Nature::Histogram(scale) = id.nature else { return };
-                let buckets = self.options.buckets(scale);
-                for (place, le) in buckets.names().enumerate() {
-                    let counts = self.counts(samples, place);
-                    self.line(id, "_bucket", instance, Some(le), &counts, &mut weight);
-                }
-                let sums: Vec<_> = samples.iter().map(|(time, all)| (*time, all.sum())).collect();
-                self.line(id, "_sum", instance, None, &sums, &mut weight);
-                let counts: Vec<_> = samples.iter().map(|(time, all)| (*time, all.count())).collect();
-                self.line(id, "_count", instance, None, &counts, &mut weight);
-            }
+    /// Writes a counter's or a gauge's series.
+    fn numbers(&mut self, id: &Id, instance: &str, samples: &[(i64, f64)], mut weight: Weight) {
+        self.line(id, "", instance, None, samples, &mut weight);
+    }
+
+    /// Writes a piece of a histogram: of deltas each is a family of its own.
+    fn histogram(
+        &mut self,
+        id: &Id,
+        instance: &str,
+        piece: Piece,
+        samples: &[(i64, Distribution)],
+        weight: &mut Weight,
+    ) {
+        let (suffix, value): (_, fn(&Distribution) -> f64) = match piece {
+            Piece::Buckets => return self.buckets(id, instance, samples, weight),
+            Piece::Sum => ("_sum", Distribution::sum),
+            Piece::Count => ("_count", Distribution::count),
+        };
+        let values: Vec<_> = samples.iter().map(|(time, all)| (*time, value(all))).collect();
+        self.line(id, suffix, instance, None, &values, weight);
+    }
+
+    fn buckets(&mut self, id: &Id, instance: &str, samples: &[(i64, Distribution)], weight: &mut Weight) {
+        let Nature::Histogram(scale) = id.nature else { return };
+        for (place, le) in self.options.buckets(scale).names().enumerate() {
+            let counts = self.counts(samples, place);
+            self.line(id, "_bucket", instance, Some(le), &counts, weight);
         }
     }
 
@@ -346,6 +359,10 @@ impl Options {
             Scale::Time => &self.durations,
         }
     }
+}
+
+impl Piece {
+    const ALL: [Self; 3] = [Self::Buckets, Self::Sum, Self::Count];
 }
 
 impl Nature {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::batch::{Held, Part};
 use super::buckets::Distribution;
-use super::{Id, Nature, Options, Output, Values, Write, names};
+use super::{Id, Nature, Options, Output, Piece, Write, names};
 use crate::backend::Context;
 use crate::request::Weight;
 
@@ -88,7 +88,7 @@ impl State {
         let mut touched: Vec<_> = self.series.iter_mut().filter(|(_, total)| total.waiting.is_some()).collect();
         touched.sort_unstable_by(|a, b| a.0.cmp(b.0));
         for (id, total) in touched {
-            let weight = Weight::metrics(total.waiting.take().unwrap_or_default());
+            let mut weight = Weight::metrics(total.waiting.take().unwrap_or_default());
             let began = total.stamp == 0;
             // A later time than before, also when two batches come at one.
             total.stamp = self.now.max(total.stamp.saturating_add(1));
@@ -101,11 +101,13 @@ impl State {
             if let Nature::Histogram(_) = id.nature {
                 let zero = zero.map(|time| (time, Distribution::default()));
                 let samples: Vec<_> = zero.into_iter().chain([(total.stamp, total.distribution.clone())]).collect();
-                out.series(id, &instance, &Values::Distributions(&samples), weight);
+                for piece in Piece::ALL {
+                    out.histogram(id, &instance, piece, &samples, &mut weight);
+                }
             } else {
                 let zero = zero.map(|time| (time, 0.0));
                 let samples: Vec<_> = zero.into_iter().chain([(total.stamp, total.number)]).collect();
-                out.series(id, &instance, &Values::Numbers(&samples), weight);
+                out.numbers(id, &instance, &samples, weight);
             }
         }
     }

@@ -126,6 +126,37 @@ fn counts_on_and_counts_nothing_twice() {
 }
 
 #[test]
+fn a_family_is_told_once_and_stands_together() {
+    let tags = [[Tag { key: "a", value: "1" }], [Tag { key: "a", value: "2" }]];
+    for settings in [&[][..], &[DELTA]] {
+        let mut prometheus = prometheus(settings);
+        let context = Context { forwarder: &Forwarder::default(), now: Timestamp::from_millis(NINE) };
+        let mut encoder = prometheus.encoder(&context);
+        for tags in &tags {
+            for (name, value) in
+                [("took", Value::Histogram(0.2)), ("sold", Value::Count(2.0)), ("queue", Value::Gauge(7.0))]
+            {
+                encoder.metrics(&origin("s"), &[metric(Name::Custom(name), value, 0, tags, "1")]);
+            }
+        }
+        let request = one_request(encoder);
+        let body = String::from_utf8(decompress(request.compression, &request.body).unwrap()).unwrap();
+        let mut families: Vec<&str> = Vec::new();
+        for line in body.lines() {
+            let told = line.strip_prefix("# TYPE ").map(|rest| rest.split(' ').next().unwrap());
+            if let Some(family) = told {
+                assert!(!families.contains(&family), "{family} twice: {body}");
+                families.push(family);
+            } else if !line.starts_with('#') {
+                assert!(line.starts_with(families.last().unwrap()), "{line} of another: {body}");
+            }
+        }
+        let custom = families.iter().filter(|family| !family.starts_with("aws_")).count();
+        assert_eq!(custom, if settings.is_empty() { 3 } else { 5 }, "{body}");
+    }
+}
+
+#[test]
 fn copies_have_instances_of_their_own() {
     let instance = |name: &str| {
         let mut prometheus = prometheus(&[]);
