@@ -111,6 +111,8 @@ impl Current {
 
     /// The report that was held, if it was Lambda's after all.
     pub(super) fn release(&mut self) -> Option<Held> {
+        // Mostly there is none, and to take it would copy as much as if there were.
+        self.held.as_ref()?;
         let held = self.held.take().filter(|held| held.ended)?;
         self.ended.take_if(|ended| held.report.request_id.as_deref() == Some(ended));
         Some(held)
