@@ -670,6 +670,15 @@ fn settings_decide_what_is_shipped_and_never_what_is_measured() {
 }
 
 #[test]
+fn a_metric_line_that_is_kept_is_a_log_like_any_other() {
+    let line = format!("2023-11-14T22:13:20.123Z\t{A}\tWARN\tMONITORING|1700000000|1|count|b");
+    let settings = Settings { metric_lines: Lines::Keep, ..Settings::default() };
+    let (seen, counts) = run_in("/aws/lambda/checkout", settings, &[line.as_str()]);
+    assert_eq!((counts.logs, seen.metrics["custom b"]), (1, 1.0));
+    assert_eq!(seen.logs, [(line, Some(Level::Warn), Some(A.to_owned()), Some("checkout".to_owned()))]);
+}
+
+#[test]
 fn lambda_insights_is_about_the_function_that_it_names() {
     let event = r#"{"function_name":"checkout","version":"3","memory_utilization":38,"_aws":{"Timestamp":1700000000000,"CloudWatchMetrics":[{"Namespace":"LambdaInsights","Dimensions":[["function_name"],["function_name","version"]],"Metrics":[{"Name":"memory_utilization","Unit":"Percent"}]}]}}"#;
     let (seen, _) = run_in("/aws/lambda-insights", Settings::default(), &[event]);
