@@ -14,5 +14,5 @@ pub use log::{Level, Log};
 pub use measure::{Kind, Measure};
 pub use metric::{CheckStatus, Metric, Name, Sink, Tag, Unit, Value};
 pub use origin::{Forwarder, Function, Origin};
-pub(crate) use text::same;
+pub(crate) use text::{has_form, same};
 pub use time::Timestamp;

@@ -22,11 +22,33 @@ pub(crate) fn same(one: &str, other: &str) -> bool {
     }
 }
 
+/// Whether a text has a form, in which `0` stands for any digit, `x` for any hexadecimal one, and
+/// every other byte for itself.
+#[inline]
+pub(crate) fn has_form(text: &[u8], form: &[u8]) -> bool {
+    let fits = |(byte, form): (&u8, &u8)| match form {
+        b'0' => byte.is_ascii_digit(),
+        b'x' => byte.is_ascii_hexdigit(),
+        form => byte == form,
+    };
+    text.len() == form.len() && text.iter().zip(form).all(fits)
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    #[test]
+    fn a_form_is_as_long_as_its_text() {
+        for (text, fits) in
+            [("2026/0a", true), ("2026/9F", true), ("2026-0a", false), ("202x/0a", false), ("2026/0g", false)]
+        {
+            assert_eq!(has_form(text.as_bytes(), b"0000/xx"), fits, "{text}");
+        }
+        assert!(!has_form(b"2026/0", b"0000/xx") && !has_form(b"2026/0aa", b"0000/xx"));
+    }
 
     proptest! {
         #[test]

@@ -1,5 +1,7 @@
 use std::fmt;
 
+use super::has_form;
+
 /// A point in time: milliseconds since 1970-01-01T00:00:00Z, as CloudWatch Logs counts.
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct Timestamp(i64);
@@ -65,8 +67,7 @@ impl Timestamp {
 /// Reads `2026-11-20T09:00:00.`: whole minutes since the epoch, and the seconds of the minute in ms.
 fn minutes_and_millis(text: &[u8; 20]) -> Option<(i64, i64)> {
     const FORM: &[u8; 20] = b"0000-00-00T00:00:00.";
-    let fits = |(byte, form): (&u8, &u8)| if *form == b'0' { byte.is_ascii_digit() } else { byte == form };
-    if !text.iter().zip(FORM).all(fits) {
+    if !has_form(text, FORM) {
         return None;
     }
     let number = |from: usize, len: usize| {

@@ -1,6 +1,6 @@
 //! Small pieces that several kinds of line are made of.
 
-use crate::model::Level;
+use crate::model::{Level, has_form};
 
 /// What a runtime writes before a line that goes through its logger.
 ///
@@ -127,8 +127,7 @@ fn timestamp(text: &str) -> Option<(&str, &str)> {
 
 #[cold]
 fn shorter_stamp<'a>(text: &'a str, form: &[u8]) -> Option<(&'a str, &'a str)> {
-    let fits = |(byte, form): (u8, &u8)| if *form == b'0' { byte.is_ascii_digit() } else { byte == *form };
-    text.split_at_checked(form.len()).filter(|(stamp, _)| stamp.bytes().zip(form).all(fits))
+    text.split_at_checked(form.len()).filter(|(stamp, _)| has_form(stamp.as_bytes(), form))
 }
 
 /// Which bytes aren't those of a form, where `0` stands for any digit: their top bits.

@@ -65,6 +65,7 @@ impl<'a> MonitoringLine<'a> {
         }
         let rest = trimmed(line);
         let bars = bars(rest);
+        // Mostly there is one record, and nothing to look for behind it.
         if bars < BARS_OF_TWO {
             return Some(Self { request_id: None, first: Monitoring::one(rest, written)?, more: Vec::new() });
         }
@@ -92,13 +93,7 @@ impl<'a> MonitoringLine<'a> {
 impl<'a> Monitoring<'a> {
     /// The tags, as the line has them.
     pub fn tags(&self) -> impl Iterator<Item = &str> {
-        let mut rest = Some(self.tags.as_ref());
-        let tags = std::iter::from_fn(move || {
-            let (tag, behind) = split(rest?, b',').map_or((rest?, None), |(tag, behind)| (tag, Some(behind)));
-            rest = behind;
-            Some(tag)
-        });
-        tags.map(|tag| trimmed(trimmed(tag).trim_start_matches('#'))).filter(|tag| !tag.is_empty())
+        self.tags.split(',').map(|tag| trimmed(trimmed(tag).trim_start_matches('#'))).filter(|tag| !tag.is_empty())
     }
 
     fn into_owned(self) -> Monitoring<'static> {

@@ -1,6 +1,6 @@
 //! What the names of log groups, log streams and functions say.
 
-use crate::model::Function;
+use crate::model::{Function, has_form};
 
 /// How the log groups of Lambda Web Functions begin.
 pub(super) const WEB: &str = "/aws/lambda/web/";
@@ -83,12 +83,9 @@ struct Stream<'a> {
 
 impl<'a> Stream<'a> {
     fn parse(stream: &'a str) -> Option<Self> {
-        const DATE: &[u8; 11] = b"dddd/dd/dd/";
+        const DATE: &[u8; 11] = b"0000/00/00/";
         let (date, rest) = stream.split_at_checked(DATE.len())?;
-        let dated = date
-            .bytes()
-            .zip(DATE)
-            .all(|(byte, form)| if *form == b'd' { byte.is_ascii_digit() } else { byte == *form });
+        let dated = has_form(date.as_bytes(), DATE);
         let (function, rest) = rest.split_once('[')?;
         let (version, instance) = rest.split_once(']')?;
         let named = function.bytes().all(|b| b.is_ascii_alphanumeric() || b"_.-".contains(&b)) && function.len() <= 140;

@@ -1,5 +1,6 @@
 //! In which of its two ways Lambda writes to a stream: a stream has one.
 
+use crate::model::has_form;
 use crate::parse::Platform;
 
 /// The two ways.
@@ -73,6 +74,5 @@ impl Spelled {
 
 fn is_uuid(text: &str) -> bool {
     const FORM: &[u8; 36] = b"xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx";
-    let fits = |(byte, form): (u8, &u8)| if *form == b'x' { byte.is_ascii_hexdigit() } else { byte == *form };
-    text.len() == FORM.len() && text.bytes().zip(FORM).all(fits)
+    has_form(text.as_bytes(), FORM)
 }

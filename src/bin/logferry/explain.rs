@@ -184,7 +184,7 @@ fn derive(line: Line<'_>, text: &str) -> Fields {
 
 /// Whether a line may tell of a failure: it has no level, or a high one.
 fn is_serious(prefix: Option<&Prefix<'_>>) -> bool {
-    prefix.and_then(|prefix| Level::parse(prefix.level)).is_none_or(|level| level >= Level::Error)
+    prefix.and_then(|prefix| prefix.severity).is_none_or(|level| level >= Level::Error)
 }
 
 /// The fields that there are.
