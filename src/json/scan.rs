@@ -57,6 +57,24 @@ pub(crate) fn backslash(bytes: &[u8]) -> Option<usize> {
     if near == 0 { memchr(b'\\', bytes) } else { Some(near.trailing_zeros() as usize) }
 }
 
+/// Whether two neighbours are there that are wanted; `true` when there are too few bytes to tell.
+///
+/// `wanted` tells of sixteen bytes, and of those behind each, which are such a pair: all bits of a byte, or none.
+#[inline]
+pub(crate) fn may_hold_pair(bytes: &[u8], wanted: impl Fn(u8x16, u8x16) -> u8x16) -> bool {
+    let wanted = |first: &[u8; 16], second: &[u8; 16]| wanted(u8x16::new(*first), u8x16::new(*second));
+    let Some(from_second) = bytes.get(1..) else { return false };
+    let ((firsts, _), (seconds, rest)) = (bytes.as_chunks(), from_second.as_chunks());
+    let found = firsts.iter().zip(seconds).fold(u8x16::ZERO, |found, (first, second)| found | wanted(first, second));
+    // The last sixteen, some of them for the second time.
+    let last = bytes.len().checked_sub(17).and_then(|at| Some((bytes.get(at..)?.first_chunk()?, bytes.last_chunk()?)));
+    match last {
+        Some((first, second)) if !rest.is_empty() => (found | wanted(first, second)).any(),
+        Some(_) => found.any(),
+        None => true,
+    }
+}
+
 struct State {
     /// 1 when the first byte of the next block is escaped.
     carry: u64,

@@ -3,6 +3,8 @@
 use memchr::memmem::Finder;
 use wide::u8x16;
 
+use crate::json::scan;
+
 /// Looks for what a JSON line, still escaped, contains if it is more than a log.
 #[derive(Debug)]
 pub(super) struct Needles {
@@ -37,23 +39,10 @@ impl Needles {
 /// Whether two neighbours are there that every needle has and few lines have:
 /// `m.`, `m\`, `"_` or `G|`. One pass for all of them.
 fn may_hold_one(json: &[u8]) -> bool {
-    let Some(from_second) = json.get(1..) else { return false };
-    let ((firsts, _), (seconds, rest)) = (json.as_chunks(), from_second.as_chunks());
-    let found = firsts.iter().zip(seconds).fold(u8x16::ZERO, |found, (first, second)| found | pairs(first, second));
-    // The last sixteen, some of them for the second time.
-    let last = json.len().checked_sub(17).and_then(|at| Some((json.get(at..)?.first_chunk()?, json.last_chunk()?)));
-    match last {
-        Some((first, second)) if !rest.is_empty() => (found | pairs(first, second)).any(),
-        Some(_) => found.any(),
-        None => true,
-    }
-}
-
-/// Which bytes of `first` and their neighbours in `second` are such a pair.
-fn pairs(first: &[u8; 16], second: &[u8; 16]) -> u8x16 {
-    let (first, second) = (u8x16::new(*first), u8x16::new(*second));
-    let (is, then) = (|byte| first.simd_eq(u8x16::splat(byte)), |byte| second.simd_eq(u8x16::splat(byte)));
-    (is(b'm') & (then(b'.') | then(b'\\'))) | (is(b'"') & then(b'_')) | (is(b'G') & then(b'|'))
+    scan::may_hold_pair(json, |first, second| {
+        let (is, then) = (|byte| first.simd_eq(u8x16::splat(byte)), |byte| second.simd_eq(u8x16::splat(byte)));
+        (is(b'm') & (then(b'.') | then(b'\\'))) | (is(b'"') & then(b'_')) | (is(b'G') & then(b'|'))
+    })
 }
 
 #[cfg(test)]

@@ -1,4 +1,5 @@
 use memchr::memmem;
+use wide::u8x16;
 
 use super::super::Context;
 use super::super::body::{Body, Oversize};
@@ -33,7 +34,6 @@ pub(super) struct Logs<'b> {
     forwarder: &'b Forwarder,
     oldest: i64,
     rendered: Option<Rendered>,
-    ddtags: memmem::Finder<'static>,
 }
 
 /// What all logs of an origin share.
@@ -73,7 +73,6 @@ impl<'b> Logs<'b> {
             forwarder: context.forwarder,
             oldest: context.now.millis() - OLDEST_LOG,
             rendered: None,
-            ddtags: memmem::Finder::new(b"ddtags\\"),
         }
     }
 
@@ -97,11 +96,7 @@ impl<'b> Logs<'b> {
         rendered.request(log.request_id);
         let rendered = &*rendered;
         let message = log.message.escaped();
-        let own = if message.starts_with('{') && self.ddtags.find(message.as_bytes()).is_some() {
-            own_tags(log.message)
-        } else {
-            None
-        };
+        let own = if message.starts_with('{') && may_have_tags(message) { own_tags(log.message) } else { None };
         let rest_with = own.as_ref().map(|own| rendered.rest_with(&rendered.tail_with(&own.tags)));
         let message = own.as_ref().map_or(message, |own| &own.message);
         let rest = rest_with.as_ref().unwrap_or(&rendered.rest);
@@ -280,6 +275,13 @@ fn source_of(origin: &Origin) -> &'static str {
     }
 }
 
+/// Whether `ddtags` may be in a message: mostly two of its letters tell that it isn't.
+fn may_have_tags(message: &str) -> bool {
+    let is = |lane: u8x16, byte| lane.simd_eq(u8x16::splat(byte));
+    scan::may_hold_pair(message.as_bytes(), |first, second| is(first, b'd') & is(second, b't'))
+        && memmem::find(message.as_bytes(), b"ddtags\\").is_some()
+}
+
 /// Takes the `ddtags` out of a message that is a JSON object, and leaves its
 /// other bytes as they are: the intake would let them win over the log's own.
 #[cold]
@@ -321,6 +323,11 @@ mod tests {
             let own = own_tags(JsonStr::escape(message, &mut buffer)).unwrap();
             assert_eq!((JsonStr::from_escaped(&own.message).unescape().as_ref(), own.tags.as_str()), (left, tags));
         }
+        for before in 0..40 {
+            let message = format!(r#"{{\"x\":\"{}\",\"ddtags\":\"a:1\"}}"#, "x".repeat(before));
+            assert!(may_have_tags(&message), "{message}");
+        }
+        assert!(!may_have_tags(r#"{\"tags\":\"a:1\",\"ddsource\":\"x\",\"width\":10}"#));
         for message in [r#"{"ddtags":["a"]}"#, r#"{"a":{"ddtags":"x"}}"#, r#"{"ddtags":"x""#, r#"{"ddtags":7}"#] {
             let mut buffer = Vec::new();
             assert!(own_tags(JsonStr::escape(message, &mut buffer)).is_none(), "{message}");
