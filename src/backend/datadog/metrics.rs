@@ -11,13 +11,16 @@ use crate::request::{Request, Weight};
 /// Points that are held before they are written: some 2 MB.
 const MAX_HELD: usize = 100_000;
 
+/// Points of measures that are put down as they come, before each goes to the others of its series.
+const MAX_NEW: usize = 512;
+
 /// Points of one series in one item, so that a request can still be cut.
 const MAX_POINTS: usize = 5_000;
 
 /// "Service checks: timestamps up to 10 minutes in the past": a minute less.
 const OLDEST_CHECK: i64 = 9 * 60;
 
-/// Forms that are looked through before the hash: the measures of an invocation,
+/// Forms whose marks are looked through before the hash: the measures of an invocation,
 /// its cost, which has tags of its own, and some of custom metrics.
 const MAX_LATELY: usize = 8;
 
@@ -30,12 +33,15 @@ pub(super) struct Metrics {
     series: Body,
     checks: Body,
     forms: Vec<Form>,
+    /// Points of measures that aren't in `forms` yet: to put one behind the other takes no memory but theirs,
+    /// while the ends of all series have left the processor's cache when the next invocation comes.
+    new: Vec<New>,
     /// Place in `forms` of each form.
     by_form: HashMap<Vec<u8>, usize>,
-    /// Forms that were used lately: to look through them takes less than a hash.
-    lately: Vec<usize>,
-    /// Which of these was used last.
-    last: usize,
+    /// Marks and places of forms that were used lately: to look through them takes less than a hash.
+    lately: Vec<(u64, usize)>,
+    /// Which of these is given up next.
+    oldest: usize,
     custom: Vec<Custom>,
     /// Place in `custom` of what is written with the same tags.
     by_written: HashMap<Vec<u8>, usize>,
@@ -45,12 +51,20 @@ pub(super) struct Metrics {
 
 /// An origin and tags as metrics come with them: several may be written as the same.
 struct Form {
-    generation: u32,
-    tags: Vec<(String, String)>,
+    /// What tells it from others.
+    key: Vec<u8>,
     /// Measures that come so: as distributions, which Datadog itself adds to each other.
     measures: Option<Box<Measures>>,
     /// Place of the custom metrics that come so.
     custom: Option<usize>,
+}
+
+/// A point of a measure as it came.
+struct New {
+    /// Place of its form.
+    form: usize,
+    measure: Measure,
+    point: Point,
 }
 
 /// Measures that share tags.
@@ -101,9 +115,10 @@ impl Metrics {
             series,
             checks,
             forms: Vec::new(),
+            new: Vec::with_capacity(MAX_NEW),
             by_form: HashMap::new(),
             lately: Vec::new(),
-            last: 0,
+            oldest: 0,
             custom: Vec::new(),
             by_written: HashMap::new(),
             held: 0,
@@ -116,7 +131,7 @@ impl Metrics {
         let mode = self.mode;
         for metrics in metrics.chunk_by(|one, other| std::ptr::eq(one.tags, other.tags)) {
             let tags = metrics.first().map_or(&[][..], |metric| metric.tags);
-            let Some(place) = self.form(origin, tags) else { return };
+            let place = self.form(origin, tags);
             for metric in metrics {
                 match metric.name {
                     Name::Measure(measure) => self.measure(place, origin, measure, metric),
@@ -131,6 +146,8 @@ impl Metrics {
         }
         if self.held >= MAX_HELD {
             self.flush();
+        } else if self.new.len() >= MAX_NEW {
+            self.sort_out();
         }
     }
 
@@ -148,40 +165,47 @@ impl Metrics {
         (requests.collect(), self.oversize)
     }
 
-    /// Place of the form of these tags. One invocation is like the other, so forms come in turn:
-    /// the one that came behind the last is looked at first.
-    fn form(&mut self, origin: &Origin, tags: &[Tag<'_>]) -> Option<usize> {
-        let form = |at: usize| self.lately.get(at).and_then(|place| self.forms.get(*place));
-        let mut turns = (self.last + 1..self.lately.len()).chain(0..=self.last);
-        let found = turns.find(|at| form(*at).is_some_and(|form| form.is(origin, tags)));
-        self.last = found.unwrap_or_else(|| self.other_form(origin, tags));
-        self.lately.get(self.last).copied()
+    /// Place of the form of these tags.
+    fn form(&mut self, origin: &Origin, tags: &[Tag<'_>]) -> usize {
+        let mark = mark(origin, tags);
+        let lately = self.lately.iter().find(|(other, _)| *other == mark).map(|(_, place)| *place);
+        let is = |place: &usize| self.forms.get(*place).is_some_and(|form| form.is(origin, tags));
+        lately.filter(is).unwrap_or_else(|| self.other_form(mark, origin, tags))
     }
 
-    /// Makes a form one of those that were used lately; returns which of them it is.
-    fn other_form(&mut self, origin: &Origin, tags: &[Tag<'_>]) -> usize {
+    /// Place of a form that wasn't used lately.
+    #[cold]
+    fn other_form(&mut self, mark: u64, origin: &Origin, tags: &[Tag<'_>]) -> usize {
         let next = self.forms.len();
-        let place = *self.by_form.entry(key(origin, tags)).or_insert(next);
+        let key = key(origin, tags);
+        let place = *self.by_form.entry(key.clone()).or_insert(next);
         if place == next {
-            self.forms.push(Form::new(origin, tags));
+            self.forms.push(Form { key, measures: None, custom: None });
         }
         if self.lately.len() < MAX_LATELY {
-            self.lately.push(place);
-            return self.lately.len() - 1;
+            self.lately.push((mark, place));
+        } else if let Some(oldest) = self.lately.get_mut(self.oldest) {
+            *oldest = (mark, place);
+            self.oldest = (self.oldest + 1) % MAX_LATELY;
         }
-        let at = (self.last + 1) % MAX_LATELY;
-        if let Some(oldest) = self.lately.get_mut(at) {
-            *oldest = place;
-        }
-        at
+        place
     }
 
     fn measure(&mut self, form: usize, origin: &Origin, measure: Measure, metric: &Metric<'_>) {
         let value = metric.value.number() / Datadog::words(measure).1;
-        let Some(form) = self.forms.get_mut(form) else { return };
-        let measures = form.measures.get_or_insert_with(|| Box::new(Measures::new(origin, metric.tags, &self.tags)));
-        if let Some(points) = measures.points.get_mut(measure.index()) {
-            points.push((metric.time.seconds(), value));
+        self.new.push(New { form, measure, point: (metric.time.seconds(), value) });
+        if let Some(form) = self.forms.get_mut(form).filter(|form| form.measures.is_none()) {
+            form.measures = Some(Box::new(Measures::new(origin, metric.tags, &self.tags)));
+        }
+    }
+
+    /// Puts new points of measures behind the others of their series.
+    fn sort_out(&mut self) {
+        for New { form, measure, point } in self.new.drain(..) {
+            let measures = self.forms.get_mut(form).and_then(|form| form.measures.as_mut());
+            if let Some(points) = measures.and_then(|measures| measures.points.get_mut(measure.index())) {
+                points.push(point);
+            }
         }
     }
 
@@ -202,10 +226,11 @@ impl Metrics {
 
     /// Writes what is held.
     fn flush(&mut self) {
+        self.sort_out();
         self.by_form.clear();
         self.by_written.clear();
         self.lately.clear();
-        self.last = 0;
+        self.oldest = 0;
         self.held = 0;
         let mut custom = std::mem::take(&mut self.custom);
         for form in std::mem::take(&mut self.forms) {
@@ -345,15 +370,10 @@ impl Nature {
 }
 
 impl Form {
-    fn new(origin: &Origin, tags: &[Tag<'_>]) -> Self {
-        let tags = tags.iter().map(|tag| (tag.key.to_owned(), tag.value.to_owned())).collect();
-        Self { generation: origin.generation, tags, measures: None, custom: None }
-    }
-
     fn is(&self, origin: &Origin, tags: &[Tag<'_>]) -> bool {
-        self.generation == origin.generation
-            && self.tags.len() == tags.len()
-            && self.tags.iter().zip(tags).all(|((key, value), tag)| same(value, tag.value) && same(key, tag.key))
+        let key = self.key.strip_prefix(&origin.generation.to_le_bytes());
+        let mut texts = tags.iter().flat_map(|tag| [tag.key, tag.value]);
+        key.and_then(|key| texts.try_fold(key, without)).is_some_and(<[u8]>::is_empty)
     }
 }
 
@@ -422,6 +442,31 @@ fn written_key(origin: &Origin, tags: &[Tag<'_>]) -> Vec<u8> {
     key
 }
 
+/// What mostly tells a form from others.
+fn mark(origin: &Origin, tags: &[Tag<'_>]) -> u64 {
+    // Odd, and without a pattern in its bits: a factor of Knuth's.
+    const FACTOR: u64 = 6_364_136_223_846_793_005;
+    tags.iter().fold(u64::from(origin.generation), |mark, tag| {
+        (mark ^ ends(tag.key)).wrapping_mul(FACTOR).rotate_left(29) ^ ends(tag.value)
+    })
+}
+
+/// The length of a text, its first bytes and its last.
+#[inline]
+fn ends(text: &str) -> u64 {
+    let bytes = text.as_bytes();
+    let ends = match (bytes.first_chunk(), bytes.last_chunk()) {
+        (Some(first), Some(last)) => u64::from_le_bytes(*first) ^ u64::from_le_bytes(*last).rotate_left(20),
+        _ => match (bytes.first_chunk(), bytes.last_chunk()) {
+            (Some(first), Some(last)) => {
+                u64::from(u32::from_le_bytes(*first)) << 32 | u64::from(u32::from_le_bytes(*last))
+            }
+            _ => bytes.iter().fold(0, |ends, byte| ends << 8 | u64::from(*byte)),
+        },
+    };
+    ends ^ (bytes.len() as u64) << 56
+}
+
 /// What tells a form from others.
 fn key(origin: &Origin, tags: &[Tag<'_>]) -> Vec<u8> {
     let mut key = Vec::with_capacity(128);
@@ -431,6 +476,14 @@ fn key(origin: &Origin, tags: &[Tag<'_>]) -> Vec<u8> {
         part(tag.value, &mut key);
     }
     key
+}
+
+/// What is behind this part of a key, if it begins with it.
+#[inline]
+fn without<'k>(key: &'k [u8], text: &str) -> Option<&'k [u8]> {
+    let (len, rest) = key.split_first_chunk()?;
+    let (part, rest) = rest.split_at_checked(usize::from_le_bytes(*len))?;
+    same(part, text).then_some(rest)
 }
 
 fn part(text: &str, key: &mut Vec<u8>) {
@@ -587,6 +640,25 @@ mod tests {
         let expected = [("2", r#""a:1""#, "s"), ("1", r#""a:12""#, "s"), ("1", r#""a:1""#, "t"), ("1", r#""a""#, "s")];
         let expected = expected.map(|(value, tag, host)| series(count, "orders", value, &named(tag), host));
         assert_eq!(apart, body(&expected));
+    }
+
+    #[test]
+    fn forms_that_look_alike_are_kept_apart() {
+        let tags =
+            |number: usize| format!("path:/checkout/{}/confirm", char::from(b'a' + u8::try_from(number).unwrap()));
+        let marks = [0, 1].map(|number| mark(&origin(1, "s"), &[Tag::parse(&tags(number))]));
+        assert_eq!(marks[0], marks[1]);
+        // More of them than are looked through, in turn and back.
+        for forms in [2, 8, 9, 20] {
+            let pushed = bodies(|encoder| {
+                for number in (0..forms).chain((0..forms).rev()).chain(0..forms) {
+                    push(encoder, &origin(1, "s"), Value::Count(1.0), &tags(number));
+                    push(encoder, &origin(1, "s"), Value::Count(1.0), &format!("number:{number}"));
+                }
+            });
+            assert_eq!(pushed[0].matches(r#""value":3}"#).count(), 2 * forms);
+            assert_eq!(pushed[0].matches(r#""value":"#).count(), 2 * forms);
+        }
     }
 
     #[test]
