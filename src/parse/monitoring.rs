@@ -15,6 +15,8 @@
 
 use std::borrow::Cow;
 
+use memchr::memchr_iter;
+
 use super::fields::{number, split, trimmed};
 use crate::json::digits;
 use crate::model::{CheckStatus, Timestamp, Value};
@@ -93,7 +95,13 @@ impl<'a> MonitoringLine<'a> {
 impl<'a> Monitoring<'a> {
     /// The tags, as the line has them.
     pub fn tags(&self) -> impl Iterator<Item = &str> {
-        self.tags.split(',').map(|tag| trimmed(trimmed(tag).trim_start_matches('#'))).filter(|tag| !tag.is_empty())
+        let mut rest = Some(self.tags.as_ref());
+        let sections = std::iter::from_fn(move || {
+            let (tag, behind) = split(rest?, b',').map_or((rest?, None), |(tag, behind)| (tag, Some(behind)));
+            rest = behind;
+            Some(tag)
+        });
+        sections.map(bare).filter(|tag| !tag.is_empty())
     }
 
     fn into_owned(self) -> Monitoring<'static> {
@@ -110,7 +118,7 @@ impl<'a> Monitoring<'a> {
         if record.bytes().fold(false, |found, b| found | b.is_ascii_control()) {
             return None;
         }
-        let (stamp, rest) = split(record.strip_prefix(MARKER)?, b'|')?;
+        let (stamp, rest) = stamp(record.strip_prefix(MARKER)?)?;
         let (number, rest) = split(rest, b'|')?;
         let (kind, rest) = split(rest, b'|')?;
         let (name, tags) = split(rest, b'|').unwrap_or((rest, ""));
@@ -124,7 +132,7 @@ impl<'a> Monitoring<'a> {
         };
         let name = metric_name(name)?;
         let near = |time: &Timestamp| written.is_none_or(|written| time.distance(written) <= MAX_DISTANCE);
-        let own = stamped(trimmed(stamp)).filter(near);
+        let own = stamp.filter(near);
         Some(Self {
             name,
             value,
@@ -181,8 +189,14 @@ impl<'a> Records<'a> {
     }
 }
 
+/// A tag without what some write before it, as if the section began again.
+fn bare(tag: &str) -> &str {
+    let tag = trimmed(tag);
+    if tag.starts_with('#') { trimmed(tag.trim_start_matches('#')) } else { tag }
+}
+
 fn bars(text: &str) -> usize {
-    text.bytes().filter(|byte| *byte == b'|').count()
+    memchr_iter(b'|', text.as_bytes()).count()
 }
 
 /// What precedes the next marker.
@@ -202,23 +216,38 @@ pub(super) fn decimal(text: &str) -> Option<f64> {
     value.is_finite().then_some(value)
 }
 
+/// The stamp of a record, if it can be read, and what is behind its bar.
+fn stamp(record: &str) -> Option<(Option<Timestamp>, &str)> {
+    // Mostly it is a whole number, which is read where it stands.
+    if let Some((whole, len)) = digits::number(record.as_bytes())
+        && record.as_bytes().get(len) == Some(&b'|')
+    {
+        return Some((whole_stamp(whole), record.get(len + 1..)?));
+    }
+    let (stamp, rest) = split(record, b'|')?;
+    Some((stamped(trimmed(stamp)), rest))
+}
+
 /// Reads a stamp in the unit that its size tells.
 pub(super) fn stamped(text: &str) -> Option<Timestamp> {
-    let digits = digits::number(text.as_bytes()).filter(|(_, len)| *len == text.len()).map(|(number, _)| number);
-    let millis = if let Some(whole) = digits.or_else(|| text.parse::<i64>().ok()) {
-        match whole {
-            100_000_000_000_000_000.. => whole / 1_000_000,
-            100_000_000_000_000.. => whole / 1_000,
-            100_000_000_000.. => whole,
-            _ => whole.checked_mul(1000)?,
-        }
-    } else {
-        let number = decimal(text)?;
-        let scale = [(1e17, 1e6), (1e14, 1e3), (1e11, 1.0)];
-        let divisor = scale.into_iter().find(|(from, _)| number >= *from).map_or(1e-3, |(_, divisor)| divisor);
-        #[expect(clippy::cast_possible_truncation, reason = "saturates, and is then too far from any event")]
-        let millis = (number / divisor).round() as i64;
-        millis
+    if let Ok(whole) = text.parse() {
+        return whole_stamp(whole);
+    }
+    let number = decimal(text)?;
+    let scale = [(1e17, 1e6), (1e14, 1e3), (1e11, 1.0)];
+    let divisor = scale.into_iter().find(|(from, _)| number >= *from).map_or(1e-3, |(_, divisor)| divisor);
+    #[expect(clippy::cast_possible_truncation, reason = "saturates, and is then too far from any event")]
+    let millis = (number / divisor).round() as i64;
+    Some(Timestamp::from_millis(millis))
+}
+
+/// A stamp of seconds, milliseconds, microseconds or nanoseconds.
+fn whole_stamp(stamp: i64) -> Option<Timestamp> {
+    let millis = match stamp {
+        100_000_000_000_000_000.. => stamp / 1_000_000,
+        100_000_000_000_000.. => stamp / 1_000,
+        100_000_000_000.. => stamp,
+        _ => stamp.checked_mul(1000)?,
     };
     Some(Timestamp::from_millis(millis))
 }

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use smallvec::SmallVec;
+
 use super::{Bounds, Counts};
 use crate::event::LogEvent;
 use crate::model::{Metric, Name, Origin, Sink, Tag, Timestamp, Unit, Value};
@@ -12,6 +14,9 @@ use crate::parse::{DatadogMetric, Emf, EmfMetric, Monitoring, MonitoringLine};
 pub(super) struct Custom {
     names: BTreeSet<String>,
 }
+
+/// Tags of a metric: as many as most have need no memory of their own.
+type Tags<'a> = SmallVec<[Tag<'a>; 6]>;
 
 /// The event that a metric is read from, and where it goes.
 pub(super) struct From<'a, S> {
@@ -106,9 +111,15 @@ impl Custom {
 }
 
 impl<'a, S: Sink> From<'a, S> {
-    fn tags<'t>(&mut self, mut tags: impl Iterator<Item = Tag<'t>>) -> Vec<Tag<'t>> {
-        let kept = tags.by_ref().take(self.bounds.tags).collect();
-        self.counts.tags_over_bound += tags.count() as u64;
+    fn tags<'t>(&mut self, tags: impl Iterator<Item = Tag<'t>>) -> Tags<'t> {
+        let mut kept = Tags::new();
+        for tag in tags {
+            if kept.len() < self.bounds.tags {
+                kept.push(tag);
+            } else {
+                self.counts.tags_over_bound += 1;
+            }
+        }
         kept
     }
 
