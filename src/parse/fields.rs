@@ -1,5 +1,7 @@
 //! Small pieces that several kinds of line are made of.
 
+use wide::u8x16;
+
 use crate::model::{Level, has_form};
 
 /// What a runtime writes before a line that goes through its logger.
@@ -143,8 +145,32 @@ fn unlike(bytes: [u8; 8], form: [u8; 8]) -> u64 {
 /// A request id: a UUID, or another short word (Web Functions use base32).
 #[inline]
 pub(super) fn request_id(text: &str) -> Option<&str> {
-    let legal = text.bytes().fold(true, |legal, b| legal & (b.is_ascii_alphanumeric() || b == b'-'));
-    (legal && (1..=64).contains(&text.len())).then_some(text)
+    let legal = match text.as_bytes().as_array() {
+        Some(uuid) => of_uuid(uuid),
+        None => of_id(text),
+    };
+    legal.then_some(text)
+}
+
+/// Whether so many bytes as a UUID has may stand in one: sixteen at a time, the last of them for the second time.
+#[inline]
+fn of_uuid(bytes: &[u8; 36]) -> bool {
+    let (first, second, last) =
+        (bytes.first_chunk(), bytes.get(16..).and_then(<[u8]>::first_chunk), bytes.last_chunk());
+    let legal = |bytes: Option<&[u8; 16]>| {
+        let byte = u8x16::new(*bytes.unwrap_or(&[0; 16]));
+        let (letter, digit) = ((byte | u8x16::splat(0x20)) - u8x16::splat(b'a'), byte - u8x16::splat(b'0'));
+        letter.min(u8x16::splat(25)).simd_eq(letter)
+            | digit.min(u8x16::splat(9)).simd_eq(digit)
+            | byte.simd_eq(u8x16::splat(b'-'))
+    };
+    (legal(first) & legal(second) & legal(last)).all()
+}
+
+/// Whether a text may be an id that is no UUID.
+#[inline(never)]
+fn of_id(text: &str) -> bool {
+    (1..=64).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
 }
 
 /// Takes a request id off the front of a line, up to the next blank, TAB or newline.
@@ -224,6 +250,23 @@ pub(super) fn fill<T>(slot: &mut Option<T>, value: Option<T>) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_request_id_is_letters_digits_and_dashes() {
+        for len in 0..70 {
+            let id = "8edab1f8-7f00-4d1c-9ec9-2a0e0c5b8a11-ABYZaz09".repeat(2);
+            let id = &id[..len];
+            assert_eq!(request_id(id), (1..=64).contains(&len).then_some(id));
+            for at in 0..len {
+                for byte in 0..=0x7f_u8 {
+                    let changed = format!("{}{}{}", &id[..at], char::from(byte), &id[at + 1..]);
+                    let legal = len <= 64 && (byte.is_ascii_alphanumeric() || byte == b'-');
+                    assert_eq!(request_id(&changed).is_some(), legal, "{changed:?}");
+                }
+            }
+        }
+        assert_eq!(request_id("8edab1f8-7f00-4d1c-9ec9-2a0e0c5b8aé"), None);
+    }
 
     #[test]
     fn reads_the_prefixes_of_the_runtimes() {
