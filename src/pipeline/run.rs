@@ -158,9 +158,7 @@ impl Run<'_> {
                 }
                 Fate::Log
             }
-            Some(b'S' | b'E' | b'R' | b'I' | b'T' | b'L' | b'U') if may_be_platform(escaped) => {
-                self.platform_text(event, text, about, out)
-            }
+            Some(first) if may_be_platform(*first, escaped) => self.platform_text(event, text, about, out),
             _ => Fate::Log,
         }
     }
@@ -219,7 +217,10 @@ impl Run<'_> {
         out: &mut impl Sink,
     ) -> Fate {
         let escaped = event.message.escaped();
-        if escaped.starts_with(OUR_SUMMARY) {
+        // Eight bytes mostly tell that it isn't one.
+        if escaped.as_bytes().first_chunk() == OUR_SUMMARY.as_bytes().first_chunk::<8>()
+            && escaped.starts_with(OUR_SUMMARY)
+        {
             self.counts.other_forwarders += 1;
         }
         let special = self.pipeline.needles.any(escaped.as_bytes());
@@ -441,24 +442,18 @@ fn at<'a, S: Sink>(origins: &'a Origins, event: &LogEvent<'a>, out: &'a mut S, c
 }
 
 /// Whether a line, still escaped, begins as one of Lambda's own.
-fn may_be_platform(escaped: &str) -> bool {
-    const STARTS: [&str; 14] = [
-        "START RequestId: ",
-        "END RequestId: ",
-        "REPORT RequestId: ",
-        "RequestId: ",
-        "INIT_START ",
-        "INIT_REPORT ",
-        "RESTORE_START ",
-        "RESTORE_REPORT ",
-        "EXTENSION\\t",
-        "TELEMETRY\\t",
-        "LOGS\\t",
-        "IMAGE\\t",
-        "Task timed out after ",
-        "Unknown application error occurred",
-    ];
-    STARTS.iter().any(|start| escaped.starts_with(start))
+fn may_be_platform(first: u8, escaped: &str) -> bool {
+    let starts: &[&str] = match first {
+        b'E' => &["END RequestId: ", "EXTENSION\\t"],
+        b'I' => &["INIT_START ", "INIT_REPORT ", "IMAGE\\t"],
+        b'L' => &["LOGS\\t"],
+        b'R' => &["REPORT RequestId: ", "RequestId: ", "RESTORE_START ", "RESTORE_REPORT "],
+        b'S' => &["START RequestId: "],
+        b'T' => &["TELEMETRY\\t", "Task timed out after "],
+        b'U' => &["Unknown application error occurred"],
+        _ => &[],
+    };
+    starts.iter().any(|start| escaped.starts_with(start))
 }
 
 /// The text of a message without the newline at its end: mostly nothing else in
