@@ -352,6 +352,33 @@ fn durations_are_joined_and_never_told_twice() {
 }
 
 #[test]
+fn a_start_is_told_once_and_by_the_report_if_it_tells_it() {
+    let untyped = JSON_INIT.replace(r#""initializationType":"on-demand","#, "");
+    let provisioned = JSON_INIT.replace("on-demand", "provisioned-concurrency");
+    let failed = JSON_INIT.replace("success", "error");
+    let (text, bare) = ("INIT_REPORT Init Duration: 612.33 ms\tPhase: init\n", "INIT_REPORT Init Duration: 7.50 ms\n");
+    let cold = REPORT.replace("\t\n", "\tInit Duration: 5.00 ms\t\n");
+    for (name, lines, expected) in [
+        ("on demand", vec![JSON_INIT, JSON_START, JSON_REPORT], Some((1.0, 174.055))),
+        ("on demand, and no report that tells it", vec![JSON_INIT, JSON_START, JSON_LATE], Some((1.0, 173.778))),
+        ("on demand, reported in the next batch", vec![JSON_INIT, JSON_START], None),
+        ("of no type", vec![&untyped, JSON_START, JSON_REPORT], Some((1.0, 174.055))),
+        ("of no type, reported in the next batch", vec![&untyped, JSON_START], Some((1.0, 173.778))),
+        ("provisioned, told by both", vec![&provisioned, JSON_START, JSON_REPORT], Some((1.0, 174.055))),
+        ("provisioned, as Lambda tells it", vec![&provisioned, JSON_START, JSON_LATE], Some((1.0, 173.778))),
+        ("text, told by both", vec![text, START, END, &cold], Some((1.0, 5.0))),
+        ("text, as Lambda tells it", vec![text, START, END, REPORT], Some((1.0, 612.33))),
+        ("one after the other", vec![text, bare], Some((2.0, 7.5))),
+        ("the second after a report", vec![bare, START, END, &cold, text], Some((2.0, 612.33))),
+        ("that failed", vec![&failed, JSON_START, JSON_REPORT], Some((2.0, 174.055))),
+    ] {
+        let seen = run(&lines);
+        let told = seen.metrics.get("init_duration_ms").map(|points| (*points, seen.last["init_duration_ms"].0));
+        assert_eq!(told, expected, "{name}");
+    }
+}
+
+#[test]
 fn measures_tell_the_tenant_of_their_invocation_only_if_set() {
     let of = |line: &str, tenant: &str| {
         line.replacen(r#""requestId":"{A}""#, &format!(r#""requestId":"{{A}}","tenantId":"{tenant}""#), 1)

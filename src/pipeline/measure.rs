@@ -28,6 +28,17 @@ pub(super) struct Attempts {
     /// Whether measures are tagged with the tenant.
     tenant_tag: bool,
     last: Ended,
+    /// The last start of an environment, until a `report` has shown whether it tells of it too.
+    init: Option<Init>,
+}
+
+/// The start of an environment, as its own line tells it.
+#[derive(Debug)]
+struct Init {
+    duration_ms: f64,
+    time: Timestamp,
+    event_id: String,
+    on_demand: bool,
 }
 
 /// How long after its `REPORT` a line may tell of an attempt, in ms: a retry, which keeps the
@@ -120,20 +131,6 @@ impl<'a, S: Sink> At<'a, S> {
         self.emit(&measured);
     }
 
-    /// An environment that started: its init duration, unless a `report` has it.
-    ///
-    /// The `report` of the first invocation has the init duration of an
-    /// on-demand start that went well; of all others only this line has it, and
-    /// Web Functions have no `report`.
-    pub(super) fn init_report(&mut self, report: &InitReport<'_>) {
-        let on_demand = report.initialization_type.as_deref() == Some("on-demand");
-        let well = report.status.is_none_or(|status| status == Status::Success);
-        let web = self.origin.log_group.starts_with(WEB);
-        if web || !(on_demand && well) {
-            self.emit_some(Measure::InitDuration, report.init_duration_ms);
-        }
-    }
-
     /// A restore: its duration when it failed, as otherwise the `REPORT` has it or is given it.
     pub(super) fn restore_report(&mut self, report: &RestoreReport<'_>) {
         if report.status.is_some_and(Status::failed) {
@@ -144,7 +141,31 @@ impl<'a, S: Sink> At<'a, S> {
 
 impl Attempts {
     pub(super) fn new(max: usize, tenant_tag: bool) -> Self {
-        Self { by_request: HashMap::new(), max, tenant_tag, last: Ended::default() }
+        Self { by_request: HashMap::new(), max, tenant_tag, last: Ended::default(), init: None }
+    }
+
+    /// An environment that started: its init duration, unless a `report` has it.
+    ///
+    /// A start that went well the `report` of the first invocation may tell, too, and then
+    /// that one holds. Of a start that failed only this line tells, and Web Functions have
+    /// no `report`.
+    pub(super) fn init_report<S: Sink>(&mut self, report: &InitReport<'_>, at: &mut At<'_, S>) {
+        let well = report.status.is_none_or(|status| status == Status::Success);
+        if !well || at.origin.log_group.starts_with(WEB) {
+            at.emit_some(Measure::InitDuration, report.init_duration_ms);
+            return;
+        }
+        self.end_init(at);
+        let on_demand = report.initialization_type.as_deref() == Some("on-demand");
+        let init = |duration_ms| Init { duration_ms, time: at.time, event_id: at.event_id.to_owned(), on_demand };
+        self.init = report.init_duration_ms.map(init);
+    }
+
+    /// A start that no `report` of this batch tells: one on demand that of the next will.
+    fn end_init<S: Sink>(&mut self, at: &mut At<'_, S>) {
+        if let Some(init) = self.init.take().filter(|init| !init.on_demand) {
+            init.emit(at);
+        }
     }
 
     /// Begins an attempt, and remembers for whom.
@@ -163,6 +184,9 @@ impl Attempts {
         // To look for it takes a hash.
         let known = request_id.filter(|_| !self.by_request.is_empty());
         let attempt = known.and_then(|id| self.by_request.remove(id)).unwrap_or_default();
+        if let Some(init) = self.init.take().filter(|_| report.metrics.init_duration_ms.is_none()) {
+            init.emit(at);
+        }
         let name = at.origin.function.as_ref().map_or("", |function| function.name.as_str());
         let mut number = itoa::Buffer::new();
         let memory_size = Tag {
@@ -222,6 +246,7 @@ impl Attempts {
     /// Counts errors that were hinted at and whose `REPORT` will come in another
     /// batch: it never tells of them. Lack of memory it may tell, so that waits.
     pub(super) fn finish<S: Sink>(&mut self, at: &mut At<'_, S>) {
+        self.end_init(at);
         let mut pending: Vec<_> = self.by_request.drain().filter(|(_, attempt)| attempt.hinted.error).collect();
         pending.sort_unstable_by(|a, b| a.0.cmp(&b.0));
         for (id, attempt) in pending.iter().filter(|(_, attempt)| !attempt.hinted.out_of_memory) {
@@ -280,6 +305,14 @@ impl Attempts {
             self.by_request.insert(request_id.to_owned(), Attempt::default());
         }
         self.by_request.get_mut(request_id)
+    }
+}
+
+impl Init {
+    fn emit<S: Sink>(&self, at: &mut At<'_, S>) {
+        let At { origin, out, made, .. } = at;
+        let (time, event_id) = (self.time, self.event_id.as_str());
+        At { origin, time, event_id, out: &mut **out, made }.emit_some(Measure::InitDuration, Some(self.duration_ms));
     }
 }
 

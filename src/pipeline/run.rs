@@ -342,7 +342,9 @@ impl Run<'_> {
                 self.failed(failure, timeout.request_id, event, out);
             }
             Platform::Fault(fault) => self.failed(fault.failure(), fault.request_id, event, out),
-            Platform::InitReport(report) => at(&self.origins, event, out, &mut self.counts).init_report(report),
+            Platform::InitReport(report) => {
+                self.attempts.init_report(report, &mut at(&self.origins, event, out, &mut self.counts));
+            }
             Platform::RestoreReport(report) => {
                 if spelling == Spelling::Json {
                     self.current.restored(report);
