@@ -352,6 +352,25 @@ fn durations_are_joined_and_never_told_twice() {
 }
 
 #[test]
+fn a_report_that_comes_before_its_runtime_done_is_joined_too() {
+    let next = JSON_REPORT.replace("11.642", "30.000");
+    let done = JSON_DONE.replace("{A}", "{B}");
+    for (name, lines, expected) in [
+        ("in order", vec![JSON_START, JSON_DONE, JSON_REPORT], Some((1.0, 0.457))),
+        ("the other way round", vec![JSON_START, JSON_REPORT, JSON_DONE], Some((1.0, 0.457))),
+        ("and twice", vec![JSON_START, JSON_REPORT, JSON_DONE, JSON_DONE], Some((1.0, 0.457))),
+        ("on both sides", vec![JSON_START, JSON_DONE, JSON_REPORT, JSON_DONE], Some((1.0, 0.457))),
+        ("negative", vec![JSON_START, JSON_LATE, JSON_DONE_LATE], None),
+        ("of another request", vec![JSON_START, JSON_REPORT, &done], None),
+        ("not with a retry", vec![JSON_START, JSON_REPORT, JSON_DONE, JSON_START, &next], Some((1.0, 0.457))),
+    ] {
+        let seen = run(&lines);
+        let (points, last) = (seen.metrics.get("post_runtime_duration"), seen.last.get("post_runtime_duration"));
+        assert_eq!(points.copied().zip(last.map(|(value, _)| *value)), expected, "{name}");
+    }
+}
+
+#[test]
 fn a_start_is_told_once_and_by_the_report_if_it_tells_it() {
     let untyped = JSON_INIT.replace(r#""initializationType":"on-demand","#, "");
     let provisioned = JSON_INIT.replace("on-demand", "provisioned-concurrency");

@@ -52,6 +52,8 @@ struct Ended {
     time: Timestamp,
     counted: Failure,
     tenant_id: Option<String>,
+    /// What its `REPORT` says, until a `runtimeDone` is joined with it.
+    duration_ms: Option<f64>,
 }
 
 #[derive(Debug, Default)]
@@ -215,7 +217,7 @@ impl Attempts {
         emit(Measure::BilledRestoreDuration, report.metrics.billed_restore_duration_ms);
         emit(Measure::ColdStarts, report.cold_start().then_some(1.0));
         if let (Some(whole), Some(runtime)) = (report.metrics.duration_ms, attempt.runtime_duration_ms) {
-            emit(Measure::PostRuntimeDuration, Some(rounded(whole - runtime)).filter(|rest| *rest >= 0.0));
+            emit(Measure::PostRuntimeDuration, post_runtime(whole, runtime));
         } else {
             emit(Measure::ResponseLatency, report.span("responseLatency"));
             emit(Measure::ResponseDuration, report.span("responseDuration"));
@@ -227,6 +229,7 @@ impl Attempts {
         measured.add(Measure::EstimatedCost, prices.cost(name, report), cost_tags);
         at.emit(&measured);
         self.last.end(request_id, at.time, failure, attempt.tenant_id);
+        self.last.duration_ms = report.metrics.duration_ms.filter(|_| attempt.runtime_duration_ms.is_none());
     }
 
     /// Remembers what a program's words tell until its `REPORT`; behind that there is
@@ -255,9 +258,12 @@ impl Attempts {
         }
     }
 
-    /// What the runtime took, which the `report` doesn't have.
+    /// What the runtime took, which the `report` doesn't have. Lines of one millisecond
+    /// have no order: the `report` may have come first.
     pub(super) fn runtime_done<S: Sink>(&mut self, done: &Report<'_>, at: &mut At<'_, S>) {
         let request_id = done.request_id.as_deref();
+        let late = request_id.is_some_and(|id| self.last.is(id, at.time));
+        let whole = if late { self.last.duration_ms.take() } else { None };
         let tenant = self.tenant(done.tenant_id.as_deref());
         let tags = tenant.as_slice();
         let mut measured = at.measured(request_id);
@@ -265,8 +271,11 @@ impl Attempts {
         measured.add(Measure::ProducedBytes, done.metrics.produced_bytes, tags);
         measured.add(Measure::ResponseLatency, done.span("responseLatency"), tags);
         measured.add(Measure::ResponseDuration, done.span("responseDuration"), tags);
+        if let (Some(whole), Some(runtime)) = (whole, done.metrics.duration_ms) {
+            measured.add(Measure::PostRuntimeDuration, post_runtime(whole, runtime), tags);
+        }
         at.emit(&measured);
-        if let Some(attempt) = request_id.and_then(|id| self.attempt(id)) {
+        if let Some(attempt) = request_id.filter(|_| !late).and_then(|id| self.attempt(id)) {
             attempt.runtime_duration_ms = done.metrics.duration_ms;
         }
     }
@@ -346,6 +355,11 @@ const fn less(failure: Failure, counted: Failure) -> Failure {
         timeout: failure.timeout && !counted.timeout,
         out_of_memory: failure.out_of_memory && !counted.out_of_memory,
     }
+}
+
+/// What came after the runtime was done; nothing where Lambda's two clocks contradict each other.
+fn post_runtime(whole: f64, runtime: f64) -> Option<f64> {
+    Some(rounded(whole - runtime)).filter(|rest| *rest >= 0.0)
 }
 
 /// To the microsecond, which is as exact as Lambda says: 11.642 − 11.185 is 0.457.
