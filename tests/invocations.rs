@@ -255,6 +255,8 @@ fn one_line_hides_no_invocation() {
         let after = [&text[2..], &[START, first, END, REPORT], &text[2..]].concat();
         assert_eq!(tally(&run(&after)), [9.0, 0.0, 0.0, 0.0], "{first}");
     }
+    let untimed = [JSON_START, JSON_REPORT].map(|line| line.replacen(r#""time":"2026-11-20T09:00:00.000Z","#, "", 1));
+    assert_eq!(tally(&run(&[&untimed[0], &untimed[1], END, REPORT])), [2.0, 0.0, 0.0, 0.0], "what proves nothing");
     assert_eq!(
         tally(&run(&[&["START RequestId: x Version: 1\n"][..], &text].concat()))[0].to_bits(),
         5.0_f64.to_bits()
@@ -317,6 +319,9 @@ fn what_a_function_makes_up_measures_nothing_where_it_can_be_told() {
             [1.0, 0.0, 0.0, 0.0],
         ),
         ("REPORT that the batch ends on", vec![START, REPORT], [0.0; 4]),
+        ("a second REPORT after one START", vec![START, END, REPORT, TIMED_OUT], [1.0, 0.0, 0.0, 0.0]),
+        ("and with an END of its own", vec![START, END, REPORT, END, TIMED_OUT], [1.0, 0.0, 0.0, 0.0]),
+        ("behind one that came before END", vec![START, REPORT, END, START_B, TIMED_OUT], [1.0, 0.0, 0.0, 0.0]),
         ("JSON in a stream of text", vec![START, JSON_LATE, END, REPORT], [1.0, 0.0, 0.0, 0.0]),
         ("text in a stream of JSON", vec![JSON_START, TIMED_OUT, JSON_REPORT], [1.0, 0.0, 0.0, 0.0]),
         ("a second JSON report after one start", vec![JSON_START, JSON_REPORT, JSON_LATE], [1.0, 0.0, 0.0, 0.0]),

@@ -12,7 +12,9 @@ pub(super) struct Current {
     running: Option<String>,
     /// The request whose `END` was read and whose `REPORT` wasn't.
     ended: Option<String>,
-    /// The request whose JSON `report` was read after its `start`.
+    /// Whether the `START` of the request that ended was read.
+    began: bool,
+    /// The request whose report was read after its `START`.
     reported: Option<String>,
     /// A `REPORT` that came while its request was running.
     held: Option<Held>,
@@ -37,7 +39,7 @@ impl Current {
 
     /// Forgets what may have been made up.
     pub(super) fn distrust(&mut self) {
-        (self.running, self.ended, self.held) = (None, None, None);
+        (self.running, self.ended, self.reported, self.held) = (None, None, None, None);
     }
 
     /// Takes a `START`; what was held is [released](Self::release) before.
@@ -46,15 +48,16 @@ impl Current {
         let id = start.request_id.as_deref();
         // Lines of one millisecond have no order: the END may have come first.
         let over = self.ended.is_some() && self.ended.as_deref() == id;
+        self.began |= over;
         self.running = id.filter(|_| !over).map(str::to_owned);
     }
 
     /// Takes an `END`.
     pub(super) fn end(&mut self, request_id: &str) {
         match self.running.as_deref() {
-            Some(running) if running == request_id => self.ended = self.running.take(),
+            Some(running) if running == request_id => (self.ended, self.began) = (self.running.take(), true),
             Some(_) => {}
-            None => self.ended = Some(request_id.to_owned()),
+            None => (self.ended, self.began) = (Some(request_id.to_owned()), false),
         }
         if let Some(held) = &mut self.held {
             held.ended |= held.report.request_id.as_deref() == Some(request_id);
@@ -73,8 +76,8 @@ impl Current {
     /// It counts if it is Lambda's. Text gives it away when a request is
     /// still running, as Lambda writes `END` first: such a one is held until the
     /// `END` has come and no second report has. Only the request that ended last
-    /// may report behind the next `START`. JSON has no `END`: there the second
-    /// report after one start isn't Lambda's.
+    /// may report behind the next `START`. The second report after one start isn't
+    /// Lambda's: JSON, which has no `END`, tells no more.
     pub(super) fn report(&mut self, report: &mut Report<'_>, spelling: Spelling, event: &LogEvent<'_>) -> bool {
         let request_id = report.request_id.as_deref();
         let running = self.running.as_deref();
@@ -88,10 +91,14 @@ impl Current {
                 return false;
             }
             Spelling::Text => {
+                if self.reported.is_some() && self.reported.as_deref() == request_id {
+                    return false;
+                }
                 let ended = self.ended.take_if(|ended| Some(ended.as_str()) == request_id);
                 if running.is_some() && ended.is_none() {
                     return false;
                 }
+                self.reported = ended.filter(|_| self.began).or(self.reported.take());
             }
             Spelling::Json if request_id.is_some() => {
                 if self.reported.as_deref() == request_id {
