@@ -49,7 +49,7 @@ pub(super) fn edge(group: &str) -> Option<(&str, &str)> {
 }
 
 /// Whether it has the form of `eu-west-1`.
-fn is_region(text: &str) -> bool {
+pub(super) fn is_region(text: &str) -> bool {
     text.split('-').count() >= 3
         && text.ends_with(|c: char| c.is_ascii_digit())
         && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')

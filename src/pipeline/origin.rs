@@ -2,11 +2,12 @@
 //!
 //! Name: `functionArn` or `platform.initStart`, else the stream, else the group.
 //! Account: `extractedFields`, else `functionArn`, else the stream, else the owner of the group.
-//! Region: `extractedFields`, else `functionArn`, else the stream, else where the forwarder runs.
+//! Region: `extractedFields`, else `functionArn`, else the stream or the group, else `Runtime Version ARN`,
+//! else where the forwarder runs.
 
 use std::collections::HashMap;
 
-use super::naming::{FunctionArn, centralized, edge, function};
+use super::naming::{FunctionArn, centralized, edge, function, is_region};
 use super::spelling::Spelling;
 use crate::event::Envelope;
 use crate::model::{Forwarder, Function, Origin};
@@ -22,6 +23,8 @@ pub(super) struct Origins {
     of_event: Place,
     /// Where it comes from otherwise.
     of_batch: Place,
+    /// Whether that region is only where the forwarder runs.
+    assumed: bool,
     /// Whether a line has said how the environment was started.
     stated: bool,
 }
@@ -40,6 +43,7 @@ impl Origins {
         let function = function(&envelope.log_group, stream);
         let home = function.as_ref().filter(|function| function.edge).and_then(|_| edge(&envelope.log_group));
         let region = home.map(|(region, _)| region).or(central.map(|central| central.region));
+        let assumed = region.is_none();
         let region = region.map(str::to_owned).or_else(|| forwarder.region.clone());
         let owner = central.map_or(envelope.owner.as_str(), |central| central.account);
         let account = Some(owner.to_owned()).filter(|owner| !owner.is_empty());
@@ -53,7 +57,7 @@ impl Origins {
             tags,
         };
         let of_batch = Place { account, region };
-        Self { current, extracted: String::new(), of_event: Place::default(), of_batch, stated: false }
+        Self { current, extracted: String::new(), of_event: Place::default(), of_batch, assumed, stated: false }
     }
 
     pub(super) const fn current(&self) -> &Origin {
@@ -149,6 +153,7 @@ impl Origins {
         }
         if let Some(arn) = &arn {
             self.of_batch = Place { account: Some(arn.account.to_owned()), region: Some(arn.region.to_owned()) };
+            self.assumed = false;
             self.settle();
         }
         self.change(|origin| {
@@ -167,7 +172,7 @@ impl Origins {
     fn init_start(&mut self, start: &InitStart<'_>) {
         let owned = |text: &Option<std::borrow::Cow<'_, str>>| text.as_deref().map(str::to_owned);
         let region = start.runtime_version_arn.as_deref().and_then(|arn| arn.split(':').nth(3));
-        if let (Some(region), None) = (region.filter(|region| !region.is_empty()), &self.of_batch.region) {
+        if let Some(region) = region.filter(|region| self.assumed && is_region(region)) {
             self.of_batch.region = Some(region.to_owned());
             self.settle();
         }
@@ -349,6 +354,30 @@ mod tests {
                 let found = (origin.account.as_deref(), origin.region.as_deref());
                 assert_eq!(found, (Some(account), Some(region)), "{fields:?}");
             }
+        }
+    }
+
+    #[test]
+    fn a_runtime_tells_the_region_where_nothing_else_does() {
+        let arn = "arn:aws:lambda:eu-central-1:825765399535:function:f";
+        let start = Start { function_arn: Some(arn.into()), ..Start::default() };
+        for (group, runtime, region, with_arn) in [
+            ("/aws/lambda/shop", "arn:aws:lambda:ap-south-1::runtime:x", "ap-south-1", "eu-central-1"),
+            ("/aws/lambda/shop", "arn:aws-us-gov:lambda:us-gov-west-1::runtime:x", "us-gov-west-1", "eu-central-1"),
+            ("/aws/lambda/shop", "arn:aws:lambda:::runtime:x", "eu-west-1", "eu-central-1"),
+            ("/aws/lambda/shop", "a:b:c:d:e", "eu-west-1", "eu-central-1"),
+            ("/aws/lambda/us-east-1.shop", "arn:aws:lambda:ap-south-1::runtime:x", "us-east-1", "eu-central-1"),
+        ] {
+            let mut origins = origins(group, "stream");
+            let init = InitStart { runtime_version_arn: Some(runtime.into()), ..InitStart::default() };
+            origins.init_start(&init);
+            assert_eq!(origins.current().region.as_deref(), Some(region), "{runtime}");
+            origins.start(&start);
+            origins.init_start(&init);
+            assert_eq!(origins.current().region.as_deref(), Some(with_arn), "{runtime}");
+            origins.extracted(Some(r#"{"@aws.region":"sa-east-1"}"#));
+            origins.init_start(&init);
+            assert_eq!(origins.current().region.as_deref(), Some("sa-east-1"), "{runtime}");
         }
     }
 
