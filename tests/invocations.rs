@@ -570,6 +570,25 @@ fn lines_without_an_id_belong_to_the_request_that_runs() {
     assert_eq!(ids(&[&managed, JSON_START, line])[2], None);
 }
 
+#[test]
+fn an_exception_that_python_tells_as_json_has_its_level_and_request() {
+    let object = r#"{"timestamp":"2026-11-20T09:49:00Z","log_level":"ERROR","errorType":"KeyError","requestId":"{B}"}"#;
+    let (error, of_b) = (Some(Level::Error), Some(B.to_owned()));
+    for (line, level, request_id) in [
+        (format!("LAMBDA_WARNING: Unhandled exception. More.\r{object}\n"), error, of_b.clone()),
+        (format!("LAMBDA_WARNING: Unhandled exception. More.\n{object}"), error, of_b),
+        (format!("LAMBDA_WARNING: Unhandled exception.\r{}\n", object.replace("{B}", "")), error, None),
+        (format!("LAMBDA_WARNING: Unhandled exception.\r{object}x"), None, None),
+        (format!("LAMBDA_WARNING: {object}"), None, None),
+        ("LAMBDA_WARNING: Unhandled exception. More.\n".to_owned(), None, None),
+        (format!("LAMBDA: Unhandled exception.\r{object}"), None, None),
+    ] {
+        let shipped = &run(&[&line]).logs[0];
+        assert_eq!(shipped.0, line.replace("{B}", B));
+        assert_eq!((shipped.1, &shipped.2), (level, &request_id), "{line}");
+    }
+}
+
 /// What each line says of its time; whether the level of JSON is of use.
 struct Times(Vec<Option<String>>, bool);
 

@@ -16,6 +16,9 @@ use crate::parse::{Application, Failure, Line, MonitoringLine, Platform, Prefix}
 /// How the summary of an invocation of ours begins, as it stands in JSON.
 const OUR_SUMMARY: &str = r#"{\"kind\":\"summary\",\"received\":"#;
 
+/// How Python begins to tell of an exception that nobody handled.
+const UNHANDLED: &str = "LAMBDA_WARNING: Unhandled exception";
+
 /// One batch on its way through the pipeline.
 #[derive(Debug)]
 pub struct Run<'p> {
@@ -155,6 +158,12 @@ impl Run<'_> {
                 } else if let Some(prefix) = document().filter(metric) {
                     about.take_prefix(&prefix);
                     return self.metric_text(event, text, about, out);
+                }
+                Fate::Log
+            }
+            Some(b'L') if escaped.starts_with(UNHANDLED) => {
+                if out.wants_json_fields() {
+                    unhandled(event.message, text, about);
                 }
                 Fate::Log
             }
@@ -441,6 +450,15 @@ impl Run<'_> {
 
 fn at<'a, S: Sink>(origins: &'a Origins, event: &LogEvent<'a>, out: &'a mut S, counts: &'a mut Counts) -> At<'a, S> {
     At { origin: origins.current(), time: event.time, event_id: event.id, out, made: &mut counts.metrics }
+}
+
+/// Takes what Python says of an exception that nobody handled: an object on a line of its own, behind words.
+fn unhandled<'a>(message: JsonStr<'a>, text: &'a mut String, about: &mut About<'a>) {
+    message.unescape_into(text);
+    let object = text.find(['\r', '\n']).and_then(|end| text.get(end + 1..));
+    if let Some(app) = object.and_then(Application::parse) {
+        about.take_json(&app);
+    }
 }
 
 /// Whether a line, still escaped, begins as one of Lambda's own.
