@@ -19,7 +19,7 @@ static MARK: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\"_aws\"
 /// ```
 ///
 /// A metric or a dimension that the root doesn't hold, a value that isn't a
-/// number and a dimension that isn't a string are left out. So is what exceeds
+/// number, a dimension that isn't a string and what has no name are left out. So is what exceeds
 /// the bounds below, or a small line could stand for millions of values: the
 /// first definitions, dimensions and values hold.
 ///
@@ -191,7 +191,7 @@ impl<'a> Reader<'a> {
                 _ => false,
             };
         }
-        let namespace = namespace?;
+        let namespace = namespace.filter(|name| !name.is_empty())?;
         let mut dimensions = Vec::new();
         for key in sets.into_iter().flatten().filter_map(elements).flatten().filter_map(string) {
             if dimensions.len() == Emf::MAX_DIMENSIONS {
@@ -216,7 +216,8 @@ impl<'a> Reader<'a> {
                 _ => false,
             };
         }
-        let name = name?;
+        let name = name.filter(|name| !name.is_empty())?;
+        let unit = unit.filter(|unit| !unit.is_empty());
         let Some(Member::Values(values)) = self.root.get(&name) else { return None };
         let said = said + name.len() + unit.as_ref().map_or(0, |unit| unit.len());
         let fitting = (Emf::MAX_DOCUMENT_TEXT - self.text).checked_div(said).unwrap_or(Emf::MAX_VALUES);
@@ -229,7 +230,7 @@ impl<'a> Reader<'a> {
 
     /// The place of a dimension, if the root holds a text for it.
     fn dimension(&mut self, key: Cow<'a, str>) -> Option<usize> {
-        let member = self.root.get_mut(&key)?;
+        let member = self.root.get_mut(&key).filter(|_| !key.is_empty())?;
         if let Member::Text(text) = member {
             self.dimensions.push((key, std::mem::take(text)));
             *member = Member::Dimension(self.dimensions.len() - 1);
@@ -316,6 +317,8 @@ mod tests {
             aws("[]"),
             aws("{}"),
             aws(r#"[{"Metrics":[{"Name":"m"}]}]"#),
+            aws(r#"[{"Namespace":"","Metrics":[{"Name":"m"}]}]"#),
+            r#"{"_aws":{"CloudWatchMetrics":[{"Namespace":"N","Metrics":[{"Name":""}]}]},"":1}"#.to_owned(),
             aws(r#"[{"Namespace":"N"}]"#),
             aws(r#"[{"Namespace":"N","Metrics":{"Name":"m"}}]"#),
             aws(r#"[{"Namespace":"N","Metrics":[{"Name":"s"},{"Name":"x"},{"Name":5},["m"]]}]"#),
@@ -327,5 +330,9 @@ mod tests {
         }
         let line = aws(r#"[5,{"Namespace":"N","Dimensions":5,"Metrics":[5,{"Name":"m"}]}]"#);
         assert_eq!(Emf::parse(&line, None).unwrap().metrics().count(), 1);
+        let directive = r#"[{"Namespace":"N","Dimensions":[["","s"]],"Metrics":[{"Name":"m","Unit":""}]}]"#;
+        let line = aws(directive).replace(r#","m":1"#, r#","m":1,"":"y""#);
+        let emf = Emf::parse(&line, None).unwrap();
+        assert_eq!((emf.dimensions, &emf.directives[0].metrics[0].unit), (vec![("s".into(), "x".into())], &None));
     }
 }
