@@ -1,0 +1,273 @@
+//! What was stored, sent again: which requests, in which order, and when to stop.
+//!
+//! The oldest come first, within the time and the number that are allowed; a
+//! request is deleted only after its own acknowledgement. What the intake leaves
+//! of a request is stored by itself before the whole is deleted. A backend that
+//! can't be reached is left alone until the next redrive, once two further requests
+//! have shown that it isn't the first one's fault; a request that is refused too
+//! often, or is too old for its backend, is set aside with the reason.
+
+mod progress;
+mod request;
+
+use std::cell::Cell;
+use std::future::Future;
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use progress::Progress;
+pub use progress::Redriven;
+use request::{Found, Held, Next, read, set_aside};
+use tokio::time::{Instant, timeout_at};
+
+use super::waiting::keys;
+use super::{Forwarder, Invocation, NO_TIME, Note, Outcome, brief, last_moment};
+use crate::backend::Backend;
+use crate::delivery::{Patience, Transport};
+use crate::event::Redrive;
+use crate::ledger::Reason;
+use crate::parcel::Parcel;
+use crate::store::{Shelf, Store, StoreError};
+
+/// Keys that are listed at once.
+const PAGE: usize = 100;
+
+/// How many stored requests behind one that isn't answered well are tried before a backend is left alone.
+const BEYOND: usize = 2;
+
+/// No further request is begun with less time than this: a missing answer would then be blamed on the intake.
+const FAIR: Duration = Duration::from_secs(1);
+
+/// Why a request is set aside that is never answered well while later ones are taken.
+const STUCK: &str = "the backend has not taken it again and again, and what is behind it has been taken";
+
+/// A pass over the stored requests of one backend.
+struct Round<'a> {
+    store: &'a Store,
+    backend: &'a Backend,
+    invocation: &'a Invocation<'a>,
+    patience: Patience,
+    /// Requests that weren't answered well since one was last taken: either the backend is down, or it can't take these.
+    stuck: Vec<(String, Parcel)>,
+}
+
+impl<T: Transport> Forwarder<T> {
+    /// Sends what is stored, as far as time and number allow. A queue invokes the function with it by itself.
+    pub async fn redrive(&self, wish: &Redrive, invocation: &Invocation<'_>) -> Outcome {
+        let mut outcome = self.outcome();
+        let Some(store) = &self.store else {
+            outcome.notes.push(Note::NoStore);
+            return outcome;
+        };
+        if let Some(unknown) = self.unknown(wish) {
+            outcome.notes.push(unknown);
+            return outcome;
+        }
+        if store.is_queue() {
+            outcome.left_to_queue = true;
+            return outcome;
+        }
+        let budget = Cell::new(self.wanted(wish));
+        // At the same time: one that hangs doesn't hold another back.
+        let each = self.backends.iter().map(|backend| async {
+            let mut progress = Progress::of(backend);
+            let work = self.redrive_backend(store, wish, backend, &budget, &mut progress, invocation);
+            let result = self.in_time(invocation, work).await;
+            (progress, result)
+        });
+        let mut well = true;
+        for (progress, result) in join_all(each).await {
+            if let Err(trouble) = result {
+                well = false;
+                outcome.unread(trouble);
+            }
+            progress.report(&mut outcome);
+        }
+        if *wish == Redrive::default() && well {
+            match self.in_time(invocation, self.strangers(store, Shelf::Pending.name())).await {
+                Ok(strangers) => outcome.notes.extend(strangers.iter().map(of_no_backend)),
+                Err(trouble) => outcome.unread(trouble),
+            }
+        }
+        outcome
+    }
+
+    /// Sends the stored requests that an event of S3 names; objects of others are passed over.
+    pub(super) async fn redrive_objects(&self, places: &[(String, String)], invocation: &Invocation<'_>) -> Outcome {
+        let mut outcome = self.outcome();
+        let Some(store) = &self.store else {
+            outcome.notes.push(Note::NoStore);
+            return outcome;
+        };
+        for (bucket, key) in places {
+            let Some(key) = store.own_key(bucket, key).filter(|key| key.starts_with(Shelf::Pending.name())) else {
+                continue;
+            };
+            let result = self.in_time(invocation, self.redrive_key(store, &key, invocation, &mut outcome)).await;
+            outcome.notes.extend(result.err());
+        }
+        outcome
+    }
+
+    /// Sends a stored request that a message holds, or names.
+    pub(super) async fn redrive_message(&self, json: &str, invocation: &Invocation<'_>) -> Outcome {
+        let mut outcome = self.outcome();
+        let Some(store) = &self.store else {
+            outcome.notes.push(Note::NoStore);
+            outcome.undone += 1;
+            return outcome;
+        };
+        let named: Option<Named> = serde_json::from_str(json).ok();
+        let work = async {
+            match (named, Parcel::from_json(json.as_bytes())) {
+                (Some(Named { key: Some(key) }), _) => self.redrive_key(store, &key, invocation, &mut outcome).await,
+                (_, Ok(parcel)) => self.redrive_parcel(store, None, parcel, invocation, &mut outcome).await,
+                (_, Err(error)) => {
+                    outcome.notes.push(Note::Left(error.to_string()));
+                    Ok(Next::Stop)
+                }
+            }
+        };
+        match self.in_time(invocation, work).await {
+            Ok(Next::GoOn) => {}
+            Ok(Next::Stop | Next::Failed(..)) => outcome.undone += 1,
+            Err(trouble) => {
+                outcome.undone += 1;
+                outcome.notes.push(trouble);
+            }
+        }
+        outcome
+    }
+
+    /// Gives work up at the last moment of the invocation. A request that was at hand is then still stored, or stored twice.
+    async fn in_time<V>(
+        &self,
+        invocation: &Invocation<'_>,
+        work: impl Future<Output = Result<V, StoreError>>,
+    ) -> Result<V, Note> {
+        let result = timeout_at(last_moment(self.sending, invocation), work).await;
+        result.map_err(|_| Note::Store(NO_TIME.to_owned()))?.map_err(|error| match error {
+            StoreError::Damaged { .. } | StoreError::Newer { .. } => Note::Left(error.to_string()),
+            error => Note::Store(error.to_string()),
+        })
+    }
+
+    /// Sends what is stored for one backend; `budget` is what all backends together may still try.
+    ///
+    /// # Errors
+    ///
+    /// When the store can't be read or written, and, after everything else, when a request is of a newer version.
+    async fn redrive_backend(
+        &self,
+        store: &Store,
+        wish: &Redrive,
+        backend: &Backend,
+        budget: &Cell<usize>,
+        progress: &mut Progress,
+        invocation: &Invocation<'_>,
+    ) -> Result<(), StoreError> {
+        let patience = self.patience(invocation);
+        let mut round = Round { store, backend, invocation, patience, stuck: Vec::new() };
+        let (mut after, mut newer) = (String::new(), None);
+        while budget.get() > 0 && Instant::now() < patience.deadline {
+            let page = keys(store, wish, backend.name(), &after, PAGE.min(budget.get())).await?;
+            if page.is_empty() {
+                break;
+            }
+            for key in page {
+                // Another backend may have used it up.
+                let Some(left) = budget.get().checked_sub(1) else { return Ok(()) };
+                budget.set(left);
+                after.clone_from(&key);
+                let parcel = match read(store, &key).await {
+                    Ok(Found::Parcel(parcel)) => *parcel,
+                    Ok(Found::Damaged(note)) => {
+                        progress.damaged(note);
+                        continue;
+                    }
+                    Ok(Found::Gone) => continue,
+                    Err(error @ StoreError::Newer { .. }) => {
+                        newer.get_or_insert(error);
+                        continue;
+                    }
+                    Err(error) => return Err(error),
+                };
+                if wish.spares(&parcel, invocation.now)
+                    || !self.send_next(&mut round, key, parcel, progress).await?
+                    || patience.deadline.saturating_duration_since(Instant::now()) < FAIR
+                {
+                    return Ok(());
+                }
+            }
+        }
+        newer.map_or(Ok(()), Err)
+    }
+
+    /// Sends the next stored request of a backend; whether to go on with the one after it.
+    async fn send_next(
+        &self,
+        round: &mut Round<'_>,
+        key: String,
+        parcel: Parcel,
+        progress: &mut Progress,
+    ) -> Result<bool, StoreError> {
+        let Round { store, backend, invocation, patience, .. } = *round;
+        let patience = if round.stuck.is_empty() { brief(patience) } else { glance(patience) };
+        let (reason, said) = (parcel.reason.clone(), parcel.said.clone());
+        let (held, before) = (Held { key: Some(&key), parcel, patience }, progress.redriven.sent);
+        let next = self.send_held(store, backend, held, invocation, progress).await?;
+        if progress.redriven.sent != before {
+            for (key, parcel) in round.stuck.drain(..) {
+                self.count_try(store, &key, parcel, progress).await?;
+            }
+        }
+        let (parcel, why) = match next {
+            Next::Failed(parcel, why) => (*parcel, why),
+            Next::GoOn => return Ok(true),
+            Next::Stop => return Ok(false),
+        };
+        // Only where something is new: a bucket that notifies us of each write would otherwise do so without end.
+        if (&parcel.reason, &parcel.said) != (&reason, &said) {
+            store.replace(&key, &parcel).await?;
+        }
+        round.stuck.push((key, parcel));
+        Ok(matches!(why, Reason::Busy | Reason::Unreachable) && round.stuck.len() <= BEYOND)
+    }
+
+    /// Counts a request as refused that wasn't answered well while a later one was taken.
+    async fn count_try(
+        &self,
+        store: &Store,
+        key: &str,
+        mut parcel: Parcel,
+        progress: &mut Progress,
+    ) -> Result<(), StoreError> {
+        parcel.tries += 1;
+        if parcel.tries < self.sending.redrive_tries {
+            return store.replace(key, &parcel).await;
+        }
+        set_aside(store, Some(key), &parcel, &mut progress.redriven).await?;
+        let (weight, backend) = (parcel.weight(), parcel.backend);
+        progress.redriven.left = progress.redriven.left.without(weight);
+        progress.notes.push(Note::Aside { backend, weight, why: STUCK });
+        Ok(())
+    }
+}
+
+/// A message that only names a stored request.
+#[derive(serde::Deserialize)]
+struct Named {
+    #[serde(default)]
+    key: Option<String>,
+}
+
+fn of_no_backend(folder: &String) -> Note {
+    Note::Left(format!("{folder} is of no backend that LOGFERRY_BACKENDS names"))
+}
+
+/// Less than [`brief`]: for a request that is only to show whether the intake takes anything.
+fn glance(patience: Patience) -> Patience {
+    let now = Instant::now();
+    let left = patience.deadline.saturating_duration_since(now);
+    Patience { deadline: now + patience.attempt.min(left / 4), ..patience }
+}

@@ -1,0 +1,68 @@
+//! What a redrive has done so far.
+
+use crate::backend::Backend;
+use crate::delivery::Dropped;
+use crate::forwarder::{Fate, Note, Outcome};
+use crate::request::Weight;
+
+/// What became of the stored requests of one backend.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Redriven {
+    /// Name of the backend.
+    pub backend: String,
+    /// Requests that were read and tried, or set aside untried.
+    pub requests: u64,
+    /// Acknowledged.
+    pub sent: Weight,
+    /// Still stored, to be sent again.
+    pub left: Weight,
+    /// Set aside: refused too often, or too old.
+    pub set_aside: Weight,
+    /// Given up: the intake took a part of a request, and doesn't say which of the rest it never will.
+    pub dropped: Weight,
+    /// Files that couldn't be read as requests, now moved to `damaged/`.
+    pub damaged: u64,
+}
+
+impl Redriven {
+    /// Whether nothing is left or lost.
+    pub fn is_complete(&self) -> bool {
+        self.damaged == 0 && [self.left, self.set_aside, self.dropped].iter().all(|weight| weight.total() == 0)
+    }
+}
+
+/// What became of the stored requests of one backend, and what is to be said of it.
+#[derive(Debug, Default)]
+pub(super) struct Progress {
+    pub(super) redriven: Redriven,
+    pub(super) notes: Vec<Note>,
+    /// Whether the intake has refused the credentials.
+    pub(super) unauthorized: bool,
+}
+
+impl Progress {
+    pub(super) fn of(backend: &Backend) -> Self {
+        let redriven = Redriven { backend: backend.name().to_owned(), ..Redriven::default() };
+        Self { redriven, ..Self::default() }
+    }
+
+    pub(super) fn damaged(&mut self, note: Note) {
+        self.redriven.damaged += 1;
+        self.notes.push(note);
+    }
+
+    pub(super) fn undelivered(&mut self, fate: Fate, dropped: Dropped) {
+        self.notes.push(Note::undelivered(&self.redriven.backend, fate, dropped));
+    }
+
+    pub(super) fn report(self, outcome: &mut Outcome) {
+        outcome.unauthorized |= self.unauthorized;
+        outcome.ledger.damaged += self.redriven.damaged;
+        for note in self.notes {
+            outcome.note(note);
+        }
+        if self.redriven.requests + self.redriven.damaged > 0 {
+            outcome.redriven.push(self.redriven);
+        }
+    }
+}
