@@ -1,7 +1,7 @@
 //! Everything that can be set, read at once.
 
 use std::collections::BTreeMap;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use crate::aws::{self, Client, Credentials, Places, Signer};
 use crate::backend::Backend;
@@ -100,9 +100,9 @@ const MAX_TAGS: Setting<usize> =
 const CONCURRENCY: Setting<usize> =
     Setting::new("LOGFERRY_CONCURRENCY", read::count, "Requests of one backend that are on their way at once.")
         .default("4");
-const TIMEOUT: Setting<std::time::Duration> =
+const TIMEOUT: Setting<Duration> =
     Setting::new("LOGFERRY_SEND_TIMEOUT", read::duration, "How long one attempt to send may take.").default("10s");
-const RESERVE: Setting<std::time::Duration> =
+const RESERVE: Setting<Duration> =
     Setting::new("LOGFERRY_RESERVE", read::duration, "What is kept of the function's timeout: nothing is sent in it.")
         .default("1s");
 
@@ -157,8 +157,8 @@ pub struct Prepared {
 
 impl Settings {
     /// Reads everything. `default_backend` holds when no backend is named; `clock`
-    /// tells the time to signatures; `fetched` are secrets that the environment only
-    /// names the place of.
+    /// gives signatures their time; `fetched` are the secrets of which the environment
+    /// holds only the place, by the name of the variable that would hold them.
     ///
     /// # Errors
     ///
@@ -185,11 +185,11 @@ impl Settings {
         Ok(Prepared { forwarder, elsewhere, client })
     }
 
-    /// Reads everything, and fetches what is elsewhere; also what was fetched and from where.
+    /// Reads everything, and fetches secrets that are kept elsewhere.
     ///
     /// # Errors
     ///
-    /// All mistakes at once; secrets that can't be had are among them.
+    /// All mistakes at once; only when there are none are secrets fetched, and those that can't be are the mistakes.
     pub async fn ready(
         lookup: &dyn Fn(&str) -> Option<String>,
         default_backend: Option<&str>,
@@ -221,7 +221,7 @@ impl Settings {
                 concurrency: concurrency?,
                 attempt: attempt?,
                 reserve: reserve?,
-                learnt: std::time::Duration::ZERO,
+                learnt: Duration::ZERO,
                 firehose: firehose?,
                 redrive_max: redrive_max?,
                 redrive_tries: u32::try_from(tries?).unwrap_or(u32::MAX),

@@ -1,7 +1,7 @@
 //! Random batches, backends, stores and faults, on a paused clock: whatever happens, each item is accounted for.
 //!
 //! ```sh
-//! cargo test --test faults                                              # a few hundred rounds
+//! cargo test --test faults                                              # 120 rounds
 //! LOGFERRY_FAULTS_ROUNDS=10000 cargo test --test faults                 # as many as one likes
 //! LOGFERRY_FAULTS_ROUNDS=1 LOGFERRY_FAULTS_SEED=4711 cargo test --test faults  # one that failed, again
 //! ```

@@ -13,13 +13,13 @@ use crate::request::{Request, Weight};
 #[derive(Debug)]
 pub(super) struct Lane {
     pub(super) name: String,
-    /// Whether what is sent goes over a network.
+    /// Whether its requests go over a network: only those are counted as requests.
     pub(super) remote: bool,
-    /// Place of the lane whose requests these are, too; its own if there is none before it.
+    /// Place of the lane that is encoded for: an earlier one with the same bytes, or its own.
     pub(super) leader: usize,
-    /// What makes another lane's requests its own.
+    /// What readdresses the requests of another lane; nothing if it is its own leader.
     pub(super) own: Option<(Backend, model::Forwarder)>,
-    /// Nothing for a backend that is down.
+    /// `None` for a backend that is down: its requests are stored at once.
     pub(super) patience: Option<Patience>,
     pub(super) waiting: VecDeque<Request>,
     pub(super) flying: usize,
@@ -83,15 +83,9 @@ impl Lane {
 pub(super) fn land(lanes: &mut [Lane], index: usize, landed: Landed, outcome: &mut Outcome) {
     let (Some(lane), Some(account)) = (lanes.get_mut(index), outcome.ledger.backends.get_mut(index)) else { return };
     let Landed { delivered, stored, aside, unauthorized, storing, trouble } = landed;
-    outcome.unauthorized |= unauthorized;
-    outcome.storing = outcome.storing.max(storing);
     lane.flying -= 1;
-    account.stored += stored.iter().map(|dropped| dropped.weight).sum::<Weight>();
-    if let Some(trouble) = trouble {
-        outcome.note_store(trouble);
-    }
-    let Some(account) = outcome.ledger.backends.get_mut(index) else { return };
     account.sent += delivered.sent;
+    account.stored += stored.iter().map(|dropped| dropped.weight).sum::<Weight>();
     if lane.remote {
         account.requests += delivered.requests;
         account.retries += delivered.retries;
@@ -100,8 +94,13 @@ pub(super) fn land(lanes: &mut [Lane], index: usize, landed: Landed, outcome: &m
     }
     for dropped in delivered.dropped.iter().chain(&aside) {
         account.drop(dropped.reason, dropped.weight);
-        // A part of a metric, as lines of a histogram: it counts for nothing, and is missed all the same.
+        // A part of a metric, as the lines of a histogram: it has no weight, and is missing all the same.
         outcome.undone += u64::from(dropped.weight.total() == 0 && dropped.reason.may_pass());
+    }
+    outcome.unauthorized |= unauthorized;
+    outcome.storing = outcome.storing.max(storing);
+    if let Some(trouble) = trouble {
+        outcome.note_store(trouble);
     }
     for (fate, requests) in [(Fate::Dropped, delivered.dropped), (Fate::SetAside, aside), (Fate::Stored, stored)] {
         for dropped in requests {

@@ -114,7 +114,7 @@ pub enum Fate {
     Dropped,
     /// They stay in the store, where they were before.
     Kept,
-    /// They are in the store, where nobody sends them again by himself.
+    /// They are in the store, and sent again only when somebody asks for it.
     SetAside,
     /// They are in the store.
     Stored,

@@ -1,4 +1,4 @@
-//! What waits in the store.
+//! What is in the store: listed and read, without sending any of it.
 
 use super::{Forwarder, Note};
 use crate::backend::Backend;
@@ -7,14 +7,15 @@ use crate::event::Redrive;
 use crate::parcel::{Parcel, ParcelError};
 use crate::store::{Shelf, Store, StoreError, folder_of};
 
-/// So many backends that aren't any more are told of.
+/// Folders of backends which the settings no longer name that are reported at most.
 const MAX_STRANGERS: usize = 10;
 
-/// So many requests of such a backend are counted.
+/// Stored requests of such a backend that are counted at most.
 pub const MAX_COUNTED: usize = 10_000;
 
 impl<T: Transport> Forwarder<T> {
-    /// What is stored of what is wished for, the oldest first: keys, and requests, or why they can't be read.
+    /// What a redrive with this wish would look at, backend by backend, the oldest first: each key with its request, or
+    /// why that can't be read.
     ///
     /// # Errors
     ///
@@ -33,14 +34,15 @@ impl<T: Transport> Forwarder<T> {
         Ok(found)
     }
 
-    /// What is to be said when what is wished for is of a backend that the settings don't name.
+    /// A note when the wish is for a backend that the settings don't name.
     pub fn unknown(&self, wish: &Redrive) -> Option<Note> {
         let name = wish.backend.clone()?;
         let names: Vec<_> = self.backends.iter().map(Backend::name).collect();
         (!names.contains(&name.as_str())).then(|| Note::NoBackend { name, names: names.join(", ") })
     }
 
-    /// Folders of the store with requests for backends that aren't any more, and how many: at most [`MAX_COUNTED`] of each.
+    /// Folders with requests for backends that the settings no longer name, and how many each holds: counted up to
+    /// [`MAX_COUNTED`].
     ///
     /// # Errors
     ///
@@ -55,7 +57,7 @@ impl<T: Transport> Forwarder<T> {
         Ok(stranded)
     }
 
-    /// Folders of backends that aren't any more: nobody else would say so.
+    /// Folders of backends that the settings no longer name: no redrive would ever touch them.
     pub(super) async fn strangers(&self, store: &Store, on: &str) -> Result<Vec<String>, StoreError> {
         let (mut folders, mut after) = (Vec::new(), String::new());
         while folders.len() < MAX_STRANGERS
@@ -65,19 +67,19 @@ impl<T: Transport> Forwarder<T> {
             if !self.backends.iter().any(|backend| folder_of(backend.name()) == folder) {
                 folders.push(format!("{on}/{folder}"));
             }
-            // Behind all that is there.
+            // `~` sorts behind everything that a key has there.
             after = format!("{on}/{folder}/~");
         }
         Ok(folders)
     }
 
-    /// How many requests are wished for, or allowed.
+    /// How many requests may be tried: what the wish says, else what the settings allow.
     pub(super) fn wanted(&self, wish: &Redrive) -> usize {
         wish.max.unwrap_or(self.sending.redrive_max)
     }
 }
 
-/// Keys of what is wished for of one backend.
+/// Keys of a wish for one backend, at most `max` of those that sort after `after`.
 pub(super) async fn keys(
     store: &Store,
     wish: &Redrive,
@@ -92,7 +94,7 @@ pub(super) async fn keys(
     store.list(&format!("{}/{}/{within}", shelf(wish).name(), folder_of(name)), after, max).await
 }
 
-/// Where it is.
+/// The shelf that a wish is about.
 pub(super) const fn shelf(wish: &Redrive) -> Shelf {
     if wish.set_aside { Shelf::SetAside } else { Shelf::Pending }
 }

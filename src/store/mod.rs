@@ -60,7 +60,7 @@ pub enum StoreError {
     /// AWS says no, or nothing.
     #[error(transparent)]
     Aws(#[from] AwsError),
-    /// What a message of a queue refers to, which nobody sets aside.
+    /// An object that a message of a queue refers to isn't a request: it stays, as the queue sets aside what fails.
     #[error("{key} is damaged")]
     Damaged {
         /// Its key.
@@ -74,7 +74,7 @@ pub enum StoreError {
         /// What the system says.
         cause: String,
     },
-    /// Of a newer logferry, which may come back: it stays as it is.
+    /// Of a newer logferry, which may be deployed again: it stays as it is.
     #[error("{key} is of a newer version of logferry")]
     Newer {
         /// Its key.
@@ -88,12 +88,12 @@ pub enum StoreError {
     TooLarge,
 }
 
-/// Whether a stored request waits to be sent, or for somebody to look at it.
+/// The two places where a store keeps requests.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Shelf {
     /// To be sent again.
     Pending,
-    /// Refused too often, or too old: nobody sends it again by himself.
+    /// Refused too often, or too old: sent again only when somebody asks for it.
     SetAside,
 }
 
@@ -175,7 +175,7 @@ impl Store {
         }
     }
 
-    /// Whether it sends what is in it by itself: then it can't be looked into.
+    /// Whether it is a queue, which invokes the function with what is in it and can't be looked into.
     pub const fn is_queue(&self) -> bool {
         matches!(self, Self::Sqs(_))
     }
@@ -189,11 +189,11 @@ impl Store {
         self.put_bytes(&key(on, parcel), &parcel.to_json()).await
     }
 
-    /// Stores what isn't a request: a payload that can't be decoded; its key. A queue has no use for it.
+    /// Stores what isn't a request, as a payload that can't be decoded, and says under which key; `what` is wrong with it.
     ///
     /// # Errors
     ///
-    /// When it can't be stored.
+    /// When it can't be stored; in a queue it never can, as that would invoke the function with it.
     pub async fn put_damaged(&self, payload: &[u8], what: &str) -> Result<String, StoreError> {
         if matches!(self, Self::Sqs(_)) {
             return Err(StoreError::NotAList);
@@ -224,11 +224,11 @@ impl Store {
         }
     }
 
-    /// Keys on a shelf behind `after`, in their order: at most `max`.
+    /// Keys that begin with `prefix` and sort after `after`, in ascending order: at most `max`.
     ///
     /// # Errors
     ///
-    /// When they can't be read; of a queue they never can.
+    /// When they can't be read; those of a queue never can.
     pub async fn list(&self, prefix: &str, after: &str, max: usize) -> Result<Vec<String>, StoreError> {
         match self {
             Self::Folder(folder) => folder.list(prefix, after, max),
@@ -280,7 +280,7 @@ enum Overwrite {
     Never,
 }
 
-/// Where a request is stored: it follows from what it is, not from when it is stored.
+/// The key under which a request is stored. It follows from what the request is, not from when it is stored.
 pub fn key(shelf: Shelf, parcel: &Parcel) -> String {
     let hash = hash(&parcel.content());
     let time = parcel.oldest().to_string();
@@ -289,22 +289,22 @@ pub fn key(shelf: Shelf, parcel: &Parcel) -> String {
     format!("{}/{backend}/{hour}/{}-{hash}.json", shelf.name(), parcel.oldest)
 }
 
-/// Tells requests apart that hold the same and aren't the same: metrics have no id, so two
-/// deliveries, or two halves of one request, may make the same bytes, and both have to be kept.
+/// Gives each stored request a mark, so that equal bytes which aren't the same telemetry are stored apart.
 ///
-/// A delivery that is repeated, or a stored request that is taken apart again,
-/// gives each the mark that it had.
+/// Metrics have no id: two deliveries, or two halves of one request, may make the same bytes, and both have to be kept.
+/// The mark follows from the source and from a count, so a delivery that is repeated, or a stored request that is
+/// taken apart again, gives each request the mark that it had before.
 #[derive(Debug)]
 pub struct Copies<'a> {
-    /// What they are made of.
+    /// What the requests are made of: a payload, or a stored request.
     source: &'a [u8],
     hash: OnceCell<String>,
-    /// How many of each there were.
+    /// How many requests of the same content were marked, by the hash of their content.
     before: RefCell<HashMap<String, u32>>,
 }
 
 impl<'a> Copies<'a> {
-    /// Requests that are made of this, as it came.
+    /// For requests that are made of `source`, the bytes as they came.
     pub fn of(source: &'a [u8]) -> Self {
         Self { source, hash: OnceCell::new(), before: RefCell::default() }
     }
@@ -327,7 +327,7 @@ fn hash(bytes: &[u8]) -> String {
     format!("{:016x}", u64::from_be_bytes(head))
 }
 
-/// What the keys of a backend begin with, behind the shelf: a colon isn't legal everywhere.
+/// The part of a key that names its backend, `loki-eu` for `loki:eu`: a colon isn't legal everywhere.
 pub fn folder_of(backend: &str) -> String {
     backend.replace(':', "-")
 }

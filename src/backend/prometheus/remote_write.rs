@@ -29,7 +29,7 @@
 //!
 //! # Many copies at once, and replays
 //!
-//! See the folder's own words. All samples of a series are in one request, so
+//! See [the module above](super). All samples of a series are in one request, so
 //! that requests which overtake each other never disorder a series.
 //! Receivers don't take a sample that is older than the newest of its series, or
 //! has its time and another value (400; Thanos 409). Some then take nothing of the request, so it

@@ -14,7 +14,7 @@
 //!
 //! # Many copies at once, and replays
 //!
-//! See the folder's own words. `VictoriaMetrics` keeps a sample that is sent
+//! See [the module above](super). `VictoriaMetrics` keeps a sample that is sent
 //! twice twice: for totals that changes nothing.
 //!
 //! Sources: <https://prometheus.io/docs/instrumenting/exposition_formats/>,

@@ -15,13 +15,13 @@ struct Answer {
     invalid_event: Option<usize>,
 }
 
-/// Codes: 0 success, 7 incorrect index, 8 internal error, 9 busy, 10 no channel, 18 to 20 unhealthy,
-/// 23 shutting down.
+/// What an answer means, by its status and its code: 0 success, 7 incorrect index, 8 internal error, 9 busy,
+/// 10 no channel, 18 to 20 unhealthy, 23 shutting down.
 ///
-/// Of events with an invalid one among them, those before it are taken, and
-/// those after it aren't looked at. Not so with a wrong index: all of a request
-/// have the same, and its number doesn't count from 0. Somebody may make it, or let the token have it; and
-/// a token that wants a channel, for acknowledgements, is the wrong one.
+/// - An event that is invalid: those before it are taken, and those behind it weren't looked at.
+/// - An incorrect index: nothing is taken, as all events of a request have the same one, and the number of the invalid
+///   event doesn't count from 0. The index may yet be made, or the token be given leave to write to it.
+/// - No channel: the token is one with acknowledgements, which can't be used here.
 pub(super) fn judge(request: &Request, response: &Response) -> Verdict {
     let answer: Answer = serde_json::from_slice(&response.body).unwrap_or_default();
     match (response.status, answer.code) {
