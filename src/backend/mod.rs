@@ -215,23 +215,11 @@ impl Backend {
             return None;
         }
         let (kind, sends) = env.under(suffix, |env| match kind {
-            "datadog" => {
-                let (kind, sends) = (Datadog::from_env(env), env.read(&Datadog::SEND));
-                Some((Kind::Datadog(Box::new(kind?)), sends?))
-            }
-            "elasticsearch" => {
-                let (kind, sends) = (Elasticsearch::from_env(env), env.read(&Elasticsearch::SEND));
-                Some((Kind::Elasticsearch(Box::new(kind?)), sends?))
-            }
-            "guance" => {
-                let (kind, sends) = (Guance::from_env(env), env.read(&Guance::SEND));
-                Some((Kind::Guance(Box::new(kind?)), sends?))
-            }
+            "datadog" => read_both(env, Datadog::from_env, &Datadog::SEND, Kind::Datadog),
+            "elasticsearch" => read_both(env, Elasticsearch::from_env, &Elasticsearch::SEND, Kind::Elasticsearch),
+            "guance" => read_both(env, Guance::from_env, &Guance::SEND, Kind::Guance),
             "loki" => Some((Kind::Loki(Box::new(Loki::from_env(env)?)), Loki::SENDS)),
-            "newrelic" => {
-                let (kind, sends) = (NewRelic::from_env(env), env.read(&NewRelic::SEND));
-                Some((Kind::NewRelic(Box::new(kind?)), sends?))
-            }
+            "newrelic" => read_both(env, NewRelic::from_env, &NewRelic::SEND, Kind::NewRelic),
             "otlp" => {
                 let sends = env.read(&Otlp::SEND);
                 let otlp = Otlp::from_env(env, sends);
@@ -239,10 +227,7 @@ impl Backend {
             }
             "prometheus" => Some((Kind::Prometheus(Box::new(Prometheus::from_env(env)?)), Signals::METRICS)),
             "remote_write" => Some((Kind::RemoteWrite(Box::new(RemoteWrite::from_env(env)?)), Signals::METRICS)),
-            "splunk" => {
-                let (kind, sends) = (Splunk::from_env(env), env.read(&Splunk::SEND));
-                Some((Kind::Splunk(Box::new(kind?)), sends?))
-            }
+            "splunk" => read_both(env, Splunk::from_env, &Splunk::SEND, Kind::Splunk),
             "stdout" => Some((Kind::Stdout(Stdout), env.read(&Stdout::SEND)?)),
             _ => {
                 let known = Self::KINDS.join("`, `");
@@ -342,9 +327,9 @@ impl Backend {
         let kind = match &mut self.kind {
             Kind::Datadog(datadog) => KindEncoder::Datadog(Box::new(datadog.encoder(context))),
             Kind::Elasticsearch(kind) => KindEncoder::Elasticsearch(Box::new(kind.encoder())),
-            Kind::Guance(guance) => KindEncoder::Guance(Box::new(guance.encoder(context))),
+            Kind::Guance(guance) => KindEncoder::Guance(Box::new(guance.encoder())),
             Kind::Loki(loki) => KindEncoder::Loki(Box::new(loki.encoder())),
-            Kind::NewRelic(newrelic) => KindEncoder::NewRelic(Box::new(newrelic.encoder(context))),
+            Kind::NewRelic(newrelic) => KindEncoder::NewRelic(Box::new(newrelic.encoder())),
             Kind::Otlp(otlp) => KindEncoder::Otlp(Box::new(otlp.encoder(context))),
             Kind::Prometheus(prometheus) => KindEncoder::Prometheus(Box::new(prometheus.encoder(context))),
             Kind::RemoteWrite(remote_write) => KindEncoder::RemoteWrite(Box::new(remote_write.encoder(context))),
@@ -353,6 +338,17 @@ impl Backend {
         };
         Encoder { sends: self.sends, kept_back: Weight::default(), kind }
     }
+}
+
+/// Reads a backend and which signals it is sent: always both, so that all mistakes are told at once.
+fn read_both<B>(
+    env: &mut Env<'_>,
+    backend: fn(&mut Env<'_>) -> Option<B>,
+    sends: &Setting<Signals>,
+    kind: fn(Box<B>) -> Kind,
+) -> Option<(Kind, Signals)> {
+    let (backend, sends) = (backend(env), env.read(sends));
+    Some((kind(Box::new(backend?)), sends?))
 }
 
 impl Encoder<'_> {

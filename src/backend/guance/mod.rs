@@ -36,7 +36,7 @@ mod metrics;
 mod tests;
 
 use super::body::{Body, Limits, Template};
-use super::{Context, Encode, Encoded, Signals};
+use super::{Encode, Encoded, Signals};
 use crate::env::{Address, Env, Row, Secret, Setting, read};
 use crate::model::{Log, Measure, Metric, Origin, Sink};
 use crate::request::{Compression, Destination, Endpoint, Frame, Header, Request, Response, Verdict, Weight};
@@ -155,7 +155,7 @@ impl Guance {
     }
 
     /// Begins a batch.
-    pub fn encoder(&self, _: &Context<'_>) -> Encoder {
+    pub fn encoder(&self) -> Encoder {
         let body = |route| Body::new(self.template(route));
         Encoder {
             logs: logs::Logs::new(body(Route::Logs), self.vocabulary),

@@ -6,7 +6,7 @@ use super::super::decompress;
 use super::super::line_protocol::reader::{Point, Value, read};
 use super::*;
 use crate::json::JsonStr;
-use crate::model::{self, Forwarder, Function, Level, Name, Tag, Timestamp};
+use crate::model::{self, Function, Level, Name, Tag, Timestamp};
 
 const TOKEN: &str = "tkn_0123456789abcdef0123456789abcdef";
 
@@ -47,8 +47,7 @@ fn origin(generation: u32) -> Origin {
 }
 
 fn bodies(guance: &Guance, push: impl FnOnce(&mut Encoder)) -> (Vec<String>, Encoded) {
-    let forwarder = Forwarder::default();
-    let mut encoder = guance.encoder(&Context { forwarder: &forwarder, now: Timestamp::default() });
+    let mut encoder = guance.encoder();
     push(&mut encoder);
     let ready = encoder.take_ready();
     let end = encoder.finish();

@@ -36,7 +36,7 @@ mod tests;
 use std::time::Duration;
 
 use super::body::{Body, Limits, Template};
-use super::{Context, Encode, Encoded, Signals};
+use super::{Encode, Encoded, Signals};
 use crate::env::{Address, Env, Row, Secret, Setting, read};
 use crate::model::{Log, Measure, Metric, Origin, Sink};
 use crate::request::{Compression, Destination, Endpoint, Frame, Header, Request, Response, Verdict, Weight};
@@ -148,7 +148,7 @@ impl NewRelic {
     }
 
     /// Begins a batch.
-    pub fn encoder(&self, _: &Context<'_>) -> Encoder<'_> {
+    pub fn encoder(&self) -> Encoder<'_> {
         let body = |route| Body::new(self.template(route));
         Encoder {
             logs: logs::Logs::new(body(Route::Logs), &self.tags),

@@ -4,7 +4,7 @@ use serde_json::{Value as Json, json};
 use super::super::decompress;
 use super::*;
 use crate::json::JsonStr;
-use crate::model::{CheckStatus, Forwarder, Function, Level, Name, Tag, Timestamp, Value};
+use crate::model::{CheckStatus, Function, Level, Name, Tag, Timestamp, Value};
 
 const KEY: &str = "eu01xx0123456789abcdef0123456789abcdNRAL";
 
@@ -30,8 +30,7 @@ fn origin(generation: u32, function: &str) -> Origin {
 /// Bodies, requests and what no request can carry.
 fn send(push: impl FnOnce(&mut Encoder<'_>)) -> (Vec<Json>, Vec<Request>, Weight) {
     let newrelic = settings(&[("LICENSE_KEY", KEY), ("NR_TAGS", "env:prod;team:a:b")]).0.unwrap();
-    let forwarder = Forwarder::default();
-    let mut encoder = newrelic.encoder(&Context { forwarder: &forwarder, now: Timestamp::default() });
+    let mut encoder = newrelic.encoder();
     push(&mut encoder);
     let mut requests = encoder.take_ready();
     let end = encoder.finish();
