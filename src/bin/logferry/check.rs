@@ -1,22 +1,22 @@
+//! `logferry check`: the settings, as the Lambda would read them.
+
 use std::io::{self, Write};
 
 use logferry::env::Env;
 use logferry::settings::Settings;
 
 use crate::style::count;
-use crate::{Status, complain, environment, ready};
+use crate::{Status, complain, environment, ready, refuse};
 
 /// Reads all settings as the Lambda does; shows what holds, or every mistake.
 pub(crate) fn run() -> io::Result<Status> {
     let forwarder = match ready(&environment, None)? {
         Ok(forwarder) => forwarder,
         Err(mistakes) => {
-            for mistake in &mistakes {
-                complain(format_args!("wrong setting: {mistake}"));
-            }
+            let status = refuse(&mistakes);
             let mistakes = count(mistakes.len(), "mistake");
             complain(format_args!("{mistakes} to mend; `logferry check` again shows whether all is well"));
-            return Ok(Status::Usage);
+            return Ok(status);
         }
     };
     let mut out = io::stdout().lock();

@@ -1,3 +1,5 @@
+//! `logferry explain`: what the parsers make of a line.
+
 use std::io::{self, BufRead, Write};
 
 use logferry::json::mended;

@@ -2,6 +2,7 @@
 
 mod check;
 mod explain;
+mod input;
 mod pretty;
 mod redrive;
 mod replay;
@@ -150,6 +151,14 @@ fn main() -> ExitCode {
 /// Writes a line to standard error: that nobody reads it on changes nothing else, the exit status least of all.
 fn complain(what: impl Display) {
     let _ = writeln!(std::io::stderr(), "{what}");
+}
+
+/// Says what is wrong with the settings, and how the command ends for it.
+fn refuse(mistakes: &[logferry::env::Mistake]) -> Status {
+    for mistake in mistakes {
+        complain(format_args!("wrong setting: {mistake}"));
+    }
+    Status::Usage
 }
 
 /// A variable; where nothing names a store, one in the folder where programs of this user keep their state.

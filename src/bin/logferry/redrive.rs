@@ -1,30 +1,28 @@
+//! `logferry redrive`: what is stored, shown or sent again.
+
 use std::io::{self, Write};
 use std::time::Duration;
 
+use logferry::delivery::Http;
 use logferry::event::Redrive;
-use logferry::forwarder::{Invocation, MAX_COUNTED, Redriven};
-use logferry::model::Forwarder;
+use logferry::forwarder::{Forwarder, Invocation, MAX_COUNTED, Redriven};
+use logferry::model;
 use logferry::parcel::{Parcel, ParcelError};
 use logferry::request::Weight;
-use logferry::store::{Store, StoreError};
+use logferry::store::Store;
 use tokio::time::Instant;
 
 use crate::style::count;
-use crate::{RedriveArgs, Status, complain, now, ready, variable};
+use crate::{RedriveArgs, Status, complain, now, ready, refuse, variable};
 
-/// So long may it take: a person waits, and may break it off without losing anything.
+/// How long a redrive may take: a person waits, and may interrupt it without losing anything.
 const PATIENCE: Duration = Duration::from_hours(1);
 
 /// Sends what is stored, or shows it.
 pub(crate) fn run(args: &RedriveArgs) -> io::Result<Status> {
     let forwarder = match ready(&variable, None)? {
         Ok(forwarder) => forwarder,
-        Err(mistakes) => {
-            for mistake in mistakes {
-                complain(format_args!("wrong setting: {mistake}"));
-            }
-            return Ok(Status::Usage);
-        }
+        Err(mistakes) => return Ok(refuse(&mistakes)),
     };
     let wish = Redrive {
         backend: args.backend.clone(),
@@ -42,38 +40,45 @@ pub(crate) fn run(args: &RedriveArgs) -> io::Result<Status> {
         return Ok(Status::Fine);
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let most = args.max.unwrap_or(forwarder.sending.redrive_max);
-    if args.dry_run {
-        let both = async { Ok((forwarder.stored(&wish).await?, forwarder.stranded(&wish).await?)) };
-        let (stored, stranded) = runtime.block_on(both).map_err(|error: StoreError| io::Error::other(error))?;
-        let now = now();
-        let is_too_old = |parcel: &Parcel| {
-            let mut backends = forwarder.backends.iter().filter(|backend| backend.name() == parcel.backend);
-            !wish.set_aside && backends.any(|backend| backend.is_too_old(parcel, now))
-        };
-        let found = stored.len();
-        let kept =
-            stored.into_iter().filter(|(_, parcel)| !parcel.as_ref().is_ok_and(|parcel| wish.spares(parcel, now)));
-        let status = show(&kept.collect::<Vec<_>>(), &stranded, is_too_old)?;
-        return tell_bound(found, most).map(|()| status);
-    }
-    let own = Forwarder { instance: format!("redrive-{}", std::process::id()), ..Forwarder::default() };
+    let work = async {
+        if args.dry_run { show_stored(&forwarder, &wish).await } else { send_stored(&forwarder, &wish).await }
+    };
+    let (looked_at, status) = runtime.block_on(work)?;
+    tell_bound(looked_at, args.max.unwrap_or(forwarder.sending.redrive_max))?;
+    Ok(status)
+}
+
+/// Shows what a redrive would send; how many requests were looked at, and how the command ends.
+async fn show_stored(forwarder: &Forwarder<Http>, wish: &Redrive) -> io::Result<(usize, Status)> {
+    let stored = forwarder.stored(wish).await.map_err(io::Error::other)?;
+    let stranded = forwarder.stranded(wish).await.map_err(io::Error::other)?;
     let now = now();
-    let outcome = runtime.block_on(async {
-        let deadline = Instant::now() + PATIENCE;
-        let seed = now.millis().unsigned_abs();
-        forwarder.redrive(&wish, &Invocation { forwarder: &own, now, deadline, seed }).await
-    });
+    let is_too_old = |parcel: &Parcel| {
+        let mut backends = forwarder.backends.iter().filter(|backend| backend.name() == parcel.backend);
+        !wish.set_aside && backends.any(|backend| backend.is_too_old(parcel, now))
+    };
+    let looked_at = stored.len();
+    let kept = stored.into_iter().filter(|(_, parcel)| !parcel.as_ref().is_ok_and(|parcel| wish.spares(parcel, now)));
+    let status = show(&kept.collect::<Vec<_>>(), &stranded, is_too_old)?;
+    Ok((looked_at, status))
+}
+
+/// Sends what is stored; how many requests were looked at, and how the command ends.
+async fn send_stored(forwarder: &Forwarder<Http>, wish: &Redrive) -> io::Result<(usize, Status)> {
+    let own = model::Forwarder { instance: format!("redrive-{}", std::process::id()), ..Default::default() };
+    let now = now();
+    let (deadline, seed) = (Instant::now() + PATIENCE, now.millis().unsigned_abs());
+    let outcome = forwarder.redrive(wish, &Invocation { forwarder: &own, now, deadline, seed }).await;
     for note in &outcome.notes {
         complain(note);
     }
     if outcome.notes.is_empty() || !outcome.redriven.is_empty() {
         tell(&outcome.redriven)?;
     }
-    let done = |redriven: &Redriven| usize::try_from(redriven.requests + redriven.damaged).unwrap_or(usize::MAX);
-    tell_bound(outcome.redriven.iter().map(done).sum(), most)?;
+    let looked_at = |redriven: &Redriven| usize::try_from(redriven.requests + redriven.damaged).unwrap_or(usize::MAX);
     let well = outcome.notes.is_empty() && outcome.redriven.iter().all(Redriven::is_complete);
-    Ok(if well { Status::Fine } else { Status::Incomplete })
+    let status = if well { Status::Fine } else { Status::Incomplete };
+    Ok((outcome.redriven.iter().map(looked_at).sum(), status))
 }
 
 /// A line for each stored request.
@@ -122,9 +127,9 @@ fn show(
     Ok(if damaged == 0 && too_old == 0 && !newer && stranded.is_empty() { Status::Fine } else { Status::Incomplete })
 }
 
-/// That there may be more than was looked at.
-fn tell_bound(found: usize, most: usize) -> io::Result<()> {
-    if found < most {
+/// Says that there may be more than was looked at.
+fn tell_bound(looked_at: usize, most: usize) -> io::Result<()> {
+    if looked_at < most {
         return Ok(());
     }
     writeln!(io::stdout(), "no more than {most} at once (--max, LOGFERRY_REDRIVE_MAX): others may be stored, too")

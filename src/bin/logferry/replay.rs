@@ -1,49 +1,27 @@
-use std::borrow::Cow;
+//! `logferry replay`: captured events through the forwarder, shown or sent.
+
 use std::cell::Cell;
-use std::collections::HashMap;
-use std::io::{self, IsTerminal, Read, Write};
+use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use flate2::read::MultiGzDecoder;
 use logferry::backend::{Backend, decompress, protobuf};
 use logferry::delivery::{Http, Transport, TransportError};
-use logferry::event::{Batch, Limits, Payload};
+use logferry::event::{Batch, Payload};
 use logferry::forwarder::{Forwarder, Invocation, Note, Outcome};
 use logferry::ledger::Ledger;
 use logferry::model::{self, Log, Metric, Origin, Sink};
 use logferry::request::{Destination, Endpoint, Frame, Request, Response};
-use serde_json::value::RawValue;
 use tokio::time::Instant;
 
+use crate::input::{Content, Input, files};
 use crate::pretty::Pretty;
 use crate::style::{Style, count};
 use crate::summary::Summary;
-use crate::{Format, ReplayArgs, Status, complain, now, ready, variable};
+use crate::{Format, ReplayArgs, Status, complain, now, ready, refuse, variable};
 
 /// How long one payload may take: somebody waits.
 const PATIENCE: Duration = Duration::from_secs(30);
-
-/// What gzip begins with.
-const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
-
-/// What standard input is called.
-const STDIN: &str = "standard input";
-
-/// What is replayed: its name, and its bytes.
-struct Input {
-    name: String,
-    bytes: Vec<u8>,
-}
-
-/// What the bytes of an input are.
-#[derive(Clone, Debug, Eq, PartialEq)]
-enum Content {
-    /// A batch: JSON, gzipped or not.
-    Batch(Vec<u8>),
-    /// What the Lambda is invoked with.
-    Event(String),
-}
 
 /// Sends, or shows what would be sent.
 struct Carrier {
@@ -69,15 +47,10 @@ pub(crate) fn run(args: &ReplayArgs) -> io::Result<Status> {
             return Ok(Status::Usage);
         }
     };
-    let inputs = inputs(&paths);
+    let files = files(&paths);
     let mut forwarder = match forwarder(args, &to.join(",")) {
         Ok(forwarder) => forwarder,
-        Err(mistakes) => {
-            for mistake in mistakes {
-                complain(format_args!("wrong setting: {mistake}"));
-            }
-            return Ok(Status::Usage);
-        }
+        Err(mistakes) => return Ok(refuse(&mistakes)),
     };
     let mut watcher = match (args.format, args.summary) {
         (_, true) => Watcher::Summary(Box::default()),
@@ -86,11 +59,11 @@ pub(crate) fn run(args: &ReplayArgs) -> io::Result<Status> {
     };
     let mut total = Outcome { ledger: forwarder.ledger(), ..Outcome::default() };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let progress = Progress::new(inputs.len());
+    let progress = Progress::new(files.len());
     let mut all_read = true;
-    for (index, path) in inputs.iter().enumerate() {
+    for (index, path) in files.iter().enumerate() {
         progress.show(index, path);
-        let input = match read(path) {
+        let input = match Input::read(path) {
             Ok(input) => input,
             Err(error) => {
                 progress.clear();
@@ -99,7 +72,7 @@ pub(crate) fn run(args: &ReplayArgs) -> io::Result<Status> {
                 continue;
             }
         };
-        for content in contents(&input, forwarder.limits) {
+        for content in input.contents(forwarder.limits) {
             let outcome = runtime.block_on(replay(&mut forwarder, &content, &mut watcher));
             if let Some(error) = forwarder.transport.unwritten.take() {
                 progress.clear();
@@ -240,136 +213,6 @@ fn forwarder(args: &ReplayArgs, to: &str) -> Result<Forwarder<Carrier>, Vec<logf
     // What is only shown isn't kept.
     let store = store.filter(|_| !args.dry_run);
     Ok(Forwarder { pipeline, backends, transport, limits, sending, store })
-}
-
-/// All files, those in folders by name. A folder that can't be looked into is as a file that can't be read.
-fn inputs(paths: &[PathBuf]) -> Vec<PathBuf> {
-    let inside = |path: &PathBuf| match files_in(path) {
-        Ok(Some(files)) => inputs(&files),
-        Ok(None) | Err(_) => vec![path.clone()],
-    };
-    paths.iter().flat_map(inside).collect()
-}
-
-/// What is in a folder, by name, without what is hidden and links to where the folder is itself.
-fn files_in(path: &Path) -> io::Result<Option<Vec<PathBuf>>> {
-    if !path.is_dir() {
-        return Ok(None);
-    }
-    let here = path.canonicalize()?;
-    let mut files: Vec<_> =
-        std::fs::read_dir(path)?.collect::<Result<Vec<_>, _>>()?.iter().map(std::fs::DirEntry::path).collect();
-    files.retain(|path| {
-        let hidden = path.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.'));
-        !hidden && !path.canonicalize().is_ok_and(|place| here.starts_with(place))
-    });
-    files.sort();
-    Ok(Some(files))
-}
-
-fn read(path: &Path) -> io::Result<Input> {
-    let mut bytes = Vec::new();
-    if path.as_os_str() == "-" {
-        io::stdin().lock().read_to_end(&mut bytes)?;
-        return Ok(Input { name: STDIN.to_owned(), bytes });
-    }
-    Ok(Input { name: path.display().to_string(), bytes: std::fs::read(path)? })
-}
-
-/// What an input holds, gzipped or not: an event, a batch, either of them on each line, or the lines of a log.
-fn contents(input: &Input, limits: Limits) -> Vec<Content> {
-    let inflated = inflated(&input.bytes, limits);
-    let bytes = match &inflated {
-        Some(inflated) => inflated,
-        // What can't be inflated is damaged, or too large: the forwarder says how.
-        None if input.bytes.starts_with(&GZIP_MAGIC) => return vec![Content::Batch(input.bytes.clone())],
-        None => &input.bytes,
-    };
-    let decoded = without_mark(bytes);
-    let bytes = decoded.as_ref();
-    if let Some(content) = one(bytes) {
-        return vec![content];
-    }
-    let lines = bytes.split(|byte| *byte == b'\n').filter(|line| !line.trim_ascii().is_empty());
-    let lines: Option<Vec<_>> = lines.map(one).collect();
-    match lines {
-        Some(lines) if !lines.is_empty() => lines,
-        // What begins as an event or a batch is one that is damaged: the forwarder says how.
-        _ if looks_like_batch(bytes) => vec![Content::Batch(bytes.to_vec())],
-        _ => vec![Content::Batch(log_lines(&String::from_utf8_lossy(bytes), &input.name))],
-    }
-}
-
-/// What gzip holds, all of its members; nothing when it isn't gzip, is damaged, or holds more than is read.
-fn inflated(bytes: &[u8], limits: Limits) -> Option<Vec<u8>> {
-    let mut inflated = Vec::new();
-    let mut members = bytes.starts_with(&GZIP_MAGIC).then(|| MultiGzDecoder::new(bytes))?.take(limits.inflated_bytes);
-    members.read_to_end(&mut inflated).ok()?;
-    (members.limit() > 0).then_some(inflated)
-}
-
-/// Without the byte-order mark that some programs begin a text with; what such a mark says is UTF-16 as UTF-8.
-fn without_mark(bytes: &[u8]) -> Cow<'_, [u8]> {
-    let utf_16 = |rest: &[u8], unit: fn([u8; 2]) -> u16| {
-        let units =
-            rest.chunks(2).map(|pair| unit([pair.first().copied().unwrap_or(0), pair.get(1).copied().unwrap_or(0)]));
-        let text: String = char::decode_utf16(units).map(|char| char.unwrap_or(char::REPLACEMENT_CHARACTER)).collect();
-        Cow::Owned(text.into_bytes())
-    };
-    match bytes {
-        [0xef, 0xbb, 0xbf, rest @ ..] => Cow::Borrowed(rest),
-        [0xff, 0xfe, rest @ ..] => utf_16(rest, u16::from_le_bytes),
-        [0xfe, 0xff, rest @ ..] => utf_16(rest, u16::from_be_bytes),
-        _ => Cow::Borrowed(bytes),
-    }
-}
-
-fn one(bytes: &[u8]) -> Option<Content> {
-    let text = String::from_utf8_lossy(bytes);
-    let object: HashMap<String, &RawValue> = serde_json::from_str(&text).ok()?;
-    if object.contains_key("logEvents") {
-        return Some(Content::Batch(bytes.to_vec()));
-    }
-    if ["awslogs", "Records", "records"].iter().any(|key| object.contains_key(*key)) {
-        return Some(Content::Event(text.into_owned()));
-    }
-    // Lambda's record of an invocation that failed.
-    let event = object.get("requestPayload").filter(|payload| payload.get().starts_with('{'))?;
-    Some(Content::Event(event.get().to_owned()))
-}
-
-fn looks_like_batch(bytes: &[u8]) -> bool {
-    let bytes = bytes.trim_ascii_start();
-    let head = String::from_utf8_lossy(bytes.get(..2000).unwrap_or(bytes));
-    head.starts_with('{')
-        && ["\"messageType\"", "\"logEvents\"", "\"logGroup\"", "\"awslogs\""].iter().any(|key| head.contains(key))
-}
-
-/// A batch of the lines of a log, as `aws logs tail` or a test prints them: the
-/// file's name stands for the function's.
-fn log_lines(text: &str, name: &str) -> Vec<u8> {
-    let stem = Path::new(name).file_stem().filter(|_| name != STDIN);
-    let function = stem.map_or_else(|| "stdin".to_owned(), |stem| stem.to_string_lossy().replace(' ', "-"));
-    let time = now().millis();
-    let mut events: Vec<(String, usize)> = Vec::new();
-    for (number, line) in text.lines().enumerate().filter(|(_, line)| !line.is_empty()) {
-        match events.last_mut() {
-            // The line that continues a REPORT belongs to its event.
-            Some((report, _)) if line.starts_with("XRAY TraceId: ") && report.starts_with("REPORT ") => {
-                report.push('\n');
-                report.push_str(line);
-            }
-            _ => events.push((line.to_owned(), number + 1)),
-        }
-    }
-    let events: Vec<_> = events
-        .iter()
-        .map(|(message, number)| serde_json::json!({ "id": number.to_string(), "timestamp": time, "message": message }))
-        .collect();
-    let batch = serde_json::json!({
-        "messageType": "DATA_MESSAGE", "owner": "", "logGroup": format!("/aws/lambda/{function}"), "logStream": "", "logEvents": events,
-    });
-    batch.to_string().into_bytes()
 }
 
 impl Transport for Carrier {
