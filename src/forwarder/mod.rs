@@ -1,8 +1,8 @@
 //! One invocation, from payload to ledger.
 //!
-//! Two halves meet here: the one that borrows, decodes and encodes, and never
-//! waits; and the one that sends, and holds nothing of the event. The first
-//! runs until some requests are ready, then the second takes them on their way.
+//! Two halves meet here: one decodes and encodes, borrows from the event and never waits; the
+//! other sends, and holds nothing of the event. The first runs until some requests are
+//! ready, then the second sends them.
 
 mod lane;
 mod outcome;
@@ -32,17 +32,17 @@ use crate::pipeline::{Counts, Pipeline, Run};
 use crate::request::{Destination, Request, Weight};
 use crate::store::{Copies, Shelf, Store};
 
-/// Log events that are taken before it is looked whether requests are ready, and bytes of their messages.
+/// Log events, and bytes of their messages, that are encoded between two looks at whether requests are ready.
 const STRIDE: usize = 64;
 const STRIDE_BYTES: usize = 1 << 20;
 
-/// Bytes of bodies that may wait for a backend that is slow while others go on.
+/// Bytes of bodies that may wait for slow backends while more is encoded for the others.
 const MAX_WAITING: usize = 16 << 20;
 
-/// Why something isn't sent.
+/// What is said of a request that isn't sent as its backend is down.
 const DOWN: &str = "the backend did not take what came before in this invocation";
 
-/// Why something isn't stored.
+/// What is said of a request that isn't stored in time.
 const NO_TIME: &str = "no time was left for it";
 
 /// Everything wired: made at cold start, used for every invocation.
@@ -69,9 +69,9 @@ pub struct Sending {
     pub concurrency: usize,
     /// How long one attempt may take.
     pub attempt: Duration,
-    /// What is kept of the invocation's time for its end, for storing what couldn't be sent: three quarters of it at most.
+    /// How long before the deadline sending ends, to store what couldn't be sent: at most three quarters of the time.
     pub reserve: Duration,
-    /// The same as storing has shown to need it; nothing at first.
+    /// The same, as the store has shown to need it in earlier invocations; zero at first.
     pub learnt: Duration,
     /// What Firehose is to do with records that were forwarded.
     pub firehose: TransformResult,
@@ -146,6 +146,7 @@ impl<T: Transport> Forwarder<T> {
         outcome
     }
 
+    /// Forwards one delivery on these terms.
     async fn forward_on(
         &mut self,
         terms: &Terms<'_>,
@@ -193,7 +194,7 @@ impl<T: Transport> Forwarder<T> {
         outcome
     }
 
-    /// Nothing is sent in what is kept of the invocation's time.
+    /// How long sending may take: what is reserved for storing is left out.
     fn patience(&self, invocation: &Invocation<'_>) -> Patience {
         let left = invocation.deadline.saturating_duration_since(Instant::now());
         let kept = reserve::kept(self.sending.reserve, self.sending.learnt, left);
@@ -211,13 +212,13 @@ impl<T: Transport> Forwarder<T> {
     }
 }
 
-/// Nothing is stored any more in the last of it: the answer has to get out.
+/// Until when requests may be stored: the answer has to be given after that.
 fn last_moment(sending: Sending, invocation: &Invocation<'_>) -> Instant {
     let left = invocation.deadline.saturating_duration_since(Instant::now());
     invocation.deadline.checked_sub(reserve::margin(sending.reserve, left)).unwrap_or(invocation.deadline)
 }
 
-/// For one of several things that can wait: the others need time, too.
+/// Less patience, for one of several requests or records that can be stored: the others need time, too.
 fn brief(patience: Patience) -> Patience {
     let now = Instant::now();
     let left = patience.deadline.saturating_duration_since(now);
@@ -227,7 +228,7 @@ fn brief(patience: Patience) -> Patience {
 /// How a delivery is sent.
 struct Terms<'a> {
     patience: Patience,
-    /// Places of backends that nothing is sent to: it is stored at once.
+    /// Places of backends to which nothing is sent: their requests are stored at once.
     down: &'a [usize],
 }
 
@@ -237,7 +238,7 @@ impl Terms<'_> {
     }
 }
 
-/// What carries the requests of one delivery.
+/// Sends the requests of one delivery, and stores those that can't be sent.
 struct Ferry<'a, T> {
     transport: &'a T,
     sending: Sending,
@@ -310,7 +311,7 @@ impl<T: Transport> Ferry<'_, T> {
         }
     }
 
-    /// Sends a request, unless its backend is down, and stores what may still be taken of it later.
+    /// Sends a request, unless its backend is down, and stores what wasn't taken.
     async fn send(&self, name: String, request: Request, patience: Option<Patience>, seed: u64) -> Landed {
         let delivered = match patience {
             Some(patience) => deliver(self.transport, request, patience, seed).await,
@@ -325,36 +326,36 @@ impl<T: Transport> Ferry<'_, T> {
             storing: Duration::ZERO,
             trouble: None,
         };
-        let Some(store) = self.store else { return landed };
-        let mut left = Vec::new();
-        for dropped in std::mem::take(&mut landed.delivered.dropped) {
-            let whole = dropped.weight == dropped.request.weight();
-            let place = if dropped.reason.may_pass() { Shelf::Pending } else { Shelf::SetAside };
-            if !whole || matches!(dropped.request.destination, Destination::Stdout) {
-                left.push(dropped);
-                continue;
-            }
-            // To mark the first one takes a hash of all that was delivered.
-            let before = Instant::now();
-            let parcel = Parcel::pack(&name, &dropped.request, dropped.reason.as_str(), &dropped.last);
-            let parcel = self.copies.mark(parcel);
-            let put = timeout_at(self.end, store.put(place, &parcel)).await;
-            landed.storing = landed.storing.max(before.elapsed());
-            match put {
-                Ok(Ok(())) if place == Shelf::Pending => landed.stored.push(dropped),
-                Ok(Ok(())) => landed.aside.push(dropped),
-                Ok(Err(error)) => {
-                    landed.trouble = Some(error.to_string());
-                    left.push(dropped);
-                }
-                Err(_) => {
-                    landed.trouble = Some(NO_TIME.to_owned());
-                    left.push(dropped);
-                }
+        if let Some(store) = self.store {
+            for dropped in std::mem::take(&mut landed.delivered.dropped) {
+                self.keep(store, &name, dropped, &mut landed).await;
             }
         }
-        landed.delivered.dropped = left;
         landed
+    }
+
+    /// Stores what wasn't taken: to be sent again, or set aside if it never will be. What has no request of its own,
+    /// or was for standard output, stays dropped.
+    async fn keep(&self, store: &Store, name: &str, dropped: Dropped, landed: &mut Landed) {
+        let whole = dropped.weight == dropped.request.weight();
+        if !whole || matches!(dropped.request.destination, Destination::Stdout) {
+            landed.delivered.dropped.push(dropped);
+            return;
+        }
+        let place = if dropped.reason.may_pass() { Shelf::Pending } else { Shelf::SetAside };
+        // Marking the first one takes a hash of the whole payload: that is a part of storing.
+        let before = Instant::now();
+        let parcel = Parcel::pack(name, &dropped.request, dropped.reason.as_str(), &dropped.last);
+        let put = timeout_at(self.end, store.put(place, &self.copies.mark(parcel))).await;
+        landed.storing = landed.storing.max(before.elapsed());
+        let trouble = match put {
+            Ok(Ok(())) if place == Shelf::Pending => return landed.stored.push(dropped),
+            Ok(Ok(())) => return landed.aside.push(dropped),
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => NO_TIME.to_owned(),
+        };
+        landed.trouble = Some(trouble);
+        landed.delivered.dropped.push(dropped);
     }
 }
 
@@ -364,7 +365,7 @@ fn unsent(request: Request) -> Delivered {
     Delivered { dropped: vec![Dropped { request, weight, reason: Reason::Down, last }], ..Delivered::default() }
 }
 
-/// Takes what the end of the batch leaves.
+/// Ends the batch: hands out the last requests, and takes the counts into the ledger.
 fn end<S: Sink>(run: &mut Run<'_>, out: &mut FanOut<'_, '_, S>, lanes: &mut [Lane], outcome: &mut Outcome) -> Counts {
     let counts = run.finish(out);
     let ledger = &mut outcome.ledger;
@@ -397,12 +398,12 @@ fn end<S: Sink>(run: &mut Run<'_>, out: &mut FanOut<'_, '_, S>, lanes: &mut [Lan
     counts
 }
 
-/// Takes log events until some backend has a request ready; `false` after the last.
+/// Encodes log events until some backend has a request ready; `false` after the last one.
 fn fill<S: Sink>(batch: &mut Batch<'_>, run: &mut Run<'_>, out: &mut FanOut<'_, '_, S>) -> Result<bool, DecodeError> {
     loop {
         let mut bytes = 0;
         for _ in 0..STRIDE {
-            // Taken where it is: a copy of what was just written waits for the writing.
+            // By reference: a copy would stall on what was just written.
             match batch.next() {
                 Ok(Some(ref event)) => {
                     bytes += event.message.escaped().len();

@@ -9,8 +9,8 @@ use crate::model::Sink;
 use crate::store::StoreError;
 
 impl<T: Transport> Forwarder<T> {
-    /// Forwards what an event carries. A record that can't be forwarded now is asked
-    /// for again; one that never can be isn't.
+    /// Forwards what an event carries. The source is asked to deliver again what can't be forwarded now, but not
+    /// what never can be.
     pub(super) async fn records(
         &mut self,
         event: Event<'_>,
@@ -23,7 +23,7 @@ impl<T: Transport> Forwarder<T> {
         let (mut others, mut left) = (event.records.len(), 0);
         for record in event.records {
             others -= 1;
-            // Kinesis starts again at the first failure: what is behind it would be sent twice.
+            // Kinesis delivers everything again from the first failure on: what is behind it would be sent twice.
             let stopped = event.source == Source::Kinesis && !failed.is_empty();
             let late = matches!(event.source, Source::Kinesis | Source::Sqs) && Instant::now() >= whole.deadline;
             left += usize::from(late);
@@ -58,11 +58,12 @@ impl<T: Transport> Forwarder<T> {
         outcome
     }
 
-    /// What can be stored need not use up the time of the records behind it.
+    /// Where there is a store, one record doesn't use up the time of those behind it.
     fn patience_of_one(&self, whole: Patience, others: usize) -> Patience {
         if others > 0 && self.store.is_some() { brief(whole) } else { whole }
     }
 
+    /// Forwards what one record holds.
     async fn record(
         &mut self,
         record: &Record<'_>,
@@ -94,18 +95,19 @@ impl<T: Transport> Forwarder<T> {
         }
     }
 
-    /// Stores a payload that can't be decoded, where there is a place for it.
+    /// Stores a payload that can't be decoded, if there is a store that takes it.
     async fn keep_damaged(&self, payload: &[u8], invocation: &Invocation<'_>, outcome: &mut Outcome) {
         let Some(store) = &self.store else { return };
         let what = outcome.notes.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
         match timeout_at(last_moment(self.sending, invocation), store.put_damaged(payload, &what)).await {
-            // A queue holds requests only: there it is counted and told, as without a store.
+            // A queue holds requests only: the payload is counted and reported, as without a store.
             Ok(Ok(_) | Err(StoreError::NotAList)) => {}
             Ok(Err(error)) => outcome.note_store(error.to_string()),
             Err(_) => outcome.note_store(NO_TIME.to_owned()),
         }
     }
 
+    /// What Firehose is answered for a record.
     fn transformed(&self, record: Record<'_>, well: bool) -> Transformed {
         let result = if well { self.sending.firehose } else { TransformResult::ProcessingFailed };
         let data = match record.content {
