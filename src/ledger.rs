@@ -53,8 +53,8 @@ impl Reason {
     pub const fn advice(self) -> &'static str {
         match self {
             Self::Busy => "the intake is overloaded or limits the rate: it will be tried again",
-            Self::Deadline => "raise the function's timeout, or look why the intake is slow",
-            Self::Down => "look why: it will be tried again",
+            Self::Deadline => "raise the function's timeout, or find out why the intake is slow",
+            Self::Down => "find out why: it will be tried again",
             Self::NotFound => {
                 "check the address, and that the index or whatever it names is there: it will be tried again"
             }

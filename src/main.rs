@@ -172,7 +172,7 @@ impl Process {
         result(&outcome)
     }
 
-    /// Fetches the secrets that are kept elsewhere, while there is time to say that they can't be had.
+    /// Fetches the secrets that are kept elsewhere, while there is time left to say that they can't be.
     async fn fetch(&mut self, function_name: Option<&str>, deadline: Instant) -> Result<(), Failure> {
         let Prepared { client, elsewhere, .. } = &self.prepared;
         let left = deadline.saturating_duration_since(Instant::now());
@@ -198,7 +198,7 @@ impl Process {
     }
 }
 
-/// Secrets that can't be had, or that make a setting wrong.
+/// Secrets that can't be fetched, or that make a setting wrong.
 fn unprepared(mistakes: &[Mistake]) -> Failure {
     let sentences: Vec<_> = mistakes.iter().map(ToString::to_string).collect();
     Failure { kind: "Settings", sentence: format!("wrong setting: {}", sentences.join("; ")) }
@@ -206,7 +206,7 @@ fn unprepared(mistakes: &[Mistake]) -> Failure {
 
 /// Secrets that don't come in time.
 fn too_late(elsewhere: &[Elsewhere]) -> Failure {
-    let what = "cannot be had: no answer before the function has to end; check its network, and raise its timeout";
+    let what = "cannot be fetched: no answer before the function has to end; check its network, or raise its timeout";
     let mistake = |one: &Elsewhere| Mistake { name: one.variable.clone(), what: what.to_owned() };
     unprepared(&elsewhere.iter().map(mistake).collect::<Vec<_>>())
 }

@@ -91,7 +91,7 @@ async fn with_a_store_kinesis_is_asked_for_nothing_again() {
     assert_eq!(files(&folder).len(), 20);
     // The others are not sent in vain, which isn't for want of time: there is some to store them.
     let notes = notes(&outcome);
-    let why = "19 logs not delivered to https://http-intake.logs.datadoghq.com/api/v2/logs but stored (down): the backend did not take what came before in this invocation; look why";
+    let why = "19 logs not delivered to https://http-intake.logs.datadoghq.com/api/v2/logs but stored (down): the backend did not take what came before in this invocation; find out why";
     assert!(notes.contains("1 log not delivered") && notes.contains(why) && !notes.contains("deadline"), "{notes}");
     assert_eq!(parcels(&folder).iter().filter(|(_, parcel)| parcel.reason == "down").count(), 19);
     let sent = forwarder.transport.sent();

@@ -1,4 +1,4 @@
-//! Secrets that are kept elsewhere: when they are fetched, and what is said when they can't be had.
+//! Secrets that are kept elsewhere: when they are fetched, and what is said when they can't be.
 
 #![expect(clippy::indexing_slicing, clippy::unwrap_used, reason = "a test may fail")]
 
@@ -100,9 +100,9 @@ fn a_secret_that_cannot_be_had_fails_the_invocation_and_the_next_one_tries_again
     let intake = taking(NEW);
     let lambda = function(&intake, &vault).start();
     for expected in [
-        "wrong setting: DD_API_KEY_SECRET_ARN cannot be had: secretsmanager answers 400: ResourceNotFoundException: no such secret",
+        "wrong setting: DD_API_KEY_SECRET_ARN cannot be fetched: secretsmanager answers 400: ResourceNotFoundException: no such secret",
         "wrong setting: DD_API_KEY holds a blank",
-        "wrong setting: DD_API_KEY_SECRET_ARN cannot be had: is JSON of several fields",
+        "wrong setting: DD_API_KEY_SECRET_ARN cannot be fetched: it is JSON with several fields",
     ] {
         let failure = lambda.invoke_in_vain(&packed(batch(["a"])));
         assert_eq!(failure.error_type, "Settings");
@@ -139,7 +139,7 @@ fn a_vault_that_hangs_is_not_waited_for_beyond_the_deadline() {
     let Ended { result, took } = lambda.api.invoke(&packed(batch(["a"])), left);
     let failure = result.unwrap_err();
     assert_eq!(failure.error_type, "Settings");
-    assert!(failure.error_message.contains("DD_API_KEY_SECRET_ARN cannot be had: no answer before"), "{failure:?}");
+    assert!(failure.error_message.contains("DD_API_KEY_SECRET_ARN cannot be fetched: no answer before"), "{failure:?}");
     assert!(took < left, "{took:?}");
     // Nor when it is asked again, as what it had is refused.
     let invocation = lambda.invoke_within(&packed(batch(["a"])), left);

@@ -63,7 +63,7 @@ pub struct Answer {
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum AwsError {
     /// It answers that it can't or won't.
-    #[error("{service} answers {status}: {said}")]
+    #[error("{service} answers {status}{}{said}", if said.is_empty() { "" } else { ": " })]
     Answered {
         /// Name of the service.
         service: &'static str,
@@ -261,6 +261,14 @@ mod tests {
             (200, json("ThrottlingException"), false),
         ] {
             assert_eq!(Answer { status, body: body.clone().into_bytes() }.may_pass(), expected, "{status} {body}");
+        }
+    }
+
+    #[test]
+    fn an_answer_without_words_is_said_by_its_status() {
+        for (body, expected) in [("", "kms answers 503"), ("{\"message\":\"not now\"}", "kms answers 503: not now")] {
+            let error = Answer { status: 503, body: body.into() }.success("kms").unwrap_err();
+            assert_eq!(error.to_string(), expected);
         }
     }
 

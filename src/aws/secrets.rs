@@ -5,16 +5,16 @@ use serde_json::{Value, json};
 use super::client::{AwsError, Client};
 use crate::env::{Elsewhere, Mistake, Secret, Vault};
 
-/// Why a secret can't be had.
+/// Why a secret can't be fetched, as the end of a sentence.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 enum SecretError {
     #[error(transparent)]
     Aws(#[from] AwsError),
-    #[error("is JSON of several fields: name one behind the ARN, as `arn:…:secret:name-AbCdEf:{field}::`")]
+    #[error("it is JSON with several fields: name one behind the ARN, as `arn:…:secret:name-AbCdEf:{field}::`")]
     Fields { field: String },
-    #[error("has no field `{field}` of text")]
+    #[error("it has no text field `{field}`")]
     NoField { field: String },
-    #[error("holds no text")]
+    #[error("it holds no text")]
     NoText,
 }
 
@@ -22,7 +22,7 @@ enum SecretError {
 ///
 /// # Errors
 ///
-/// A mistake for each that can't be had; never what it holds.
+/// A mistake for each that can't be fetched; never what a secret holds.
 pub async fn fetch(
     client: &Client,
     wanted: &[Elsewhere],
@@ -33,7 +33,8 @@ pub async fn fetch(
         match fetch_one(client, elsewhere, function_name).await {
             Ok(secret) => _ = fetched.insert(elsewhere.name.clone(), Secret::new(secret.trim().to_owned())),
             Err(error) => {
-                mistakes.push(Mistake { name: elsewhere.variable.clone(), what: format!("cannot be had: {error}") });
+                mistakes
+                    .push(Mistake { name: elsewhere.variable.clone(), what: format!("cannot be fetched: {error}") });
             }
         }
     }

@@ -275,7 +275,7 @@ impl std::fmt::Display for Note {
                 "no time was left for {records} of the event's records, which are asked for again: raise the function's timeout, or let a batch hold fewer"
             ),
             Self::Left(why) => write!(f, "a stored request was left as it is: {why}"),
-            Self::NoStore => f.write_str("there is nothing to redrive: no store is set, LOGFERRY_STORE names one"),
+            Self::NoStore => f.write_str("there is nothing to redrive: no store is set; name one in LOGFERRY_STORE"),
             Self::Store(why) => {
                 write!(f, "the store cannot be used: {why}; check LOGFERRY_STORE and the function's role")
             }

@@ -56,8 +56,8 @@ fn says_why_a_secret_cannot_be_had() {
     let right = ("X", "x");
     for (variable, place, (name, value), said) in [
         ("DD_API_KEY_SECRET_ARN", missing, right, ": ResourceNotFoundException: "),
-        ("DD_API_KEY_SECRET_ARN", &several, right, "is JSON of several fields: name one behind the ARN"),
-        ("DD_API_KEY_SECRET_ARN", &format!("{several}:three::"), right, "has no field `three` of text"),
+        ("DD_API_KEY_SECRET_ARN", &several, right, "it is JSON with several fields: name one behind the ARN"),
+        ("DD_API_KEY_SECRET_ARN", &format!("{several}:three::"), right, "it has no text field `three`"),
         ("DD_API_KEY_SECRET_ARN", &several, wrong_key, "secretsmanager answers 403: "),
         ("DD_API_KEY_SSM_NAME", "/logferry/nowhere", right, ": ParameterNotFound: "),
         ("DD_KMS_API_KEY", &encrypted, right, ": InvalidCiphertextException"),
@@ -65,7 +65,7 @@ fn says_why_a_secret_cannot_be_had() {
         let intake = Intake::accepting();
         let lambda: Lambda = aws.function(&intake).set(variable, place).set(name, value).start();
         let failure = lambda.invoke_in_vain(&Events::of("secrets").at(1, "one").event());
-        let expected = format!("wrong setting: {variable} cannot be had: ");
+        let expected = format!("wrong setting: {variable} cannot be fetched: ");
         assert_eq!(failure.error_type, "Settings");
         assert!(failure.error_message.starts_with(&expected) && failure.error_message.contains(said), "{failure:?}");
         let written = format!("{} {}", failure.error_message, lambda.written());

@@ -459,7 +459,7 @@ fn tenant(value: &str) -> Result<String, String> {
     if legal {
         Ok(value.to_owned())
     } else {
-        Err("is not a tenant: expected letters, digits and `!-_.*'()`".to_owned())
+        Err("is not a tenant: expected letters, digits and `!-_.*'()`, and `|` between several".to_owned())
     }
 }
 

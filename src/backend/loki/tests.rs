@@ -335,7 +335,7 @@ fn settings_are_read_as_users_write_them() {
         ("LOKI_URL", "", "LOKI_URL is not set"),
         ("LOKI_USERNAME", "7", "LOKI_PASSWORD is not set"),
         ("LOKI_PASSWORD", "s3cret", "LOKI_USERNAME is not set"),
-        ("LOKI_TENANT_ID", "a b", "is not a tenant"),
+        ("LOKI_TENANT_ID", "a b", "is not a tenant: expected letters, digits and `!-_.*'()`, and `|` between several"),
         ("LOKI_FORMAT", "xml", "is neither"),
         ("LOKI_EXTRA_LABELS", "a,b,c", "without a value"),
         ("LOKI_EXTRA_LABELS", "a:b,c", "no good label `a:b`"),

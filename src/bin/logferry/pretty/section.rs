@@ -163,7 +163,7 @@ impl Section {
     fn starts(&self, style: Style) -> String {
         let Some(longest) = self.starts.iter().copied().reduce(f64::max) else { return String::new() };
         let environments = count(self.starts.len(), "environment");
-        let said = format!("{environments} started outside of invocations, in {longest:.0} ms at most");
+        let said = format!("{environments} started outside of invocations, which took {longest:.0} ms at most");
         style.paint(Paint::Dim, &said) + "\n"
     }
 

@@ -178,10 +178,11 @@ impl Stats {
             return None;
         }
         let some = self.of_all(self.cold_starts);
-        let billed = billed.map(|ratio| format!(", and {ratio:.2} times what ran is billed")).unwrap_or_default();
+        let billed =
+            billed.map(|ratio| format!(", and {ratio:.2} times the actual duration is billed")).unwrap_or_default();
         let longest = self.longest_start;
         Some(format!(
-            "{some} ({}) started cold, in {longest:.0} ms at most{billed}: do less at the start, or keep environments warm.",
+            "{some} ({}) started cold, which took {longest:.0} ms at most{billed}: do less at the start, or keep environments warm.",
             percent(cold)
         ))
     }

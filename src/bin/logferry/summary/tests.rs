@@ -45,8 +45,9 @@ USD: estimated for x86_64, list_tier_1.
 What one would change
 - checkout: memory could shrink from 512 to 192 MB, as at most 104 MB were used
   in 5 invocations; it would get less CPU, too: compare durations.
-- checkout: 2 of 5 invocations (40%) started cold, in 400 ms at most, and 2.14
-  times what ran is billed: do less at the start, or keep environments warm.
+- checkout: 2 of 5 invocations (40%) started cold, which took 400 ms at most,
+  and 2.14 times the actual duration is billed: do less at the start, or keep
+  environments warm.
 - returns-label: 1 of 1 invocation timed out, the longest took 3000 ms: raise
   the timeout, or look at the slow dependency.
 Advice on smaller memory and on cold starts takes 5 invocations of a function.
