@@ -1,3 +1,5 @@
+//! The transport of the real programs: HTTP/1.1 with rustls, and standard output.
+
 use std::future::pending;
 use std::io::Write;
 use std::sync::Arc;
@@ -14,14 +16,14 @@ use crate::aws::Signer;
 use crate::env::{Env, Row, Setting, read};
 use crate::request::{Certificates, Destination, Endpoint, Header, PemFile, Request, Response};
 
-/// So much of a response's body is read: a verdict for each of 1,000 items fits.
+/// Bytes of a response's body that are read at most: a verdict for each of 1,000 items fits.
 const MAX_RESPONSE: usize = 256 * 1024;
 
-/// Beginning and end of the names of headers that a verdict may depend on: Prometheus' receivers say what they have
-/// written. Others of this beginning may only repeat those of the request.
+/// Beginning and end of the names of headers that a verdict may depend on: receivers of Prometheus' remote write say in
+/// them what was written. Others of this beginning may only repeat headers of the request.
 const TELLING: (&str, &str) = ("x-prometheus-remote-write-", "-written");
 
-/// So long is it read, unless the attempt has to end before.
+/// How long a response's body is read, unless the attempt has to end before.
 const READING: Duration = Duration::from_secs(5);
 
 /// How long an idle connection is kept: intakes close theirs after a minute or more.
@@ -134,8 +136,8 @@ impl HttpSettings {
 }
 
 impl Http {
-    /// Makes the clients, one for all addresses and one for each set of certificates of an
-    /// address' own: the only thing that is done at cold start is reading the files, if there are any.
+    /// Makes a client for all addresses, and one for each set of certificates in `own`. Connects to nothing: at cold
+    /// start at most certificates are read. `None` after a mistake, which stays with `env`.
     pub fn new(settings: &HttpSettings, own: &[Certificates], signer: Signer, env: &mut Env<'_>) -> Option<Self> {
         let client = settings.client(&Certificates::default(), env)?;
         let mut special: Vec<(Certificates, reqwest::Client)> = Vec::new();
@@ -147,7 +149,7 @@ impl Http {
         Some(Self { client, signer, special, ending: None })
     }
 
-    /// From now on, sending ends when this says so.
+    /// From now on sending ends at the moment that `ending` tells.
     pub fn end_with(&mut self, ending: Ending) {
         self.ending = Some(ending);
     }
@@ -186,29 +188,35 @@ impl Http {
             );
         }
         let mut answer = within(until, async { post.send().await.map_err(|error| failure(&error)) }).await?;
-        let mut response = Response {
+        let (body, cut) = read_body(&mut answer, until.min(Instant::now() + READING)).await;
+        Ok(Response {
             status: answer.status().as_u16(),
             retry_after: retry_after(&answer),
-            body: Vec::new(),
-            cut: false,
+            body,
+            cut,
             telling: telling(&answer),
             location: location(&answer),
-        };
-        // The status says what became of the request, even when the body breaks off or takes too long.
-        let end = until.min(Instant::now() + READING);
-        while response.body.len() < MAX_RESPONSE {
-            match timeout_at(end, answer.chunk()).await {
-                Ok(Ok(Some(piece))) => response.body.extend_from_slice(&piece),
-                Ok(Ok(None)) => break,
-                Ok(Err(_)) | Err(_) => {
-                    response.cut = true;
-                    break;
-                }
+        })
+    }
+}
+
+/// The beginning of a body, and whether it broke off or took longer than `until`: that is no error, as the status says
+/// what became of the request.
+async fn read_body(answer: &mut reqwest::Response, until: Instant) -> (Vec<u8>, bool) {
+    let mut body = Vec::new();
+    let mut cut = false;
+    while body.len() < MAX_RESPONSE {
+        match timeout_at(until, answer.chunk()).await {
+            Ok(Ok(Some(piece))) => body.extend_from_slice(&piece),
+            Ok(Ok(None)) => break,
+            Ok(Err(_)) | Err(_) => {
+                cut = true;
+                break;
             }
         }
-        response.body.truncate(MAX_RESPONSE);
-        Ok(response)
     }
+    body.truncate(MAX_RESPONSE);
+    (body, cut)
 }
 
 impl Transport for Http {
@@ -217,7 +225,7 @@ impl Transport for Http {
         let end = ending.wait_for(Option::is_some).await.ok().and_then(|end| *end);
         match end {
             Some(end) => sleep_until(end).await,
-            // Nobody is left who could say it.
+            // Whoever could have told it is gone: sending goes on.
             None => pending().await,
         }
     }
@@ -233,25 +241,25 @@ impl Transport for Http {
     }
 }
 
-/// Names of headers that a verdict may depend on.
+/// Names of the headers that a verdict may depend on.
 fn telling(answer: &reqwest::Response) -> Vec<String> {
     let names = answer.headers().keys().map(reqwest::header::HeaderName::as_str);
     let (begin, end) = TELLING;
     names.filter(|name| name.starts_with(begin) && name.ends_with(end)).map(str::to_owned).collect()
 }
 
-/// Where a redirect leads: its query, and a user in it, may be secrets.
+/// Where a redirect leads, without its query and without a user, which may be secrets.
 fn location(answer: &reqwest::Response) -> Option<String> {
     let header = answer.headers().get(LOCATION)?.to_str().ok()?;
     let mut to = answer.url().join(header).ok()?;
     to.set_query(None);
     to.set_fragment(None);
-    // An address that can have none has none.
+    // Fails only for an address that can't have a user.
     let _ = to.set_username("").and_then(|()| to.set_password(None));
     Some(to.into())
 }
 
-/// `Retry-After`: seconds, or a date, of which the response's own date is taken.
+/// `Retry-After`: seconds, or a date, from which the response's own date is subtracted.
 fn retry_after(answer: &reqwest::Response) -> Option<Duration> {
     let header = |name| answer.headers().get(name)?.to_str().ok();
     let asked = header(RETRY_AFTER)?;
@@ -293,7 +301,7 @@ fn add_roots(path: &str, roots: &mut RootCertStore) -> Result<(), String> {
     Ok(())
 }
 
-/// At least one.
+/// The certificates of a PEM file, at least one.
 fn read_certificates(path: &str) -> Result<Vec<CertificateDer<'static>>, String> {
     let certificates =
         CertificateDer::pem_file_iter(path).map_err(|error| format!("`{path}` cannot be read: {error}"))?;

@@ -15,22 +15,22 @@ use tokio::time::{Instant, timeout_at};
 use crate::ledger::Reason;
 use crate::request::{Destination, Header, Refused, Request, Response, Verdict, Weight};
 
-/// So often is a request cut to find what is malformed or outdated in it: enough for a few
-/// items of a thousand, and an end when all of them are.
+/// How often a request is cut to find what is malformed or outdated in it: enough for a few
+/// items of a thousand, and a bound where all of them are.
 const MAX_CUTS: u32 = 64;
 
 /// What `VictoriaMetrics`, vmagent and `VictoriaLogs` say of a path that they don't have, with a status of 400.
 const NO_SUCH_PATH: &[u8] = b"unsupported path requested: ";
 
-/// When sending has to end because the process is told to end; nothing as long as it isn't.
+/// When sending has to end as the process was told to end; `None` until it is told.
 pub type Ending = tokio::sync::watch::Receiver<Option<Instant>>;
 
-/// What is said of requests that this leaves.
+/// What is said of requests that are not answered by then.
 const ENDING: &str = "the function was told to end before it was answered";
 
 /// What carries a request to its destination.
 pub trait Transport {
-    /// Comes when nothing may be sent any more, and no answer waited for.
+    /// Is ready when nothing may be sent any more and no answer waited for.
     fn ended(&self) -> impl Future<Output = ()> {
         pending()
     }
@@ -116,12 +116,13 @@ pub struct Patience {
     pub deadline: Instant,
 }
 
-/// What follows an answer.
+/// What to do after an answer.
 enum Next {
+    /// Nothing more.
     End(End),
-    /// What is left of the request may be taken later.
+    /// Try what is left of the request again, after a pause.
     Later,
-    /// The request is said in another way, which may be taken now.
+    /// Send the request at once in its other form.
     Now,
 }
 
@@ -130,14 +131,15 @@ enum End {
     Accepted,
     Dropped(Reason, String),
     Malformed(String),
-    /// Cut as long as it may help; what is left then is settled: the intake has something newer.
+    /// The intake has something newer than an item of it: cut while that may help, and then taken as accepted.
     Outdated,
     TooLarge,
 }
 
-/// Sends a request until it is acknowledged, refused, or out of time. What an
-/// intake calls too large is cut in two, and each half sent by itself; so is what
-/// holds something malformed that keeps the rest from being taken.
+/// Sends a request until it is acknowledged, refused, or out of time; `seed` makes the jitter of the pauses.
+///
+/// What an intake calls too large is cut in two, and each half sent by itself; so is what holds something malformed
+/// that keeps the rest from being taken.
 pub async fn deliver<T: Transport>(transport: &T, request: Request, patience: Patience, seed: u64) -> Delivered {
     let mut delivered = Delivered::default();
     let mut waiting = vec![request];
@@ -191,7 +193,7 @@ impl Delivered {
         self.dropped.push(Dropped { request, weight, reason, last });
     }
 
-    /// Takes down what became of some items; the request with those that are left to be sent again.
+    /// Counts what became of some items, and returns the request with those that are to be sent again.
     fn partly(&mut self, request: &Request, retry: &[usize], refused: Refused, why: String) -> Option<Request> {
         let again = request.part(retry);
         let left = request.weight().without(again.as_ref().map(Request::weight).unwrap_or_default());
@@ -210,7 +212,7 @@ impl Delivered {
     }
 }
 
-/// Two requests with half of the items each; none of a single item.
+/// Two requests with half of the items each; `None` for a single item.
 fn halves(request: &Request) -> Option<[Request; 2]> {
     let places: Vec<_> = (0..request.items.len()).collect();
     let (first, second) = places.split_at(places.len() / 2);
@@ -251,7 +253,7 @@ async fn attempts<T: Transport>(
                 last = (Reason::Busy, answer(&response, &request));
                 response.retry_after
             }
-            // To try again would write a part twice.
+            // Another attempt would write a part of it twice.
             Err(error @ TransportError::Output(_)) => {
                 return (request, End::Dropped(Reason::Unreachable, error.to_string()));
             }
@@ -272,7 +274,7 @@ async fn attempts<T: Transport>(
     }
 }
 
-/// Nothing when sending has to end before the work is done.
+/// The work's output; `None` when sending has to end before that.
 async fn unless_ended<T: Transport, F: Future>(transport: &T, work: F) -> Option<F::Output> {
     match select(pin!(transport.ended()), pin!(work)).await {
         Either::Left(_) => None,
@@ -280,7 +282,7 @@ async fn unless_ended<T: Transport, F: Future>(transport: &T, work: F) -> Option
     }
 }
 
-/// What follows this answer; what is left of the request stays in it.
+/// What to do after this answer; what is left of the request stays in it.
 fn settle(request: &mut Request, response: &Response, delivered: &mut Delivered) -> Next {
     Next::End(match verdict(request, response) {
         Verdict::Accepted => End::Accepted,
@@ -310,13 +312,13 @@ fn settle(request: &mut Request, response: &Response, delivered: &mut Delivered)
     })
 }
 
-/// As the backend has it, but for a path that leads nowhere: that is the same whatever is sent to it.
+/// The backend's verdict, except for a path that leads nowhere, which is told alike whichever backend sends to it.
 fn verdict(request: &Request, response: &Response) -> Verdict {
     let nowhere = response.status == 400 && memchr::memmem::find(&response.body, NO_SUCH_PATH).is_some();
     if nowhere { Verdict::NotFound } else { (request.judge)(request, response) }
 }
 
-/// What follows when some items are taken: what may be taken later stays in the request.
+/// What to do when only some items are taken: those that may be taken later stay in the request.
 fn partly(request: &mut Request, retry: &[usize], refused: Refused, why: &str, delivered: &mut Delivered) -> Next {
     let why = redacted(why, request);
     if let Some(again) = delivered.partly(request, retry, refused, why) {
