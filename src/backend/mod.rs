@@ -9,6 +9,7 @@ mod body;
 mod datadog;
 mod elasticsearch;
 mod guance;
+mod hash;
 mod line_protocol;
 mod loki;
 mod newrelic;

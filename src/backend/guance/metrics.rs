@@ -2,6 +2,7 @@ use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use super::super::body::Body;
+use super::super::hash::fnv_1a;
 use super::super::line_protocol::{Field, Tags, field, key, tag, time};
 use super::logs::place;
 use super::{Guance, Number, OWN_TAGS, Vocabulary};
@@ -192,14 +193,12 @@ fn initialization_type<'o>(origin: &'o Origin, point: &Point<'_>) -> &'o str {
     }
 }
 
-/// What an event's points are moved by: what its id hashes to (FNV-1a).
+/// What an event's points are moved by: a hash of its id.
 ///
 /// One event may be told in parts, which must not take each other's place.
 fn spread(first: &Metric<'_>) -> u64 {
     let parts = [first.event_id, first.request_id.unwrap_or_default(), first.name.as_str()];
-    let bytes = parts.iter().flat_map(|part| part.bytes());
-    let hash =
-        bytes.fold(0xcbf2_9ce4_8422_2325, |hash: u64, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
+    let hash = fnv_1a(parts.iter().flat_map(|part| part.bytes()));
     // The low bits alone are the weak ones.
     hash ^ hash >> 32
 }

@@ -8,6 +8,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::backend::hash::fnv_1a;
 use crate::model::{Kind, Tag};
 
 /// Bytes of a label's value: receivers take 1024 to 4096.
@@ -167,11 +168,9 @@ fn cut(value: &str) -> String {
     format!("{kept}~{:016x}", hash(value))
 }
 
-/// FNV-1a, 64 bits: the same in every copy of the forwarder and every version of it.
-///
-/// Source: <https://datatracker.ietf.org/doc/html/draft-eastlake-fnv>
+/// A number that follows from a text alone.
 pub(super) fn hash(text: &str) -> u64 {
-    text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
+    fnv_1a(text.bytes())
 }
 
 #[cfg(test)]
