@@ -73,7 +73,7 @@ impl Reason {
         }
     }
 
-    /// Whether the intake has looked at this very request: what was stored is set aside after so many of these.
+    /// Whether the intake has judged this very request: a stored one is set aside after so many of these.
     pub const fn is_refusal(self) -> bool {
         match self {
             Self::NotFound | Self::Oversize | Self::Refused => true,
@@ -91,7 +91,7 @@ pub struct Ledger {
     pub consumed: u64,
     /// Telemetry made.
     pub made: Weight,
-    /// Deliveries that only checked whether we are there.
+    /// Control messages, by which CloudWatch Logs only checks that the function can be invoked.
     pub control_messages: u64,
     /// Deliveries of our own log group, which are never forwarded.
     pub own_log_group: u64,
@@ -176,7 +176,7 @@ impl Ledger {
 }
 
 impl Account {
-    /// Takes down what was given up.
+    /// Counts what was given up.
     pub fn drop(&mut self, reason: Reason, weight: Weight) {
         *self.dropped.entry(reason).or_default() += weight;
     }

@@ -29,7 +29,7 @@ pub struct Parcel {
     pub route: String,
     /// Time of the oldest log event of its delivery, in ms since the epoch.
     pub oldest: i64,
-    /// What tells it from another that holds the same: a metric has no id.
+    /// A mark that tells it from another request with the same bytes: a metric has no id.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub copy: String,
     /// How often the intake has refused it.
@@ -139,8 +139,8 @@ impl Parcel {
         serde_json::to_vec(self).unwrap_or_default()
     }
 
-    /// Makes a request like `model`, which says where the backend's requests of this
-    /// route go now and what answers mean, with what was stored.
+    /// Makes a request of what was stored. `model` is an empty one of the backend as it is set now: it says where
+    /// requests of this route go, with which credentials, and what answers mean.
     ///
     /// # Errors
     ///
@@ -178,7 +178,7 @@ impl Parcel {
         Timestamp::from_millis(self.oldest)
     }
 
-    /// What makes it another one: whom it is for, what it holds, and which of several like it it is.
+    /// What its key is made from: the backend, the route, the mark of its copy, and the body.
     pub fn content(&self) -> Vec<u8> {
         [&self.backend, "\n", &self.route, "\n", &self.copy, "\n", self.body.as_str()].concat().into_bytes()
     }

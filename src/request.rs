@@ -9,7 +9,7 @@ use std::time::Duration;
 use crate::env::{Address, Secret};
 use crate::model::Timestamp;
 
-/// A finished request: nothing has to be known beside it to send it.
+/// A finished request: all that is needed to send it, to judge the answer, and to send a part of it.
 #[derive(Clone, Debug)]
 pub struct Request {
     /// Where it goes.
@@ -28,19 +28,19 @@ pub struct Request {
     pub oldest: Timestamp,
     /// What an answer means for its items.
     pub judge: fn(&Request, &Response) -> Verdict,
-    /// The same with some of its items only, whose places are given in ascending
-    /// order; `None` from a body that can't be read back.
+    /// Makes the request with some of its items only, whose places are given in ascending
+    /// order; `None` if the body can't be read back.
     pub select: fn(&Request, &[usize]) -> Option<Request>,
-    /// How else it can be said, to an intake that doesn't know this way.
+    /// The request in another form, for an intake that doesn't know this one.
     pub fallback: Option<Fallback>,
 }
 
-/// Another way to say the same.
+/// Another form of the same items.
 #[derive(Clone, Debug)]
 pub struct Fallback {
-    /// The same items, said that way; `None` from a body that can't be read back.
+    /// The same items in that form; `None` if the body can't be read back.
     pub encode: fn(&Request) -> Option<Request>,
-    /// Set as soon as it was needed for a whole request: what is encoded from then on is said that way.
+    /// Set once it was needed for a whole request: everything is encoded in that form from then on.
     pub needed: Arc<AtomicBool>,
 }
 
@@ -53,7 +53,7 @@ pub enum Destination {
     Stdout,
 }
 
-/// An address that takes `POST`, and how it is talked to.
+/// An address that takes `POST`, and how requests to it are sent.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Endpoint {
     /// Absolute address, without secrets.
@@ -76,7 +76,7 @@ impl From<Address> for Endpoint {
     }
 }
 
-/// What TLS needs for one address beside what it has for all.
+/// Certificates for one address, beside those for all.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Certificates {
     /// Authorities to trust.
@@ -213,7 +213,7 @@ pub enum Verdict {
         /// What the intake says of them.
         why: String,
     },
-    /// Some, and the others may be if they are said in the request's other way.
+    /// Some, and the others may be in the request's other form.
     Otherwise {
         /// Places of the others, in ascending order.
         others: Vec<usize>,
@@ -224,7 +224,7 @@ pub enum Verdict {
     TooLarge,
     /// Not with these credentials.
     Unauthorized,
-    /// None was taken, as the intake doesn't know this way of saying it: the request's fallback may do.
+    /// None was taken, as the intake doesn't know this form: it may know the request's fallback.
     Unsupported,
 }
 
@@ -248,8 +248,8 @@ impl Request {
         places.iter().filter_map(|place| self.items.get(*place)).map(|item| item.weight).sum()
     }
 
-    /// The same with the items at these places only, which are given in ascending order;
-    /// `None` without any, and from a body that can't be read back.
+    /// The request with the items at these places only, which are given in ascending order;
+    /// `None` without any, or if the body can't be read back.
     pub fn part(&self, places: &[usize]) -> Option<Self> {
         match places.len() {
             0 => None,
@@ -266,20 +266,20 @@ impl Request {
         }
     }
 
-    /// Some of its items said in the other way.
+    /// The items at these places in the other form; `None` if there is none, or the body can't be read back.
     pub fn otherwise(&self, places: &[usize]) -> Option<Self> {
         let fallback = self.fallback.as_ref()?;
         (self.select)(self, places).as_ref().and_then(fallback.encode)
     }
 
-    /// The same said in the other way, which all that follow will be said in too.
+    /// The request in its other form, which later ones are encoded in, too; `None` as for [`otherwise`](Self::otherwise).
     pub fn fall_back(&self) -> Option<Self> {
         let fallback = self.fallback.as_ref()?;
         fallback.needed.store(true, Ordering::Relaxed);
         (fallback.encode)(self)
     }
 
-    /// Where each item stands, counted from behind what the frame puts before the first.
+    /// Where each item is in the uncompressed body, counted from the end of what the frame puts before the first.
     pub fn places(&self) -> impl Iterator<Item = std::ops::Range<usize>> {
         let separator = self.frame.separator().len();
         let starts = std::iter::once(0).chain(self.items.iter().map(move |item| item.end + separator));

@@ -4,18 +4,18 @@ use super::sign::{SignError, Signer};
 use crate::env::{Address, Env, Setting, read};
 use crate::request::Signing;
 
-/// How long one call may take, and how often it is made.
+/// How long one call may take, and how often it is made at most.
 const TIMEOUT: Duration = Duration::from_secs(5);
 const TRIES: u32 = 3;
 
 /// Pause before the second call; the one before the third is twice as long.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// What is in the codes of answers that say no because of the rate alone.
+/// Parts of the error codes that only mean too many calls.
 const THROTTLED: [&str; 5] =
     ["Throttl", "RequestLimitExceeded", "ProvisionedThroughputExceeded", "SlowDown", "TooManyRequests"];
 
-/// So much of an answer is read.
+/// Bytes of an answer; a longer one is an error.
 const MAX_ANSWER: usize = 32 << 20;
 
 /// Calls AWS's APIs over the connections of the forwarder.
@@ -116,11 +116,11 @@ impl Client {
         &self.places
     }
 
-    /// Calls until there is an answer that another try wouldn't change.
+    /// Calls until there is an answer that another try wouldn't change, three times at most.
     ///
     /// # Errors
     ///
-    /// When there is no answer. A status that isn't a success is none.
+    /// When there is no answer. A status that isn't a success is no error.
     pub async fn call(&self, call: &Call<'_>) -> Result<Answer, AwsError> {
         let mut pause = PAUSE;
         for _ in 1..TRIES {
@@ -204,8 +204,8 @@ impl Answer {
     }
 }
 
-/// Code and message of an error, in XML or JSON, and nothing else: what stands beside them may be the token that
-/// the call was signed with. Behind the first line of a message may be the call itself.
+/// Code and message of an error, in XML or JSON, and nothing else: what is beside them may be the token that
+/// the call was signed with, and what follows the first line of a message may be the call itself.
 fn said(body: &[u8]) -> String {
     let found = [code(body), field(body, "Message", &["message", "Message"])];
     found.into_iter().flatten().collect::<Vec<_>>().join(": ")
@@ -216,7 +216,7 @@ fn code(body: &[u8]) -> Option<String> {
     field(body, "Code", &["__type"])
 }
 
-/// The first line of what a tag or a key holds.
+/// The first line, at most 200 characters, of the JSON field or XML element.
 fn field(body: &[u8], tag: &str, keys: &[&str]) -> Option<String> {
     let text = String::from_utf8_lossy(body);
     let json: Option<serde_json::Value> = serde_json::from_slice(body).ok();

@@ -50,7 +50,7 @@ async fn fetch_one(client: &Client, elsewhere: &Elsewhere, function_name: &str) 
     }
 }
 
-/// The ARN or name of a secret; behind an ARN perhaps `:field:stage:version`, as ECS has it.
+/// Fetches from Secrets Manager, by ARN or name; an ARN may be followed by `:field:stage:version`, as in ECS.
 ///
 /// Source: <https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_GetSecretValue.html>
 async fn secrets_manager(client: &Client, place: &str, setting: &str) -> Result<String, SecretError> {
@@ -70,8 +70,7 @@ async fn secrets_manager(client: &Client, place: &str, setting: &str) -> Result<
     chosen(text, given(0), setting)
 }
 
-/// The text, or a field of it when it is a JSON object: the one that is asked for,
-/// the one called like the setting, or the only one.
+/// The text; of a JSON object the field that is asked for, else the one named like the setting, else the only one.
 fn chosen(text: &str, field: Option<&str>, setting: &str) -> Result<String, SecretError> {
     let Ok(Value::Object(fields)) = serde_json::from_str::<Value>(text) else {
         return match field {
@@ -87,6 +86,8 @@ fn chosen(text: &str, field: Option<&str>, setting: &str) -> Result<String, Secr
     named(setting).or(only).ok_or_else(|| SecretError::Fields { field: setting.to_owned() })
 }
 
+/// Fetches from Parameter Store.
+///
 /// Source: <https://docs.aws.amazon.com/systems-manager/latest/APIReference/API_GetParameter.html>
 async fn parameter(client: &Client, place: &str) -> Result<String, SecretError> {
     let request = json!({ "Name": place, "WithDecryption": true });
@@ -94,7 +95,7 @@ async fn parameter(client: &Client, place: &str) -> Result<String, SecretError> 
     answer.pointer("/Parameter/Value").and_then(Value::as_str).map(str::to_owned).ok_or(SecretError::NoText)
 }
 
-/// What Lambda's console encrypts has the function's name as its context; what others encrypt has none.
+/// Decrypts with KMS, first with the function's name as the encryption context, as Lambda's console encrypts, then without.
 ///
 /// Source: <https://docs.aws.amazon.com/kms/latest/APIReference/API_Decrypt.html>
 async fn decrypted(client: &Client, ciphertext: &str, function_name: &str) -> Result<String, SecretError> {
