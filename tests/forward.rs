@@ -876,6 +876,22 @@ async fn what_is_no_request_of_ours_is_moved_away_and_what_is_newer_is_left() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_is_newer_is_said_also_where_a_redrive_ends_before_all_is_sent() {
+    for (wish, status) in [(json!({ "older_than": 3600 }), 202), (json!(true), 401)] {
+        let folder = folder("newer");
+        let place = folder.join("pending/datadog/2026/11/20/08");
+        std::fs::create_dir_all(&place).unwrap();
+        std::fs::write(place.join("1-a.json"), json!({ "logferry": 2 }).to_string()).unwrap();
+        let mut forwarder = unreachable_into(&folder, &[]);
+        forward(&mut forwarder, &packed(batch_at(NOW - 60_000, &["young"]))).await;
+        forwarder.transport.turn(move |_, _| Answer::status(status));
+        let notes = notes(&redrive(&mut forwarder, &wish).await);
+        assert!(notes.contains("1-a.json is of a newer version of logferry"), "{wish}: {notes}");
+        assert_eq!(files(&folder).len(), 2, "{wish}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_request_that_does_not_fit_its_backend_is_set_aside() {
     let folder = folder("misfit");
     let mut forwarder = unreachable_into(&folder, &[]);

@@ -169,14 +169,14 @@ impl<T: Transport> Forwarder<T> {
         let patience = self.patience(invocation);
         let mut round = Round { store, backend, invocation, patience, stuck: Vec::new() };
         let (mut after, mut newer) = (String::new(), None);
-        while budget.get() > 0 && Instant::now() < patience.deadline {
+        'pages: while budget.get() > 0 && Instant::now() < patience.deadline {
             let page = keys(store, wish, backend.name(), &after, PAGE.min(budget.get())).await?;
             if page.is_empty() {
                 break;
             }
             for key in page {
                 // Another backend may have used it up.
-                let Some(left) = budget.get().checked_sub(1) else { return Ok(()) };
+                let Some(left) = budget.get().checked_sub(1) else { break 'pages };
                 budget.set(left);
                 after.clone_from(&key);
                 let parcel = match read(store, &key).await {
@@ -196,7 +196,7 @@ impl<T: Transport> Forwarder<T> {
                     || !self.send_next(&mut round, key, parcel, progress).await?
                     || patience.deadline.saturating_duration_since(Instant::now()) < FAIR
                 {
-                    return Ok(());
+                    break 'pages;
                 }
             }
         }
