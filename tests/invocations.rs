@@ -241,6 +241,31 @@ fn lines_of_one_millisecond_have_no_order() {
 }
 
 #[test]
+fn a_record_without_a_time_renames_no_function() {
+    let arn = r#""record":{"requestId":"{B}","functionArn":"arn:aws:lambda:us-east-1:999999999999:function:other:7","functionName":"other","functionVersion":"7"}}"#;
+    for (kind, group, expected) in [
+        ("start", "/aws/lambda/checkout", Some("checkout")),
+        ("initStart", "/aws/lambda/checkout", Some("checkout")),
+        ("start", "/shared", None),
+        ("initStart", "/shared", None),
+    ] {
+        let untimed = format!(r#"{{"type":"platform.{kind}",{arn}"#);
+        let timed = untimed.replacen('{', r#"{"time":"2026-11-20T09:00:00.000Z","#, 1);
+        for (line, expected) in [(untimed, expected), (timed, Some("other"))] {
+            let (seen, _) = run_in(
+                group,
+                Settings::default(),
+                &[
+                    &line, "hi
+",
+                ],
+            );
+            assert_eq!(seen.logs[1].3.as_deref(), expected, "{line}");
+        }
+    }
+}
+
+#[test]
 fn one_line_hides_no_invocation() {
     let text = [&[END, REPORT][..], &[START, END, REPORT].repeat(4)].concat();
     let json = [JSON_START, JSON_REPORT].repeat(5);

@@ -317,7 +317,9 @@ impl Run<'_> {
         if !self.spelled.admits(written) || matches!(platform, Platform::Unknown) {
             return Fate::Log;
         }
-        self.origins.learn(platform, written.spelling());
+        if written.identifies() {
+            self.origins.learn(platform, written.spelling());
+        }
         if self.origins.current().function.is_none() {
             return Fate::Log;
         }

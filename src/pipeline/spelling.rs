@@ -39,6 +39,12 @@ impl Written {
         }
     }
 
+    /// Whether it may tell which function wrote to the stream: not JSON without a time, which
+    /// Lambda doesn't write, but a function that means to be another may.
+    pub(super) const fn identifies(self) -> bool {
+        !matches!(self, Self::Json { timed: false })
+    }
+
     /// Whether hardly anything but Lambda writes what is written so: of text it is what
     /// begins and ends an invocation, whose id is a UUID.
     fn proves(self, platform: &Platform<'_>) -> bool {
