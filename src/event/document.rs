@@ -9,6 +9,11 @@ use crate::json::scan;
 /// Size of the window, in bytes, as long as each value fits.
 const WINDOW: usize = 256 * 1024;
 
+/// A small payload has a window of so many times its size, but no smaller one than `LEAST_WINDOW`: a larger
+/// one would be filled with zeros, and looked through, for nothing.
+const INFLATES_TO: usize = 8;
+const LEAST_WINDOW: usize = 16 * 1024;
+
 /// The document, of which a part is in memory, from the position on.
 pub(super) struct Document<'a> {
     source: Source<'a>,
@@ -140,7 +145,8 @@ impl<'a> Document<'a> {
         let known = self.filled - self.at;
         (self.at, self.filled) = (0, known);
         let filled = known + self.begun.len();
-        let size = WINDOW.max(self.max_value.min(filled * 2));
+        let usual = (self.payload().len() * INFLATES_TO).clamp(LEAST_WINDOW, WINDOW);
+        let size = usual.max(self.max_value.max(WINDOW).min(filled * 2));
         if filled >= size {
             return Err(DecodeError::EventTooLarge { limit: self.max_value });
         }
