@@ -1,5 +1,6 @@
 //! Items framed and compressed as they come, each body within its limits.
 
+use std::cell::RefCell;
 use std::io::Write;
 
 use flate2::{Compress, FlushCompress, Status};
@@ -288,7 +289,7 @@ impl Compressor {
     fn write(&mut self, bytes: &[u8], out: &mut Vec<u8>) {
         match self {
             Self::Deflate(deflate, compression) => {
-                deflate.get_or_insert_with(|| Deflate::new(*compression)).run(bytes, FlushCompress::None, out);
+                deflate.get_or_insert_with(|| Deflate::of(*compression)).run(bytes, FlushCompress::None, out);
             }
             Self::None => out.extend_from_slice(bytes),
             Self::Snappy(plain) => plain.extend_from_slice(bytes),
@@ -306,9 +307,10 @@ impl Compressor {
     fn finish(&mut self, out: &mut Vec<u8>) {
         match self {
             Self::Deflate(deflate, compression) => {
-                let deflate = deflate.get_or_insert_with(|| Deflate::new(*compression));
+                let deflate = deflate.get_or_insert_with(|| Deflate::of(*compression));
                 deflate.run(&[], FlushCompress::Finish, out);
                 deflate.compress.reset();
+                deflate.begun = false;
             }
             Self::None => {}
             Self::Snappy(plain) => {
@@ -323,14 +325,46 @@ impl Compressor {
     }
 }
 
+thread_local! {
+    /// Compressors that nobody uses: a delivery of a few log events takes less time than the memory for two of them.
+    static SPARE: RefCell<Vec<Deflate>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Compressors that are kept at most: of ten backends, each with two kinds of bodies.
+const MAX_SPARE: usize = 20;
+
 /// Gzip or zlib: made when there is something to compress, as it takes 300 KB.
 struct Deflate {
+    compression: Compression,
     compress: Compress,
+    /// Whether a body was begun and not ended.
+    begun: bool,
     /// What the compressor writes to: `compress_vec` would fill all the room of `out` with zeros, each time.
     piece: Vec<u8>,
 }
 
+impl Drop for Compressor {
+    fn drop(&mut self) {
+        if let Self::Deflate(deflate, _) = self {
+            let _ = SPARE.try_with(|spare| {
+                let mut spare = spare.borrow_mut();
+                let room = MAX_SPARE - spare.len();
+                spare.extend(deflate.take().filter(|deflate| room > 0 && !deflate.begun));
+            });
+        }
+    }
+}
+
 impl Deflate {
+    /// One that was used before, or else a new one.
+    fn of(compression: Compression) -> Self {
+        let spare = SPARE.with_borrow_mut(|spare| {
+            let place = spare.iter().position(|deflate| deflate.compression == compression)?;
+            Some(spare.swap_remove(place))
+        });
+        spare.unwrap_or_else(|| Self::new(compression))
+    }
+
     fn new(compression: Compression) -> Self {
         let compress = match compression {
             Compression::Gzip(level) => Compress::new_gzip(flate2::Compression::new(level.min(9)), 15),
@@ -339,11 +373,12 @@ impl Deflate {
                 Compress::new(flate2::Compression::none(), true)
             }
         };
-        Self { compress, piece: vec![0; PIECE] }
+        Self { compression, compress, begun: false, piece: vec![0; PIECE] }
     }
 
     fn run(&mut self, mut bytes: &[u8], flush: FlushCompress, out: &mut Vec<u8>) {
         let finishing = matches!(flush, FlushCompress::Finish);
+        self.begun = true;
         while !bytes.is_empty() || finishing {
             let (read, written) = (self.compress.total_in(), self.compress.total_out());
             let status = self.compress.compress(bytes, &mut self.piece, flush);
@@ -502,6 +537,29 @@ mod tests {
         }
         let bodies: Vec<_> = body.finish().iter().map(plain).collect();
         assert_eq!(bodies, [b"a[1,2]".to_vec(), b"b[3]".to_vec()]);
+    }
+
+    #[test]
+    fn a_compressor_is_used_again_unless_its_body_was_left_unfinished() {
+        for compression in [Compression::Gzip(1), Compression::Gzip(6), Compression::Deflate(6)] {
+            let spare = || SPARE.with_borrow(|spare| spare.iter().filter(|one| one.compression == compression).count());
+            let plain = b"START RequestId: 8edab1f8 Version: $LATEST".repeat(5000);
+            let body = compress(compression, &plain);
+            assert_eq!(spare(), 1);
+            assert_eq!(compress(compression, &plain), body);
+            assert_eq!(spare(), 1);
+            let mut unfinished = Compressor::new(compression);
+            unfinished.write(&plain, &mut Vec::new());
+            assert_eq!(spare(), 0);
+            drop(unfinished);
+            assert_eq!(spare(), 0);
+            assert_eq!(compress(compression, &plain), body);
+        }
+        let many: Vec<_> = (0..30).map(|_| Compressor::new(Compression::Gzip(6))).collect();
+        for mut compressor in many {
+            compressor.finish(&mut Vec::new());
+        }
+        assert!(SPARE.with_borrow(Vec::len) <= MAX_SPARE);
     }
 
     #[test]
