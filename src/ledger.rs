@@ -58,7 +58,9 @@ impl Reason {
             Self::NotFound => {
                 "check the address, and that the index or whatever it names is there: it will be tried again"
             }
-            Self::Oversize => "the item is larger than the backend takes",
+            Self::Oversize => {
+                "the item is larger than the backend takes: write less in one line, or raise the intake's limit"
+            }
             Self::Refused => "the intake will not take it: check the address and the backend's settings",
             Self::Unauthorized => "check the API key and the site",
             Self::Unreachable => "check the address, DNS, the network of the function and the proxy",
