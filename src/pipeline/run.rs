@@ -465,17 +465,17 @@ fn unhandled<'a>(message: JsonStr<'a>, text: &'a mut String, about: &mut About<'
 
 /// Whether a line, still escaped, begins as one of Lambda's own.
 fn may_be_platform(first: u8, escaped: &str) -> bool {
-    let starts: &[&str] = match first {
-        b'E' => &["END RequestId: ", "EXTENSION\\t"],
-        b'I' => &["INIT_START ", "INIT_REPORT ", "IMAGE\\t"],
-        b'L' => &["LOGS\\t"],
-        b'R' => &["REPORT RequestId: ", "RequestId: ", "RESTORE_START ", "RESTORE_REPORT "],
-        b'S' => &["START RequestId: "],
-        b'T' => &["TELEMETRY\\t", "Task timed out after "],
-        b'U' => &["Unknown application error occurred"],
-        _ => &[],
-    };
-    starts.iter().any(|start| escaped.starts_with(start))
+    let is = |start: &str| escaped.starts_with(start);
+    match first {
+        b'E' => is("END RequestId: ") || is("EXTENSION\\t"),
+        b'I' => is("INIT_START ") || is("INIT_REPORT ") || is("IMAGE\\t"),
+        b'L' => is("LOGS\\t"),
+        b'R' => is("REPORT RequestId: ") || is("RequestId: ") || is("RESTORE_START ") || is("RESTORE_REPORT "),
+        b'S' => is("START RequestId: "),
+        b'T' => is("TELEMETRY\\t") || is("Task timed out after "),
+        b'U' => is("Unknown application error occurred"),
+        _ => false,
+    }
 }
 
 /// The text of a message without the newline at its end: mostly nothing else in
