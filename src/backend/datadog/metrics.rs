@@ -2,9 +2,11 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 
 use super::super::body::Body;
-use super::super::write::{finite, number, text};
+use super::super::write::{number, text};
 use super::Datadog;
-use crate::model::{CheckStatus, Kind, Measure, Metric, Name, Origin, Tag, Timestamp, same};
+use super::aggregate::{Aggregate, Point};
+use super::forms::{Forms, part};
+use crate::model::{CheckStatus, Kind, Measure, Metric, Name, Origin, Tag, Timestamp};
 use crate::parse::metric_name;
 use crate::request::{Request, Weight};
 
@@ -20,10 +22,6 @@ const MAX_POINTS: usize = 5_000;
 /// "Service checks: timestamps up to 10 minutes in the past": a minute less.
 const OLDEST_CHECK: i64 = 9 * 60;
 
-/// Forms whose marks are looked through before the hash: the measures of an invocation,
-/// its cost, which has tags of its own, and some of custom metrics.
-const MAX_LATELY: usize = 8;
-
 /// Metrics on their way to Datadog: held until the batch ends, as a series says its name and tags once.
 pub(super) struct Metrics {
     mode: super::Metrics,
@@ -32,16 +30,12 @@ pub(super) struct Metrics {
     distributions: Body,
     series: Body,
     checks: Body,
-    forms: Vec<Form>,
-    /// Points of measures that aren't in `forms` yet: to put one behind the other takes no memory but theirs,
+    forms: Forms,
+    /// What comes in each form, by its number.
+    by_form: Vec<ByForm>,
+    /// Points of measures that aren't in `by_form` yet: to put one behind the other takes no memory but theirs,
     /// while the ends of all series have left the processor's cache when the next invocation comes.
     new: Vec<New>,
-    /// Place in `forms` of each form.
-    by_form: HashMap<Vec<u8>, usize>,
-    /// Marks and places of forms that were used lately: to look through them takes less than a hash.
-    lately: Vec<(u64, usize)>,
-    /// Which of these is given up next.
-    oldest: usize,
     custom: Vec<Custom>,
     /// Place in `custom` of what is written with the same tags.
     by_written: HashMap<Vec<u8>, usize>,
@@ -49,10 +43,9 @@ pub(super) struct Metrics {
     oversize: Weight,
 }
 
-/// An origin and tags as metrics come with them: several may be written as the same.
-struct Form {
-    /// What tells it from others.
-    key: Vec<u8>,
+/// What comes with one origin and the same tags; several forms may be written as the same.
+#[derive(Default)]
+struct ByForm {
     /// Measures that come so: as distributions, which Datadog itself adds to each other.
     measures: Option<Box<Measures>>,
     /// Place of the custom metrics that come so.
@@ -61,7 +54,7 @@ struct Form {
 
 /// A point of a measure as it came.
 struct New {
-    /// Place of its form.
+    /// Number of its form.
     form: usize,
     measure: Measure,
     point: Point,
@@ -84,9 +77,6 @@ struct Custom {
     stream: String,
     points: BTreeMap<String, BTreeMap<Nature, Vec<Point>>>,
 }
-
-/// Second and value.
-type Point = (i64, f64);
 
 /// What becomes of a custom metric.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
@@ -114,11 +104,9 @@ impl Metrics {
             distributions,
             series,
             checks,
-            forms: Vec::new(),
-            new: Vec::with_capacity(MAX_NEW),
-            by_form: HashMap::new(),
-            lately: Vec::new(),
-            oldest: 0,
+            forms: Forms::default(),
+            by_form: Vec::new(),
+            new: Vec::new(),
             custom: Vec::new(),
             by_written: HashMap::new(),
             held: 0,
@@ -131,12 +119,15 @@ impl Metrics {
         let mode = self.mode;
         for metrics in metrics.chunk_by(|one, other| std::ptr::eq(one.tags, other.tags)) {
             let tags = metrics.first().map_or(&[][..], |metric| metric.tags);
-            let place = self.form(origin, tags);
+            let form = self.forms.number(origin, tags);
+            if form == self.by_form.len() {
+                self.by_form.push(ByForm::default());
+            }
             for metric in metrics {
                 match metric.name {
-                    Name::Measure(measure) => self.measure(place, origin, measure, metric),
+                    Name::Measure(measure) => self.measure(form, origin, measure, metric),
                     Name::Custom(name) => {
-                        if let Some(custom) = self.custom(place, origin, tags) {
+                        if let Some(custom) = self.custom(form, origin, tags) {
                             custom.push(mode, name, metric);
                         }
                     }
@@ -165,36 +156,10 @@ impl Metrics {
         (requests.collect(), self.oversize)
     }
 
-    /// Place of the form of these tags.
-    fn form(&mut self, origin: &Origin, tags: &[Tag<'_>]) -> usize {
-        let mark = mark(origin, tags);
-        let lately = self.lately.iter().find(|(other, _)| *other == mark).map(|(_, place)| *place);
-        let is = |place: &usize| self.forms.get(*place).is_some_and(|form| form.is(origin, tags));
-        lately.filter(is).unwrap_or_else(|| self.other_form(mark, origin, tags))
-    }
-
-    /// Place of a form that wasn't used lately.
-    #[cold]
-    fn other_form(&mut self, mark: u64, origin: &Origin, tags: &[Tag<'_>]) -> usize {
-        let next = self.forms.len();
-        let key = key(origin, tags);
-        let place = *self.by_form.entry(key.clone()).or_insert(next);
-        if place == next {
-            self.forms.push(Form { key, measures: None, custom: None });
-        }
-        if self.lately.len() < MAX_LATELY {
-            self.lately.push((mark, place));
-        } else if let Some(oldest) = self.lately.get_mut(self.oldest) {
-            *oldest = (mark, place);
-            self.oldest = (self.oldest + 1) % MAX_LATELY;
-        }
-        place
-    }
-
     fn measure(&mut self, form: usize, origin: &Origin, measure: Measure, metric: &Metric<'_>) {
         let value = metric.value.number() / Datadog::words(measure).1;
         self.new.push(New { form, measure, point: (metric.time.seconds(), value) });
-        if let Some(form) = self.forms.get_mut(form).filter(|form| form.measures.is_none()) {
+        if let Some(form) = self.by_form.get_mut(form).filter(|form| form.measures.is_none()) {
             form.measures = Some(Box::new(Measures::new(origin, metric.tags, &self.tags)));
         }
     }
@@ -202,7 +167,7 @@ impl Metrics {
     /// Puts new points of measures behind the others of their series.
     fn sort_out(&mut self) {
         for New { form, measure, point } in self.new.drain(..) {
-            let measures = self.forms.get_mut(form).and_then(|form| form.measures.as_mut());
+            let measures = self.by_form.get_mut(form).and_then(|form| form.measures.as_mut());
             if let Some(points) = measures.and_then(|measures| measures.points.get_mut(measure.index())) {
                 points.push(point);
             }
@@ -211,7 +176,7 @@ impl Metrics {
 
     /// The custom metrics that are written as this form is.
     fn custom(&mut self, form: usize, origin: &Origin, tags: &[Tag<'_>]) -> Option<&mut Custom> {
-        let form = self.forms.get_mut(form)?;
+        let form = self.by_form.get_mut(form)?;
         let place = *form.custom.get_or_insert_with(|| {
             let written = custom_tags(origin, tags, &self.tags);
             let next = self.custom.len();
@@ -227,13 +192,11 @@ impl Metrics {
     /// Writes what is held.
     fn flush(&mut self) {
         self.sort_out();
-        self.by_form.clear();
+        self.forms.clear();
         self.by_written.clear();
-        self.lately.clear();
-        self.oldest = 0;
         self.held = 0;
         let mut custom = std::mem::take(&mut self.custom);
-        for form in std::mem::take(&mut self.forms) {
+        for form in std::mem::take(&mut self.by_form) {
             if let Some(measures) = form.measures {
                 for (measure, points) in Measure::ALL.into_iter().zip(measures.points) {
                     self.distribution(Datadog::words(measure).0, points, &measures.tags);
@@ -369,14 +332,6 @@ impl Nature {
     }
 }
 
-impl Form {
-    fn is(&self, origin: &Origin, tags: &[Tag<'_>]) -> bool {
-        let key = self.key.strip_prefix(&origin.generation.to_le_bytes());
-        let mut texts = tags.iter().flat_map(|tag| [tag.key, tag.value]);
-        key.and_then(|key| texts.try_fold(key, without)).is_some_and(<[u8]>::is_empty)
-    }
-}
-
 impl Measures {
     fn new(origin: &Origin, tags: &[Tag<'_>], settings: &[(String, String)]) -> Self {
         let place = [("region", &origin.region), ("aws_account", &origin.account)];
@@ -442,55 +397,6 @@ fn written_key(origin: &Origin, tags: &[Tag<'_>]) -> Vec<u8> {
     key
 }
 
-/// What mostly tells a form from others.
-fn mark(origin: &Origin, tags: &[Tag<'_>]) -> u64 {
-    // Odd, and without a pattern in its bits: a factor of Knuth's.
-    const FACTOR: u64 = 6_364_136_223_846_793_005;
-    tags.iter().fold(u64::from(origin.generation), |mark, tag| {
-        (mark ^ ends(tag.key)).wrapping_mul(FACTOR).rotate_left(29) ^ ends(tag.value)
-    })
-}
-
-/// The length of a text, its first bytes and its last.
-#[inline]
-fn ends(text: &str) -> u64 {
-    let bytes = text.as_bytes();
-    let ends = match (bytes.first_chunk(), bytes.last_chunk()) {
-        (Some(first), Some(last)) => u64::from_le_bytes(*first) ^ u64::from_le_bytes(*last).rotate_left(20),
-        _ => match (bytes.first_chunk(), bytes.last_chunk()) {
-            (Some(first), Some(last)) => {
-                u64::from(u32::from_le_bytes(*first)) << 32 | u64::from(u32::from_le_bytes(*last))
-            }
-            _ => bytes.iter().fold(0, |ends, byte| ends << 8 | u64::from(*byte)),
-        },
-    };
-    ends ^ (bytes.len() as u64) << 56
-}
-
-/// What tells a form from others.
-fn key(origin: &Origin, tags: &[Tag<'_>]) -> Vec<u8> {
-    let mut key = Vec::with_capacity(128);
-    key.extend_from_slice(&origin.generation.to_le_bytes());
-    for tag in tags {
-        part(tag.key, &mut key);
-        part(tag.value, &mut key);
-    }
-    key
-}
-
-/// What is behind this part of a key, if it begins with it.
-#[inline]
-fn without<'k>(key: &'k [u8], text: &str) -> Option<&'k [u8]> {
-    let (len, rest) = key.split_first_chunk()?;
-    let (part, rest) = rest.split_at_checked(usize::from_le_bytes(*len))?;
-    same(part, text).then_some(rest)
-}
-
-fn part(text: &str, key: &mut Vec<u8>) {
-    key.extend_from_slice(&text.len().to_le_bytes());
-    key.extend_from_slice(text.as_bytes());
-}
-
 /// `["a:b","c"]`
 fn list(tags: &[Tag<'_>]) -> Vec<u8> {
     let mut out = b"[".to_vec();
@@ -506,59 +412,6 @@ fn list(tags: &[Tag<'_>]) -> Vec<u8> {
     }
     out.push(b']');
     out
-}
-
-/// What a second's values come to.
-#[derive(Clone, Copy, Debug)]
-enum Aggregate {
-    Average,
-    Count,
-    Last,
-    Maximum,
-    Median,
-    Minimum,
-    Percentile95,
-    Sum,
-}
-
-impl Aggregate {
-    const HISTOGRAM: [Self; 6] =
-        [Self::Average, Self::Count, Self::Maximum, Self::Minimum, Self::Median, Self::Percentile95];
-
-    /// Suffix of the name, type with interval, and value.
-    ///
-    /// Types: 1 count, 2 rate, 3 gauge. As Datadog's agent does it
-    /// (`pkg/metrics/histogram.go`): `.count` is a rate, and a percentile is the
-    /// first value that at least so many of the sorted values don't exceed.
-    fn of(self, points: &[Point]) -> (&'static str, &'static str, f64) {
-        const GAUGE: &str = "3";
-        let values = || points.iter().map(|(_, value)| *value);
-        #[expect(clippy::cast_precision_loss, reason = "far below 2^53")]
-        let count = points.len() as f64;
-        match self {
-            Self::Average => (".avg", GAUGE, finite(average(points, count))),
-            Self::Count => (".count", "2,\"interval\":1", count),
-            Self::Last => ("", GAUGE, values().next_back().unwrap_or_default()),
-            Self::Maximum => (".max", GAUGE, values().fold(f64::NEG_INFINITY, f64::max)),
-            Self::Median => (".median", GAUGE, ranked(points, (points.len() - 1) / 2)),
-            Self::Minimum => (".min", GAUGE, values().fold(f64::INFINITY, f64::min)),
-            Self::Percentile95 => (".95percentile", GAUGE, ranked(points, (95 * points.len() - 1) / 100)),
-            Self::Sum => ("", "1,\"interval\":1", finite(values().sum())),
-        }
-    }
-}
-
-/// Their sum may be beyond all numbers though their average isn't.
-fn average(points: &[Point], count: f64) -> f64 {
-    let average = points.iter().map(|(_, value)| value).sum::<f64>() / count;
-    if average.is_finite() { average } else { points.iter().map(|(_, value)| value / count).sum() }
-}
-
-/// The value at a place of the sorted values.
-fn ranked(points: &[Point], place: usize) -> f64 {
-    let mut values: Vec<_> = points.iter().map(|(_, value)| *value).collect();
-    values.sort_by(f64::total_cmp);
-    values.get(place).copied().unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -646,8 +499,6 @@ mod tests {
     fn forms_that_look_alike_are_kept_apart() {
         let tags =
             |number: usize| format!("path:/checkout/{}/confirm", char::from(b'a' + u8::try_from(number).unwrap()));
-        let marks = [0, 1].map(|number| mark(&origin(1, "s"), &[Tag::parse(&tags(number))]));
-        assert_eq!(marks[0], marks[1]);
         // More of them than are looked through, in turn and back.
         for forms in [2, 8, 9, 20] {
             let pushed = bodies(|encoder| {
@@ -658,26 +509,6 @@ mod tests {
             });
             assert_eq!(pushed[0].matches(r#""value":3}"#).count(), 2 * forms);
             assert_eq!(pushed[0].matches(r#""value":"#).count(), 2 * forms);
-        }
-    }
-
-    #[test]
-    #[expect(clippy::float_cmp, reason = "these are exact")]
-    fn aggregates_as_the_agent_does() {
-        let points: Vec<Point> = [1.0, 3.0, 1.0, 2.0, 2.0, 3.0, 1.0, 2.0].map(|value| (7, value)).to_vec();
-        let of = |aggregate: Aggregate| aggregate.of(&points).2;
-        assert_eq!(Aggregate::HISTOGRAM.map(of), [1.875, 8.0, 3.0, 1.0, 2.0, 3.0]);
-        let ten: Vec<Point> = (0..10).map(|value| (7, f64::from(value))).collect();
-        assert_eq!(Aggregate::Median.of(&ten).2, 4.0);
-        assert_eq!(Aggregate::Percentile95.of(&ten).2, 9.0);
-        assert_eq!((Aggregate::Sum.of(&ten).2, Aggregate::Last.of(&ten).2), (45.0, 9.0));
-        // What is beyond all numbers can't be said in JSON.
-        for sign in [1.0, -1.0] {
-            let large = [(7, sign * 1.7e308), (7, sign * 1.5e308)];
-            assert_eq!(
-                (Aggregate::Sum.of(&large).2, Aggregate::Average.of(&large).2),
-                (sign * f64::MAX, sign * 1.6e308)
-            );
         }
     }
 }

@@ -21,6 +21,8 @@
 //! <https://docs.datadoghq.com/api/latest/service-checks/>, and what the
 //! Datadog Forwarder 5.4 does.
 
+mod aggregate;
+mod forms;
 mod logs;
 mod metrics;
 
