@@ -4,6 +4,7 @@
 //! line that carries only a metric becomes one, and what remains is a log, which
 //! the filter lets through or not. Measures are made before anything is dropped.
 
+mod about;
 mod cost;
 mod current;
 mod custom;

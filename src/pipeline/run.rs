@@ -2,6 +2,7 @@ use std::borrow::Cow;
 
 use memchr::{memchr, memmem};
 
+use super::about::About;
 use super::current::{Current, Held};
 use super::custom::{Custom, From};
 use super::measure::{At, Attempts};
@@ -33,38 +34,6 @@ pub struct Run<'p> {
     oldest: Option<Timestamp>,
     /// Text of the event at hand.
     text: String,
-}
-
-/// What is known of a line that will be a log.
-#[derive(Clone, Copy, Debug, Default)]
-struct About<'a> {
-    level: Option<Level>,
-    request_id: Option<&'a str>,
-    /// Bytes that the runtime put before the message, as it stands in JSON.
-    prefix: usize,
-    /// When the application says that it wrote it.
-    timestamp: Option<&'a str>,
-}
-
-impl<'a> About<'a> {
-    /// Takes what the runtime put before the line.
-    fn take_prefix(&mut self, prefix: &Prefix<'a>) {
-        self.level = prefix.severity;
-        self.request_id = prefix.request_id;
-        self.prefix = prefix.len;
-        self.timestamp = Some(prefix.timestamp);
-    }
-
-    /// Takes what a JSON line says of itself, its request id and time as far as it says them without escapes.
-    fn take_json(&mut self, app: &Application<'a>) {
-        let plain = |text: &Option<Cow<'a, str>>| match text {
-            Some(Cow::Borrowed(text)) => Some(*text),
-            Some(Cow::Owned(_)) | None => None,
-        };
-        self.level = app.level.as_deref().and_then(Level::parse);
-        self.request_id = plain(&app.request_id);
-        self.timestamp = plain(&app.timestamp);
-    }
 }
 
 /// What becomes of a line.
@@ -143,33 +112,40 @@ impl Run<'_> {
         match escaped.as_bytes().first() {
             Some(b'{') => self.json(event, text, about, out),
             Some(b'M') if escaped.starts_with("MONITORING|") => self.metric_text(event, text, about, out),
-            Some(b'0'..=b'9' | b'[') => {
-                let prefix = Prefix::parse_escaped(escaped);
-                if prefix.is_none() && memmem::find(escaped.as_bytes(), b"Task timed out after ").is_some() {
-                    return self.platform_text(event, text, about, out);
-                }
-                let document = || Prefix::before_document_escaped(escaped);
-                let metric = |prefix: &Prefix<'_>| self.starts_metric(escaped, prefix.len);
-                if let Some(prefix) = prefix {
-                    about.take_prefix(&prefix);
-                    if metric(&prefix) {
-                        return self.metric_text(event, text, about, out);
-                    }
-                } else if let Some(prefix) = document().filter(metric) {
-                    about.take_prefix(&prefix);
-                    return self.metric_text(event, text, about, out);
-                }
-                Fate::Log
-            }
+            Some(b'0'..=b'9' | b'[') => self.prefixed(event, text, about, out),
             Some(b'L') if escaped.starts_with(UNHANDLED) => {
                 if out.wants_json_fields() {
-                    unhandled(event.message, text, about);
+                    about.take_unhandled(event.message, text);
                 }
                 Fate::Log
             }
             Some(first) if may_be_platform(*first, escaped) => self.platform_text(event, text, about, out),
             _ => Fate::Log,
         }
+    }
+
+    /// A line that may begin with what the runtime puts before the message.
+    fn prefixed<'a>(
+        &mut self,
+        event: &LogEvent<'a>,
+        text: &'a mut String,
+        about: &mut About<'a>,
+        out: &mut impl Sink,
+    ) -> Fate {
+        let escaped = event.message.escaped();
+        let metric = |prefix: &Prefix<'_>| self.starts_metric(escaped, prefix.len);
+        if let Some(prefix) = Prefix::parse_escaped(escaped) {
+            about.take_prefix(&prefix);
+            if metric(&prefix) {
+                return self.metric_text(event, text, about, out);
+            }
+        } else if memmem::find(escaped.as_bytes(), b"Task timed out after ").is_some() {
+            return self.platform_text(event, text, about, out);
+        } else if let Some(prefix) = Prefix::before_document_escaped(escaped).filter(metric) {
+            about.take_prefix(&prefix);
+            return self.metric_text(event, text, about, out);
+        }
+        Fate::Log
     }
 
     /// Whether a metric begins behind what the runtime put before the line.
@@ -452,15 +428,6 @@ impl Run<'_> {
 
 fn at<'a, S: Sink>(origins: &'a Origins, event: &LogEvent<'a>, out: &'a mut S, counts: &'a mut Counts) -> At<'a, S> {
     At { origin: origins.current(), time: event.time, event_id: event.id, out, made: &mut counts.metrics }
-}
-
-/// Takes what Python says of an exception that nobody handled: an object on a line of its own, behind words.
-fn unhandled<'a>(message: JsonStr<'a>, text: &'a mut String, about: &mut About<'a>) {
-    message.unescape_into(text);
-    let object = text.find(['\r', '\n']).and_then(|end| text.get(end + 1..));
-    if let Some(app) = object.and_then(Application::parse) {
-        about.take_json(&app);
-    }
 }
 
 /// Whether a line, still escaped, begins as one of Lambda's own.
