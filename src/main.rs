@@ -148,7 +148,9 @@ impl Process {
         let invocation = Invocation { forwarder: &own, now, deadline, seed: seed(&context.request_id) };
         let start = Instant::now();
         if self.prepared.forwarder.is_none() {
-            self.fetch(own.function_name.as_deref(), deadline).await?;
+            let fetched = self.fetch(own.function_name.as_deref(), deadline).await;
+            // What Lambda is answered is in no log by itself.
+            fetched.inspect_err(|failure| log("settings", &failure.sentence))?;
         }
         let Some(forwarder) = &mut self.prepared.forwarder else { return Err(unprepared(&[])) };
         let outcome = forwarder.handle(payload.get(), &invocation, &mut ()).await;

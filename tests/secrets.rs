@@ -99,6 +99,7 @@ fn a_secret_that_cannot_be_had_fails_the_invocation_and_the_next_one_tries_again
     });
     let intake = taking(NEW);
     let lambda = function(&intake, &vault).start();
+    let mut said = Vec::new();
     for expected in [
         "wrong setting: DD_API_KEY_SECRET_ARN cannot be fetched: secretsmanager answers 400: ResourceNotFoundException: no such secret",
         "wrong setting: DD_API_KEY holds a blank",
@@ -112,9 +113,13 @@ fn a_secret_that_cannot_be_had_fails_the_invocation_and_the_next_one_tries_again
             "{failure:?}"
         );
         assert_eq!(failure.error_message.lines().count(), 1);
+        said.push(json!({ "kind": "settings", "level": "ERROR", "message": failure.error_message }).to_string());
     }
     assert_eq!(intake.requests().len(), 0);
     assert_eq!(lambda.invoke(&packed(batch(["a"]))).result.as_deref(), Ok("null"));
+    // Whoever reads only the function's own log sees it, too.
+    let written = lambda.written();
+    assert!(said.iter().all(|line| written.contains(line)), "{written}");
     assert_eq!(vault.requests().len(), 4);
     assert!(!lambda.written().contains("blanks") && !lambda.written().contains(NEW));
 }
