@@ -762,7 +762,10 @@ async fn a_redrive_says_why_something_stays_and_the_store_does_too() {
     let mut forwarder = unreachable_into(&folder, &[]);
     forward(&mut forwarder, &packed(batch(["a"]))).await;
     for (status, expected) in [
-        (403, "1 log not delivered to {}, still stored (unauthorized): status 403: no; check the API key and the site"),
+        (
+            403,
+            "1 log not delivered to {}, still stored (unauthorized): status 403: no; check the key, user or token, and that it is one for this address: it will be tried again",
+        ),
         (
             500,
             "1 log not delivered to {}, still stored (busy): status 500: no; the intake is overloaded or limits the rate: it will be tried again",
