@@ -105,6 +105,62 @@ fn takes_each_form_of_input() {
     assert!(ran.out.contains(r#""message":"é""#) && ran.out.contains(r#""message":"€😀""#), "{}", ran.out);
 }
 
+#[test]
+fn takes_what_the_aws_cli_shows_of_a_log() {
+    let lines = [
+        ("[7]b", "2026-11-20T09:02:14.310", "START RequestId: 9edab1f8-7d34-4a8e-a965-15ccbbb78d4c Version: 7"),
+        ("[$LATEST]a", "2026-11-20T09:02:14.311", "START RequestId: 8edab1f8-7d34-4a8e-a965-15ccbbb78d4c Version: 7"),
+        ("[$LATEST]a", "2026-11-20T09:02:14.312", "it broke\n  at line 1\n\n  at line 2"),
+        ("[7]b", "2026-11-20T09:02:14.313", "2026-11-20T09:02:14 on time"),
+        ("[$LATEST]a", "2026-11-20T09:02:14.314", "END RequestId: 8edab1f8-7d34-4a8e-a965-15ccbbb78d4c"),
+        (
+            "[$LATEST]a",
+            "2026-11-20T09:02:14.315",
+            "REPORT RequestId: 8edab1f8-7d34-4a8e-a965-15ccbbb78d4c\tDuration: 5.00 ms\t",
+        ),
+    ];
+    let write = |line: fn(&str, &str, &str) -> String| {
+        lines.iter().map(|(stream, time, message)| line(stream, time, message)).collect::<String>()
+    };
+    let events: Vec<_> = (1_795_165_334_310_i64..)
+        .zip(lines)
+        .map(|(time, (stream, _, message))| {
+            serde_json::json!({ "eventId": time.to_string(), "logStreamName": format!("2026/11/20/{stream}"),
+                "timestamp": time, "ingestionTime": time, "message": format!("{message}\n") })
+        })
+        .collect();
+    let events = serde_json::json!({ "events": events, "searchedLogStreams": [] });
+    for (name, input, time) in [
+        ("filter-log-events", serde_json::to_string_pretty(&events).unwrap(), 1_795_165_334_315_i64),
+        (
+            "tail",
+            write(|stream, time, message| format!("{time}000+00:00 2026/11/20/{stream} {message}\n")),
+            1_795_165_334_315,
+        ),
+        (
+            "tail of whole seconds",
+            write(|stream, time, message| format!("{}+00:00 2026/11/20/{stream} {message}\n", &time[..19])),
+            1_795_165_334_000,
+        ),
+        ("tail --format short", write(|_, time, message| format!("{} {message}\n", &time[..19])), 1_795_165_334_000),
+        ("an export", write(|_, time, message| format!("{time}Z {message}\n")), 1_795_165_334_315),
+    ] {
+        let ran = run(&[&NDJSON[..], &["-"]].concat(), &[], input.as_bytes());
+        assert_eq!((ran.status, counted(&ran).1), (0, 6), "{name}: {}{}", ran.out, ran.err);
+        for expected in [
+            r#""name":"duration_ms","type":"histogram","value":5"#.to_owned(),
+            format!(r#""timestamp":{time},"message":"REPORT RequestId: 8edab1f8"#),
+            r#""message":"it broke\n  at line 1\n"#.to_owned(),
+            r#""message":"2026-11-20T09:02:14 on time"#.to_owned(),
+        ] {
+            assert!(ran.out.contains(&expected), "{name}: {expected}: {}", ran.out);
+        }
+    }
+    // A time at the beginning of lines that tell nothing of Lambda's is the function's own.
+    let ran = run(&[&NDJSON[..], &["-"]].concat(), &[], b"2026-11-20T09:02:14.310Z hello\nworld\n");
+    assert!(counted(&ran).1 == 2 && ran.out.contains(r#""message":"2026-11-20T09:02:14.310Z hello""#), "{}", ran.out);
+}
+
 /// As Windows PowerShell writes what a command prints.
 fn utf_16(text: &str) -> Vec<u8> {
     format!("\u{feff}{text}").encode_utf16().flat_map(u16::to_le_bytes).collect()
@@ -339,6 +395,18 @@ fn a_check_shows_what_holds() {
     // The Lambda has no folder of its own.
     assert_eq!(of("LOGFERRY_STORE"), ["LOGFERRY_STORE -", "LOGFERRY_STORE_BUCKET -"]);
     assert_eq!(of("SPLUNK"), [""; 0]);
+}
+
+#[test]
+fn a_check_names_what_is_not_read() {
+    let not_read =
+        |name| format!("not read: {name}, which is misspelt, or of a backend that LOGFERRY_BACKENDS does not name\n");
+    let good = [("LOGFERRY_BACKENDS", "datadog:eu"), ("DD_API_KEY_EU", "s3cret"), ("DD_SITE", "datadoghq.eu")];
+    let odd = [("LOGFERRY_PLATFORM_LINE", "drop"), ("LOKI_URL", "http://loki"), ("SPLUNK_INDEX", ""), ("DD_ENV", "x")];
+    let ran = run(&["check"], &[&good[..], &odd].concat(), b"");
+    assert_eq!((ran.status, ran.err), (0, not_read("LOGFERRY_PLATFORM_LINE") + &not_read("LOKI_URL")));
+    let ran = run(&["check"], &[("LOGFERRY_BACKEND", "stdout")], b"");
+    assert!(ran.status == 2 && ran.err.contains(&not_read("LOGFERRY_BACKEND")), "{}", ran.err);
 }
 
 #[test]

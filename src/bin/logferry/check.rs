@@ -1,19 +1,29 @@
 //! `logferry check`: the settings, as the Lambda would read them.
 
+use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::io::{self, Write};
 
 use logferry::env::Env;
 use logferry::settings::Settings;
 
 use crate::style::count;
-use crate::{Status, complain, environment, ready, refuse};
+use crate::{Status, complain, environment, ready, refuse, variables};
 
 /// Reads all settings as the Lambda does; shows what holds, or every mistake.
 pub(crate) fn run() -> io::Result<Status> {
-    let forwarder = match ready(&environment, None)? {
+    let asked = RefCell::new(BTreeSet::new());
+    let lookup = |name: &str| {
+        asked.borrow_mut().insert(name.to_owned());
+        environment(name)
+    };
+    let read = ready(&lookup, None)?;
+    let unread = unread(&asked.borrow());
+    let forwarder = match read {
         Ok(forwarder) => forwarder,
         Err(mistakes) => {
             let status = refuse(&mistakes);
+            tell_unread(&unread);
             let mistakes = count(mistakes.len(), "mistake");
             complain(format_args!("{mistakes} to mend; `logferry check` again shows whether all is well"));
             return Ok(status);
@@ -23,6 +33,7 @@ pub(crate) fn run() -> io::Result<Status> {
     let names: Vec<_> = forwarder.backends.iter().map(logferry::backend::Backend::name).collect();
     writeln!(out, "the settings are good; telemetry goes to {}\n", names.join(", "))?;
     let mut env = Env::new(&environment);
+    let mut shown = Vec::new();
     for (component, rows) in Settings::rows() {
         let readers = readers(&names, component);
         for row in rows {
@@ -32,12 +43,32 @@ pub(crate) fn run() -> io::Result<Status> {
                 let default = row.default.map_or_else(|| "-".to_owned(), |default| format!("{default} (default)"));
                 held.push((row.name.to_owned(), default));
             }
-            for (variable, shown) in held {
-                writeln!(out, "{variable:<30} {shown}")?;
-            }
+            shown.extend(held);
         }
     }
+    let width = shown.iter().map(|(variable, _)| variable.len()).max().unwrap_or_default();
+    for (variable, shown) in shown {
+        writeln!(out, "{variable:<width$} {shown}")?;
+    }
+    tell_unread(&unread);
     Ok(Status::Fine)
+}
+
+/// Variables that look like settings, hold something, and weren't `asked` for.
+fn unread(asked: &BTreeSet<String>) -> Vec<String> {
+    let settings: BTreeSet<_> = Settings::rows().into_iter().flat_map(|(_, rows)| rows).map(|row| row.name).collect();
+    let is_setting = |name: &str| name.starts_with("LOGFERRY_") || settings.contains(name);
+    let unread = variables().filter(|(name, value)| is_setting(name) && !asked.contains(name) && !value.is_empty());
+    unread.map(|(name, _)| name).collect::<BTreeSet<_>>().into_iter().collect()
+}
+
+/// Says what has no effect; a variable may also be another program's, so it is no mistake.
+fn tell_unread(names: &[String]) {
+    for name in names {
+        complain(format_args!(
+            "not read: {name}, which is misspelt, or of a backend that LOGFERRY_BACKENDS does not name"
+        ));
+    }
 }
 
 /// The names under which backends read the settings of a component: `eu`, or none, of `loki:eu`.

@@ -7,6 +7,9 @@ use std::path::{Path, PathBuf};
 
 use flate2::read::MultiGzDecoder;
 use logferry::event::Limits;
+use logferry::model::Timestamp;
+use logferry::parse::Line;
+use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::now;
@@ -43,7 +46,8 @@ impl Input {
         Ok(Self { name: path.display().to_string(), bytes: std::fs::read(path)? })
     }
 
-    /// What it holds, gzipped or not: an event, a batch, either of them on each line, or the lines of a log.
+    /// What it holds, gzipped or not: an event, a batch, either of them on each line, what the AWS CLI shows of a log, or
+    /// the lines of one.
     pub(crate) fn contents(&self, limits: Limits) -> Vec<Content> {
         let inflated = inflated(&self.bytes, limits);
         let bytes = match &inflated {
@@ -57,13 +61,16 @@ impl Input {
         if let Some(content) = one(bytes) {
             return vec![content];
         }
+        if let Some(streams) = captured(bytes, &self.name) {
+            return streams;
+        }
         let lines = bytes.split(|byte| *byte == b'\n').filter(|line| !line.trim_ascii().is_empty());
         let lines: Option<Vec<_>> = lines.map(one).collect();
         match lines {
             Some(lines) if !lines.is_empty() => lines,
             // What begins as an event or a batch is one that is damaged: the forwarder says how.
             _ if looks_like_batch(bytes) => vec![Content::Batch(bytes.to_vec())],
-            _ => vec![Content::Batch(log_lines(&String::from_utf8_lossy(bytes), &self.name))],
+            _ => log_lines(&String::from_utf8_lossy(bytes), &self.name),
         }
     }
 }
@@ -140,29 +147,154 @@ fn looks_like_batch(bytes: &[u8]) -> bool {
         && ["\"messageType\"", "\"logEvents\"", "\"logGroup\"", "\"awslogs\""].iter().any(|key| head.contains(key))
 }
 
-/// A batch of the lines of a log, as `aws logs tail` or a test prints them: the
-/// file's name stands for the function's.
-fn log_lines(text: &str, name: &str) -> Vec<u8> {
-    let stem = Path::new(name).file_stem().filter(|_| name != STDIN);
-    let function = stem.map_or_else(|| "stdin".to_owned(), |stem| stem.to_string_lossy().replace(' ', "-"));
-    let time = now().millis();
-    let mut events: Vec<(String, usize)> = Vec::new();
+/// What `aws logs filter-log-events` and `get-log-events` print.
+#[derive(Deserialize)]
+struct Captured {
+    events: Vec<CapturedEvent>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct CapturedEvent {
+    event_id: Option<String>,
+    #[serde(default)]
+    log_stream_name: String,
+    timestamp: i64,
+    message: String,
+}
+
+/// Batches of what the AWS CLI has fetched of a log; `None` for anything else.
+fn captured(bytes: &[u8], name: &str) -> Option<Vec<Content>> {
+    let Captured { events } = serde_json::from_str(&String::from_utf8_lossy(bytes)).ok()?;
+    let mut streams = Streams::default();
+    for (number, CapturedEvent { event_id, log_stream_name, timestamp, message }) in events.into_iter().enumerate() {
+        let id = event_id.unwrap_or_else(|| (number + 1).to_string());
+        streams.push(&log_stream_name, Event { id, time: timestamp, message });
+    }
+    Some(streams.batches(name))
+}
+
+/// Batches of the lines of a log, as `aws logs tail`, an export to S3 or a test prints them.
+fn log_lines(text: &str, name: &str) -> Vec<Content> {
+    let now = now().millis();
+    let is_stamped = text.lines().filter_map(Stamped::parse).any(|line| is_lambdas_own(line.message));
+    let mut streams = Streams::default();
     for (number, line) in text.lines().enumerate().filter(|(_, line)| !line.is_empty()) {
-        match events.last_mut() {
+        let stamped = Stamped::parse(line).filter(|_| is_stamped);
+        match streams.last() {
+            // What follows without a stamp belongs to the event before.
+            Some(event) if is_stamped && stamped.is_none() => event.append(line),
             // The line that continues a REPORT belongs to its event.
-            Some((report, _)) if line.starts_with("XRAY TraceId: ") && report.starts_with("REPORT ") => {
-                report.push('\n');
-                report.push_str(line);
+            Some(event) if line.starts_with("XRAY TraceId: ") && event.message.starts_with("REPORT ") => {
+                event.append(line);
             }
-            _ => events.push((line.to_owned(), number + 1)),
+            _ => {
+                let Stamped { time, stream, message } =
+                    stamped.unwrap_or(Stamped { time: now, stream: "", message: line });
+                streams.push(stream, Event { id: (number + 1).to_string(), time, message: message.to_owned() });
+            }
         }
     }
-    let events: Vec<_> = events
-        .iter()
-        .map(|(message, number)| serde_json::json!({ "id": number.to_string(), "timestamp": time, "message": message }))
-        .collect();
-    let batch = serde_json::json!({
-        "messageType": "DATA_MESSAGE", "owner": "", "logGroup": format!("/aws/lambda/{function}"), "logStream": "", "logEvents": events,
-    });
-    batch.to_string().into_bytes()
+    streams.batches(name)
+}
+
+/// Whether Lambda itself writes such a line.
+fn is_lambdas_own(line: &str) -> bool {
+    Line::parse(line, None).into_platform().is_ok()
+}
+
+/// A line with what the AWS CLI and exports to S3 put before a log event.
+///
+/// ```text
+/// 2026-11-20T09:02:14.310000+00:00 2026/11/20/[$LATEST]c9286ce5 START RequestId: …     aws logs tail
+/// 2026-11-20T09:02:14 START RequestId: …                                               aws logs tail --format short
+/// 2026-11-20T09:02:14.310Z START RequestId: …                                          an export
+/// ```
+#[derive(Clone, Copy)]
+struct Stamped<'a> {
+    time: i64,
+    stream: &'a str,
+    message: &'a str,
+}
+
+impl<'a> Stamped<'a> {
+    fn parse(line: &'a str) -> Option<Self> {
+        let (time, message) = line.split_once(' ')?;
+        let time = stamp(time)?;
+        let stream = message.split_once(' ').filter(|(stream, _)| is_stream(stream));
+        let (stream, message) = stream.unwrap_or(("", message));
+        Some(Self { time, stream, message })
+    }
+}
+
+/// A time in milliseconds; whole seconds may stand without a fraction, and then without a zone.
+fn stamp(text: &str) -> Option<i64> {
+    let (seconds, rest) = text.split_at_checked("2026-11-20T09:02:14".len())?;
+    let rest = match rest {
+        "" => ".000Z".to_owned(),
+        zone if zone.starts_with(['+', '-', 'Z']) => format!(".000{zone}"),
+        rest => rest.to_owned(),
+    };
+    Timestamp::parse_rfc_3339(&format!("{seconds}{rest}")).map(|(time, _)| time.millis())
+}
+
+/// Whether Lambda would call a log stream so: `2026/11/20/[$LATEST]c9286ce5`.
+fn is_stream(word: &str) -> bool {
+    let mut date = word.splitn(4, '/');
+    let is_number = |part: &str, digits| part.len() == digits && part.bytes().all(|byte| byte.is_ascii_digit());
+    [4, 2, 2].into_iter().all(|digits| date.next().is_some_and(|part| is_number(part, digits))) && word.contains('[')
+}
+
+/// One log event of a batch.
+struct Event {
+    id: String,
+    time: i64,
+    message: String,
+}
+
+impl Event {
+    fn append(&mut self, line: &str) {
+        self.message.push('\n');
+        self.message.push_str(line);
+    }
+}
+
+/// Log events by log stream, in the order in which they came.
+#[derive(Default)]
+struct Streams {
+    streams: Vec<(String, Vec<Event>)>,
+    /// Which one the last event went to.
+    current: usize,
+}
+
+impl Streams {
+    fn push(&mut self, stream: &str, event: Event) {
+        let known = self.streams.iter().position(|(name, _)| name == stream);
+        self.current = known.unwrap_or(self.streams.len());
+        match self.streams.get_mut(self.current) {
+            Some((_, events)) => events.push(event),
+            None => self.streams.push((stream.to_owned(), vec![event])),
+        }
+    }
+
+    fn last(&mut self) -> Option<&mut Event> {
+        self.streams.get_mut(self.current)?.1.last_mut()
+    }
+
+    /// A batch for each log stream: the file's name stands for the function's.
+    fn batches(self, name: &str) -> Vec<Content> {
+        let stem = Path::new(name).file_stem().filter(|_| name != STDIN);
+        let function = stem.map_or_else(|| "stdin".to_owned(), |stem| stem.to_string_lossy().replace(' ', "-"));
+        let batch = |(stream, events): (String, Vec<Event>)| {
+            let events: Vec<_> = events
+                .iter()
+                .map(|Event { id, time, message }| serde_json::json!({ "id": id, "timestamp": time, "message": message }))
+                .collect();
+            let batch = serde_json::json!({
+                "messageType": "DATA_MESSAGE", "owner": "", "logGroup": format!("/aws/lambda/{function}"), "logStream": stream, "logEvents": events,
+            });
+            Content::Batch(batch.to_string().into_bytes())
+        };
+        self.streams.into_iter().map(batch).collect()
+    }
 }

@@ -28,14 +28,15 @@ struct Cli {
 enum Command {
     /// Shows what the forwarder makes of events, and sends it where asked.
     ///
-    /// Takes what the Lambda is invoked with, decoded batches, and plain lines of a log, each gzipped or not.
+    /// Takes what the Lambda is invoked with, decoded batches, what `aws logs filter-log-events`, `get-log-events` and
+    /// `tail` print, exports to S3, and plain lines of a log, each gzipped or not.
     Replay(ReplayArgs),
     /// Says what a line is and what was read from it.
     ///
     /// Without LINES, reads them from standard input: a line that is a JSON string stands for the text that it
     /// holds, and {"message":"…","timestamp":1700000000123} for a log event of that time.
     Explain(ExplainArgs),
-    /// Checks the settings in the environment as the Lambda does at its start.
+    /// Checks the settings in the environment as the Lambda does at its start, and names those that are not read.
     Check,
     /// Sends again what could not be sent and was stored (`LOGFERRY_STORE`), the oldest first.
     Redrive(RedriveArgs),
@@ -174,6 +175,11 @@ fn variable(name: &str) -> Option<String> {
 #[expect(clippy::disallowed_methods, reason = "the process reads its environment here, and nowhere else")]
 fn environment(name: &str) -> Option<String> {
     std::env::var(name).ok()
+}
+
+/// All variables, but for those that aren't text.
+fn variables() -> impl Iterator<Item = (String, String)> {
+    std::env::vars_os().filter_map(|(name, value)| name.into_string().ok().zip(value.into_string().ok()))
 }
 
 #[expect(clippy::disallowed_methods, reason = "the process reads the clock here, and nowhere else")]
