@@ -313,9 +313,14 @@ async fn a_proxy_for_https_learns_the_host_and_nothing_more() {
     let http = client(&[("HTTPS_PROXY", &proxy.url())]);
     let error = send(&http, "https://intake.invalid/api/v2/logs", b"{}").await.unwrap_err();
     assert!(matches!(&error, TransportError::Connect(_)), "{error:?}");
+    assert_eq!(error.to_string(), "cannot connect: HTTPS_PROXY refuses to connect to the host");
     let request = &proxy.requests()[0];
     assert_eq!((request.method.as_str(), request.target.as_str()), ("CONNECT", "intake.invalid:443"));
     assert!(!format!("{:?}", request.headers).contains(KEY), "{request:?}");
+    let proxy = Intake::answering(|_, _| Answer::status(407));
+    let http = client(&[("HTTPS_PROXY", &proxy.url())]);
+    let error = send(&http, "https://intake.invalid/api/v2/logs", b"{}").await.unwrap_err();
+    assert!(error.to_string().contains("HTTPS_PROXY wants a user and a password"), "{error}");
 }
 
 #[tokio::test]

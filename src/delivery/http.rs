@@ -285,7 +285,14 @@ fn cause(error: &reqwest::Error) -> String {
         return "the response isn't HTTP".to_owned();
     }
     let said = cause.to_string();
-    if said.ends_with("UnknownIssuer") { format!("{said}, which LOGFERRY_CA_FILE may name") } else { said }
+    match said.as_str() {
+        "tunnel error: proxy authorization required" => {
+            "HTTPS_PROXY wants a user and a password: expected `http://user:password@host:port`".to_owned()
+        }
+        "tunnel error: unsuccessful" => "HTTPS_PROXY refuses to connect to the host".to_owned(),
+        said if said.ends_with("UnknownIssuer") => format!("{said}, which LOGFERRY_CA_FILE may name"),
+        _ => said,
+    }
 }
 
 fn proxy(value: &str, make: fn(&str) -> reqwest::Result<reqwest::Proxy>) -> Result<reqwest::Proxy, String> {
