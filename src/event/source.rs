@@ -100,6 +100,11 @@ pub enum EventError {
         "the event is of no known source: expected a CloudWatch Logs subscription, {{\"awslogs\":{{\"data\":…}}}}, records of Kinesis, Firehose, SQS or S3, or {{\"redrive\":true}}"
     )]
     Unknown,
+    /// A wish to redrive that can't be read.
+    #[error(
+        "the wish to redrive cannot be read: expected {{\"redrive\":true}}, or {{\"redrive\":{{…}}}} with none but `backend`, `older_than` in seconds, `prefix`, `max` and `set_aside`"
+    )]
+    Wish,
 }
 
 /// A field for each thing that only one source has.
@@ -207,7 +212,7 @@ impl<'a> Event<'a> {
                     .collect(),
             }),
             Outer { redrive: Some(wish), .. } => {
-                let wish = redrive(wish.get()).ok_or(EventError::Unknown)?;
+                let wish = redrive(wish.get()).ok_or(EventError::Wish)?;
                 let record = Record { id: Cow::Borrowed(""), content: Content::Redrive(wish) };
                 Ok(Self { source: Source::Redrive, records: vec![record] })
             }
@@ -389,10 +394,11 @@ mod tests {
 
     #[test]
     fn says_when_it_knows_none() {
-        for json in
-            [r#"{"Records":[]}"#, r#"{"Records":[{"Sns":{}}]}"#, r#"{"redrive":false}"#, r#"{"redrive":{"x":1}}"#, "{}"]
-        {
+        for json in [r#"{"Records":[]}"#, r#"{"Records":[{"Sns":{}}]}"#, "{}"] {
             assert_eq!(Event::from_json(json), Err(EventError::Unknown), "{json}");
+        }
+        for wish in ["false", r#"{"x":1}"#, r#"{"older_than":"1h"}"#] {
+            assert_eq!(Event::from_json(&format!(r#"{{"redrive":{wish}}}"#)), Err(EventError::Wish), "{wish}");
         }
         assert_eq!(Event::from_json("nothing"), Err(EventError::Json));
     }

@@ -43,7 +43,7 @@ const MAX_WAITING: usize = 16 << 20;
 const DOWN: &str = "the backend did not take what came before in this invocation";
 
 /// What is said of a request that isn't stored in time.
-const NO_TIME: &str = "no time was left for it";
+const NO_TIME: &str = "it did not answer in the time that was left";
 
 /// Everything wired: made at cold start, used for every invocation.
 #[derive(Debug)]

@@ -277,7 +277,7 @@ impl std::fmt::Display for Note {
             Self::Left(why) => write!(f, "a stored request was left as it is: {why}"),
             Self::NoStore => f.write_str("there is nothing to redrive: no store is set; name one in LOGFERRY_STORE"),
             Self::Store(why) => {
-                write!(f, "the store cannot be used: {why}; check LOGFERRY_STORE and the function's role")
+                write!(f, "the store cannot be used: {why}; check LOGFERRY_STORE, and the function's role and network")
             }
             Self::OtherForwarder { log_group } => write!(
                 f,
