@@ -135,6 +135,11 @@ fn what_is_wrong_or_elsewhere_is_not_called_missing() {
             &[("OTEL_EXPORTER_OTLP_LOGS_ENDPOINT", "x"), ("LOGFERRY_OTLP_SEND", "logs")],
             &["OTEL_EXPORTER_OTLP_LOGS_ENDPOINT `x` is not an address"],
         ),
+        (
+            "datadog",
+            &[("DD_API_KEY", "k"), ("DD_FORWARD_LOG", "false"), ("LOGFERRY_DATADOG_SEND", "logs")],
+            &["LOGFERRY_DATADOG_SEND asks for logs alone, and DD_FORWARD_LOG for none: nothing would be sent"],
+        ),
         // One that is elsewhere doesn't stand for another.
         ("datadog:eu,datadog", &[("DD_API_KEY_EU_SECRET_ARN", place)], &["DD_API_KEY is not set"]),
     ] {

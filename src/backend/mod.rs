@@ -216,7 +216,12 @@ impl Backend {
             return None;
         }
         let (kind, sends) = env.under(suffix, |env| match kind {
-            "datadog" => read_both(env, Datadog::from_env, &Datadog::SEND, Kind::Datadog),
+            "datadog" => {
+                let (datadog, sends) = (Datadog::from_env(env), env.read(&Datadog::SEND));
+                let (datadog, sends) = (datadog?, sends?);
+                datadog.check(sends, env);
+                Some((Kind::Datadog(Box::new(datadog)), sends))
+            }
             "elasticsearch" => read_both(env, Elasticsearch::from_env, &Elasticsearch::SEND, Kind::Elasticsearch),
             "guance" => read_both(env, Guance::from_env, &Guance::SEND, Kind::Guance),
             "loki" => Some((Kind::Loki(Box::new(Loki::from_env(env)?)), Loki::SENDS)),

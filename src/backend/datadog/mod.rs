@@ -201,6 +201,15 @@ impl Datadog {
         })
     }
 
+    /// Takes it down as a mistake if nothing is left to send.
+    pub fn check(&self, sends: Signals, env: &mut Env<'_>) {
+        if !self.forward_logs && !sends.metrics {
+            let what =
+                format!("asks for logs alone, and {} for none: nothing would be sent", env.name(&Self::FORWARD_LOG));
+            env.mistake(&env.name(&Self::SEND), what);
+        }
+    }
+
     /// Begins a batch.
     pub fn encoder<'b>(&'b self, context: &Context<'b>) -> Encoder<'b> {
         let body = |route| Body::new(self.template(route));
