@@ -62,7 +62,9 @@ impl Reason {
                 "the item is larger than the backend takes: write less in one line, or raise the intake's limit"
             }
             Self::Refused => "the intake will not take it: check the address and the backend's settings",
-            Self::Unauthorized => "check the key, user or token, and that it is one for this address: it will be tried again",
+            Self::Unauthorized => {
+                "check the key, user or token, and that it is one for this address: it will be tried again"
+            }
             Self::Unreachable => "check the address, DNS, the network of the function and the proxy",
         }
     }

@@ -49,7 +49,10 @@ fn says_why_something_stays_and_then_shows_it() {
     let refusing = Intake::answering(|_, _| Answer::with(401, &[], b"who are you?"));
     let (status, out, err) = redrive(store, &refusing, &[]);
     assert_eq!((status, out.as_str()), (1, "datadog: 1 stored request, 0 logs sent, 1 log still stored\n"));
-    assert!(err.contains("still stored (unauthorized): status 401: who are you?; check the key, user or token"), "{err}");
+    assert!(
+        err.contains("still stored (unauthorized): status 401: who are you?; check the key, user or token"),
+        "{err}"
+    );
     let (status, out, err) = redrive(store, &refusing, &["--dry-run"]);
     assert_eq!((status, err.as_str()), (0, ""), "{out}");
     assert!(out.contains("unauthorized: status 401: who are you?; refused 0 times"), "{out}");

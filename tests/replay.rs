@@ -252,6 +252,10 @@ fn a_wrong_command_or_setting_is_said_in_one_sentence() {
         assert_eq!((ran.status, ran.err.as_str(), ran.out.as_str()), (2, expected, ""));
     }
     assert_eq!(run(&["replay", "--wrong"], &[], b"").status, 2);
+    let empty = format!("{}/empty", env!("CARGO_TARGET_TMPDIR"));
+    std::fs::create_dir_all(&empty).unwrap();
+    let ran = run(&["replay", &empty], &[], b"");
+    assert_eq!((ran.status, ran.err.as_str()), (2, "logferry: nothing to replay: there is no file in the folder\n"));
 }
 
 #[test]

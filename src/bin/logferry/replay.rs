@@ -48,6 +48,10 @@ pub(crate) fn run(args: &ReplayArgs) -> io::Result<Status> {
         }
     };
     let files = files(&paths);
+    if files.is_empty() {
+        complain("logferry: nothing to replay: there is no file in the folder");
+        return Ok(Status::Usage);
+    }
     let mut forwarder = match forwarder(args, &to.join(",")) {
         Ok(forwarder) => forwarder,
         Err(mistakes) => return Ok(refuse(&mistakes)),

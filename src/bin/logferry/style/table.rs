@@ -68,6 +68,12 @@ impl Table {
         (1..self.columns.len()).any(|index| self.natural(index).is_some())
     }
 
+    /// Whether there is room for a column.
+    pub(crate) fn shows(&self, column: Column, style: Style) -> bool {
+        let mut widths = self.columns.iter().zip(self.widths(style.width));
+        widths.any(|(there, width)| there.title == column.title && width.is_some())
+    }
+
     /// Titles and rows, one a line.
     pub(crate) fn render(&self, style: Style) -> String {
         let widths = self.widths(style.width);

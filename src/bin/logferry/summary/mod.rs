@@ -16,6 +16,9 @@ use crate::style::{Cell, Column, Paint, Style, Table, number, spark, visible};
 /// Columns of the picture of durations.
 const SPREAD: usize = 12;
 
+/// The picture of durations.
+const SPREAD_COLUMN: Column = Column::left("spread").expendable(1);
+
 /// Adds up what invocations measure.
 #[derive(Debug, Default)]
 pub(crate) struct Summary {
@@ -60,23 +63,25 @@ impl Summary {
             return "No invocations.\n".to_owned();
         }
         let mut out = String::new();
+        let durations = durations(&all);
+        let pictured = durations.shows(SPREAD_COLUMN, style);
         for (title, table) in [
             ("Invocations", invocations(&all)),
-            ("Durations in ms, percentiles by nearest rank", durations(&all)),
+            ("Durations in ms, percentiles by nearest rank", durations),
             ("Memory in MB (used at most, and free at least), and costs", memory(&all)),
         ] {
             if table.tells() {
                 out.extend([style.paint(Paint::Bold, title).as_str(), "\n", &table.render(style), "\n"]);
             }
         }
-        out += &self.footnotes(&all, style);
+        out += &self.footnotes(&all, pictured, style);
         out + &advice(&all, style)
     }
 
-    /// What the tables rest on.
-    fn footnotes(&self, all: &[(&str, &Stats)], style: Style) -> String {
+    /// What the tables rest on, the picture of durations where there was room for it.
+    fn footnotes(&self, all: &[(&str, &Stats)], pictured: bool, style: Style) -> String {
         let mut notes = Vec::new();
-        if let Some((shortest, longest)) = range(all) {
+        if let Some((shortest, longest)) = range(all).filter(|_| pictured) {
             let (shortest, longest) = (number(shortest), number(longest));
             notes.push(format!(
                 "spread: how many took how long, from {shortest} to {longest} ms on a logarithmic scale."
@@ -100,9 +105,10 @@ fn invocations(all: &[(&str, &Stats)]) -> Table {
         Column::right("invoked"),
         Column::right("errors"),
         Column::right("timeouts"),
-        Column::right("out of memory"),
+        // The advice says it in words.
+        Column::right("out of memory").expendable(2),
         Column::right("cold starts"),
-        Column::right("").close(),
+        Column::right("").close().expendable(1),
         Column::bar(),
     ]);
     let timeouts = all.iter().any(|(_, stats)| stats.timeouts > 0);
@@ -134,7 +140,7 @@ fn durations(all: &[(&str, &Stats)]) -> Table {
         Column::right("p95"),
         Column::right("p99"),
         Column::right("max"),
-        Column::left("spread").expendable(1),
+        SPREAD_COLUMN,
     ]);
     let range = range(all);
     for (name, stats) in all {

@@ -57,6 +57,17 @@ Advice on smaller memory and on cold starts takes 5 invocations of a function.
 }
 
 #[test]
+fn fits_a_narrow_terminal() {
+    let memory = "Duration: 7212.54 ms, Billed Duration: 9000 ms, Memory Size: 1024 MB, Max Memory Used: 1024 MB, Status: error, Error Type: Runtime.OutOfMemory";
+    let summary = summary("/aws/lambda/invoice-document", &[COLD, LATE, memory]);
+    for (width, spread) in [(60, false), (80, true)] {
+        let shown = summary.render(Style { color: false, width });
+        assert_eq!(shown.lines().find(|line| line.chars().count() > width), None, "{shown}");
+        assert_eq!((shown.contains("  spread\n"), shown.contains("\nspread: ")), (spread, spread), "{shown}");
+    }
+}
+
+#[test]
 fn colours_stress_what_words_say() {
     let shown = summary("/aws/lambda/f", &[LATE]).render(Style { color: true, width: 80 });
     let (dim, bold, red, off) = ("\x1b[2m", "\x1b[1m", "\x1b[31m", "\x1b[0m");
