@@ -30,6 +30,10 @@ PSEUDO = {"AWS::AccountId": ACCOUNT, "AWS::Partition": "aws", "AWS::Region": REG
 
 S3_OBJECTS = "s3:PutObject s3:GetObject s3:DeleteObject"
 
+SQS_SOURCE = "sqs:ReceiveMessage sqs:DeleteMessage sqs:GetQueueAttributes"
+
+SOURCE = f"arn:aws:sqs:us-east-1:{ACCOUNT}:events"
+
 QUEUE = f"https://sqs.us-east-1.amazonaws.com/{ACCOUNT}/kept"
 
 SECRET = f"arn:aws:secretsmanager:eu-west-1:{ACCOUNT}:secret:logferry-AbCdEf"
@@ -67,6 +71,8 @@ GRANTS = [
         ],
     ),
     ({"Store": "/mnt/kept"}, []),
+    ({"QueueArn": SOURCE}, [f"{SQS_SOURCE} {SOURCE}"]),
+    ({"RetryFailedInvocations": "true"}, [f"{SQS_SOURCE} FailedInvocations.Arn"]),
     ({"DdApiKeySecretArn": SECRET}, [f"secretsmanager:GetSecretValue {SECRET}"]),
     ({"DdApiKeySecretArn": f"{SECRET}:field::"}, [f"secretsmanager:GetSecretValue {SECRET}"]),
     ({"PrometheusRemoteWriteUrl": WORKSPACE}, [f"aps:RemoteWrite arn:aws:aps:*:{ACCOUNT}:workspace/ws-1"]),
