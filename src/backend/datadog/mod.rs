@@ -389,7 +389,9 @@ fn host(value: &str) -> Result<Address, String> {
     }
     read::url(&format!("https://{value}"))
         .map(|address| Address { base: address.base.trim_start_matches("https://").to_owned(), ..address })
-        .map_err(|_| "is neither a host nor an address".to_owned())
+        .map_err(|_| {
+            "is neither a host nor an address: expected `http-intake.logs.datadoghq.com` or the like".to_owned()
+        })
 }
 
 fn level(value: &str) -> Result<u32, String> {
