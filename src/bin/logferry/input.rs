@@ -9,7 +9,7 @@ use flate2::read::MultiGzDecoder;
 use logferry::event::Limits;
 use logferry::model::Timestamp;
 use logferry::parse::Line;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use crate::now;
@@ -245,9 +245,22 @@ fn is_stream(word: &str) -> bool {
     [4, 2, 2].into_iter().all(|digits| date.next().is_some_and(|part| is_number(part, digits))) && word.contains('[')
 }
 
+/// What CloudWatch Logs delivers.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Batch {
+    message_type: &'static str,
+    owner: &'static str,
+    log_group: String,
+    log_stream: String,
+    log_events: Vec<Event>,
+}
+
 /// One log event of a batch.
+#[derive(Serialize)]
 struct Event {
     id: String,
+    #[serde(rename = "timestamp")]
     time: i64,
     message: String,
 }
@@ -285,15 +298,10 @@ impl Streams {
     fn batches(self, name: &str) -> Vec<Content> {
         let stem = Path::new(name).file_stem().filter(|_| name != STDIN);
         let function = stem.map_or_else(|| "stdin".to_owned(), |stem| stem.to_string_lossy().replace(' ', "-"));
-        let batch = |(stream, events): (String, Vec<Event>)| {
-            let events: Vec<_> = events
-                .iter()
-                .map(|Event { id, time, message }| serde_json::json!({ "id": id, "timestamp": time, "message": message }))
-                .collect();
-            let batch = serde_json::json!({
-                "messageType": "DATA_MESSAGE", "owner": "", "logGroup": format!("/aws/lambda/{function}"), "logStream": stream, "logEvents": events,
-            });
-            Content::Batch(batch.to_string().into_bytes())
+        let batch = |(log_stream, log_events): (String, Vec<Event>)| {
+            let log_group = format!("/aws/lambda/{function}");
+            let batch = Batch { message_type: "DATA_MESSAGE", owner: "", log_group, log_stream, log_events };
+            Content::Batch(serde_json::to_vec(&batch).unwrap_or_default())
         };
         self.streams.into_iter().map(batch).collect()
     }
