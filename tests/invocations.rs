@@ -121,6 +121,9 @@ fn tally(seen: &Seen) -> Tally {
 
 #[test]
 fn each_invocation_counts_once() {
+    let ended = |kind: &str| format!(r#""status":"error","errorType":"{kind}""#);
+    let done = JSON_DONE_LATE.replace(r#""status":"timeout""#, &ended("Runtime.OutOfMemory"));
+    let report = JSON_LATE.replace(r#""status":"timeout""#, &ended("Runtime.ExitError"));
     for (name, lines, expected) in [
         ("good", vec![START, END, REPORT], [1.0, 0.0, 0.0, 0.0]),
         ("new-style time-out", vec![START, END, TIMED_OUT], [1.0, 1.0, 1.0, 0.0]),
@@ -141,6 +144,13 @@ fn each_invocation_counts_once() {
         ("REPORT before END", vec![START, REPORT, END, "START RequestId: {B} Version: 1\n"], [1.0, 0.0, 0.0, 0.0]),
         ("JSON", vec![JSON_INIT, JSON_START, JSON_DONE, JSON_REPORT], [1.0, 0.0, 0.0, 0.0]),
         ("JSON, told twice", vec![JSON_START, JSON_DONE_LATE, JSON_LATE], [1.0, 1.0, 1.0, 0.0]),
+        ("JSON, told by its done alone", vec![JSON_START, JSON_DONE_LATE, JSON_REPORT], [1.0, 1.0, 1.0, 0.0]),
+        ("JSON, where only its done says which error", vec![JSON_START, &done, &report], [1.0, 1.0, 0.0, 1.0]),
+        (
+            "JSON retry that goes well",
+            vec![JSON_START, JSON_DONE_LATE, JSON_REPORT, JSON_START, JSON_DONE, JSON_REPORT],
+            [2.0, 1.0, 1.0, 0.0],
+        ),
         ("JSON, whose report is in the next batch", vec![JSON_START, JSON_DONE_LATE], [0.0; 4]),
         ("JSON retry", vec![JSON_START, JSON_LATE, JSON_START, JSON_LATE], [2.0, 2.0, 2.0, 0.0]),
         ("JSON at level WARN, where starts are missing", vec![JSON_LATE, JSON_LATE], [2.0, 2.0, 2.0, 0.0]),
@@ -169,6 +179,7 @@ fn a_failure_told_after_its_report_counts_once() {
         ),
         ("no START, as a filter may have it", vec![TIMED_OUT, OLD_TIMEOUT], [1.0, 1.0, 1.0, 0.0]),
         ("JSON, whose done comes last", vec![JSON_START, JSON_LATE, JSON_DONE_LATE], [1.0, 1.0, 1.0, 0.0]),
+        ("JSON, told by that alone", vec![JSON_START, JSON_REPORT, JSON_DONE_LATE], [1.0, 1.0, 1.0, 0.0]),
     ] {
         assert_eq!(tally(&run(&lines)), expected, "{name}");
     }

@@ -4,7 +4,7 @@
 //! id and counts again. Failures that older lines tell before the `REPORT` are
 //! remembered until then, so that they count once per attempt; as lines of one
 //! millisecond have no order, what the last `REPORT` told is remembered until
-//! the next attempt. What `runtimeDone` says of failure waits for the `report`, which says it too and
+//! the next attempt. What `runtimeDone` says of failure waits for the `report`, which mostly says it too and
 //! may come in the next batch.
 
 use std::collections::HashMap;
@@ -61,6 +61,8 @@ struct Attempt {
     counted: Failure,
     /// What the program's own words tell.
     hinted: Failure,
+    /// What its `runtimeDone` says.
+    done: Failure,
     runtime_duration_ms: Option<f64>,
     /// As its `start` says.
     tenant_id: Option<String>,
@@ -222,7 +224,7 @@ impl Attempts {
             emit(Measure::ResponseLatency, report.span("responseLatency"));
             emit(Measure::ResponseDuration, report.span("responseDuration"));
         }
-        let told = both(report.failure(), attempt.counted);
+        let told = both(both(report.failure(), attempt.done), attempt.counted);
         // What Lambda says holds against a program's words; that it went well proves them wrong no more than right.
         let failure = if told.error { told } else { attempt.hinted };
         measured.add_failure(less(failure, attempt.counted), tags);
@@ -274,9 +276,15 @@ impl Attempts {
         if let (Some(whole), Some(runtime)) = (whole, done.metrics.duration_ms) {
             measured.add(Measure::PostRuntimeDuration, post_runtime(whole, runtime), tags);
         }
+        let failure = done.failure();
+        if late {
+            measured.add_failure(less(failure, self.last.counted), tags);
+            self.last.counted = both(self.last.counted, failure);
+        }
         at.emit(&measured);
         if let Some(attempt) = request_id.filter(|_| !late).and_then(|id| self.attempt(id)) {
             attempt.runtime_duration_ms = done.metrics.duration_ms;
+            attempt.done = failure;
         }
     }
 
