@@ -15,19 +15,21 @@ const PHRASES: [&str; 6] = [
 ];
 
 /// Whether a line says, in its runtime's words, that memory ran out. Each phrase
-/// counts as a whole word: `CustomInMemoryErrorHandler` says nothing. Nor does a
-/// line that Java's runtime has put a low level before: `[WARN] caught …`.
+/// counts as a whole word: `CustomInMemoryErrorHandler` says nothing, and in JSON
+/// an escape like `\n` is no part of the word behind it. Nor does a line say
+/// anything that Java's runtime has put a low level before: `[WARN] caught …`.
 pub fn oom_signature(line: &str) -> bool {
     let level = line.strip_prefix('[').and_then(|rest| Level::parse(rest.split_once("] ")?.0));
     if level.is_some_and(|level| level < Level::Error) {
         return false;
     }
     let word = |c: Option<char>| c.is_some_and(|c| c.is_alphanumeric() || c == '_');
+    let escaped = |before: &str| ["\\n", "\\r", "\\t"].iter().any(|escape| before.ends_with(escape));
     PHRASES.iter().any(|phrase| {
         line.match_indices(phrase).any(|(at, _)| {
             let (before, rest) = line.split_at(at);
             let after = rest.get(phrase.len()..).unwrap_or_default();
-            !word(before.chars().next_back()) && !word(after.chars().next())
+            (!word(before.chars().next_back()) || escaped(before)) && !word(after.chars().next())
         })
     })
 }
@@ -97,6 +99,8 @@ mod tests {
             ("[WARN] caught java.lang.OutOfMemoryError, trying again", false),
             ("[INFO] MemoryError is handled", false),
             ("[batch] MemoryError", true),
+            (r#"{"message":"heap is full\nMemoryError\n"}"#, true),
+            (r#"{"message":"heap is full\tjava.lang.OutOfMemoryError"}"#, true),
             ("CustomInMemoryErrorHandler", false),
             ("NoMemoryError", false),
             ("MemoryErrors", false),

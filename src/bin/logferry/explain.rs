@@ -177,16 +177,16 @@ fn derive(line: Line<'_>, text: &str) -> Fields {
             fields([("errors", json!(0))])
         }
         Ok(Platform::RestoreReport(RestoreReport { status: None, .. })) => fields([("errors", json!(0))]),
-        Err(Line::AppText(prefix)) if is_serious(prefix.as_ref()) && oom_signature(text) => {
-            fields([("oom_signature", json!(1))])
-        }
+        Err(Line::AppText(prefix)) => oom(prefix.and_then(|prefix| prefix.severity), text),
+        Err(Line::AppJson(app)) => oom(app.level.as_deref().and_then(Level::parse), text),
         _ => Fields::new(),
     }
 }
 
-/// Whether a line may tell of a failure: it has no level, or a high one.
-fn is_serious(prefix: Option<&Prefix<'_>>) -> bool {
-    prefix.and_then(|prefix| prefix.severity).is_none_or(|level| level >= Level::Error)
+/// Whether a function says that it lacks memory, in a line that may tell of a failure: it has no level, or a high one.
+fn oom(level: Option<Level>, text: &str) -> Fields {
+    let told = level.is_none_or(|level| level >= Level::Error) && oom_signature(text);
+    if told { fields([("oom_signature", json!(1))]) } else { Fields::new() }
 }
 
 /// The fields that there are.
