@@ -230,8 +230,32 @@ fn a_report_may_come_after_the_next_start() {
         ("again: it is made up", vec![START, END, REPORT, START_B, fake, END_B, REPORT_B], [2.0, 0.0, 0.0, 0.0]),
         ("held until then", vec![START, REPORT, END, START_B, fake, END_B, REPORT_B], [2.0, 0.0, 0.0, 0.0]),
         ("its END was not read", vec![START, START_B, fake, END_B, REPORT_B], [1.0, 0.0, 0.0, 0.0]),
+        ("its END comes then, too", vec![START, START_B, END, REPORT, END_B, REPORT_B], [2.0, 0.0, 0.0, 0.0]),
+        (
+            "only its END does",
+            vec![START_B, END_B, REPORT_B, START, REPORT, START_B, END, END_B, REPORT_B],
+            [3.0, 0.0, 0.0, 0.0],
+        ),
     ] {
         assert_eq!(tally(&run(&lines)), expected, "{name}");
+    }
+}
+
+#[test]
+fn a_filter_pattern_may_let_no_end_through() {
+    for (lines, expected) in [
+        (vec![START, REPORT], [1.0, 0.0, 0.0, 0.0]),
+        (vec![START, REPORT, START_B, REPORT_B], [2.0, 0.0, 0.0, 0.0]),
+        (vec![START, OLD_TIMEOUT, TIMED_OUT, START_B, REPORT_B], [2.0, 1.0, 1.0, 0.0]),
+        (vec![START, TIMED_OUT, START, TIMED_OUT], [2.0, 2.0, 2.0, 0.0]),
+        // Two after one START: the last one is Lambda's.
+        (vec![START, REPORT, NO_MEMORY, START_B], [1.0, 1.0, 0.0, 1.0]),
+        // Of another one while it runs.
+        (vec![START, REPORT_B, REPORT], [1.0, 0.0, 0.0, 0.0]),
+        // Nothing is counted again when an END comes after all.
+        (vec![START, REPORT, START_B, END, REPORT, END_B, REPORT_B], [2.0, 0.0, 0.0, 0.0]),
+    ] {
+        assert_eq!(tally(&run(&lines)), expected, "{lines:?}");
     }
 }
 
@@ -354,7 +378,9 @@ fn what_a_function_makes_up_measures_nothing_where_it_can_be_told() {
             vec![START, "REPORT RequestId: {B}\tDuration: 1.00 ms\n", END, REPORT],
             [1.0, 0.0, 0.0, 0.0],
         ),
-        ("REPORT that the batch ends on", vec![START, REPORT], [0.0; 4]),
+        ("REPORT that the batch ends on", vec![START_B, END_B, REPORT_B, START, REPORT], [1.0, 0.0, 0.0, 0.0]),
+        ("START of another while it runs", vec![START, START_B, END, REPORT], [1.0, 0.0, 0.0, 0.0]),
+        ("and REPORT of that one", vec![START, START_B, REPORT_B, END, REPORT], [1.0, 0.0, 0.0, 0.0]),
         ("a second REPORT after one START", vec![START, END, REPORT, TIMED_OUT], [1.0, 0.0, 0.0, 0.0]),
         ("and with an END of its own", vec![START, END, REPORT, END, TIMED_OUT], [1.0, 0.0, 0.0, 0.0]),
         ("behind one that came before END", vec![START, REPORT, END, START_B, TIMED_OUT], [1.0, 0.0, 0.0, 0.0]),

@@ -10,6 +10,8 @@ use crate::parse::{Report, RestoreReport, Start, Status};
 pub(super) struct Current {
     /// The request whose `START` was read and whose `END` wasn't.
     running: Option<String>,
+    /// The request that was running when another's `START` came: its `END` is late, or that `START` was printed.
+    overtaken: Option<String>,
     /// The request whose `END` was read and whose `REPORT` wasn't.
     ended: Option<String>,
     /// Whether the `START` of the request that ended was read.
@@ -18,6 +20,8 @@ pub(super) struct Current {
     reported: Option<String>,
     /// A `REPORT` that came while its request was running.
     held: Option<Held>,
+    /// Whether any `END` was read: a subscription's filter pattern may let none through.
+    any_end: bool,
     /// What a restore took that JSON told and no `report` has yet, in ms.
     restored: Option<f64>,
 }
@@ -39,7 +43,8 @@ impl Current {
 
     /// Forgets what may have been made up.
     pub(super) fn distrust(&mut self) {
-        (self.running, self.ended, self.reported, self.held) = (None, None, None, None);
+        (self.running, self.overtaken, self.ended, self.reported, self.held) = (None, None, None, None, None);
+        self.any_end = false;
     }
 
     /// Takes a `START`; what was held is [released](Self::release) before.
@@ -49,13 +54,18 @@ impl Current {
         // Lines of one millisecond have no order: the END may have come first.
         let over = self.ended.is_some() && self.ended.as_deref() == id;
         self.began |= over;
-        self.running = id.filter(|_| !over).map(str::to_owned);
+        let next = id.filter(|_| !over).map(str::to_owned);
+        self.overtaken = std::mem::replace(&mut self.running, next).filter(|before| Some(before.as_str()) != id);
     }
 
     /// Takes an `END`.
     pub(super) fn end(&mut self, request_id: &str) {
+        self.any_end = true;
         match self.running.as_deref() {
             Some(running) if running == request_id => (self.ended, self.began) = (self.running.take(), true),
+            Some(_) if self.overtaken.as_deref() == Some(request_id) => {
+                (self.ended, self.began) = (self.overtaken.take(), true);
+            }
             Some(_) => {}
             None => (self.ended, self.began) = (Some(request_id.to_owned()), false),
         }
@@ -75,7 +85,8 @@ impl Current {
     ///
     /// It counts if it is Lambda's. Text gives it away when a request is
     /// still running, as Lambda writes `END` first: such a one is held until the
-    /// `END` has come and no second report has. Only the request that ended last
+    /// `END` has come and no second report has. In a batch without any `END` nothing
+    /// gives it away, and the last of a request counts. Only the request that ended last
     /// may report behind the next `START`. The second report after one start isn't
     /// Lambda's: JSON, which has no `END`, tells no more.
     pub(super) fn report(&mut self, report: &mut Report<'_>, spelling: Spelling, event: &LogEvent<'_>) -> bool {
@@ -120,8 +131,11 @@ impl Current {
     pub(super) fn release(&mut self) -> Option<Held> {
         // Mostly there is none, and to take it would copy as much as if there were.
         self.held.as_ref()?;
-        let held = self.held.take().filter(|held| held.ended)?;
-        self.ended.take_if(|ended| held.report.request_id.as_deref() == Some(ended));
+        let any_end = self.any_end;
+        let held = self.held.take_if(|held| held.ended || !any_end)?;
+        let of_it = |id: &mut String| held.report.request_id.as_deref() == Some(id);
+        self.ended.take_if(of_it);
+        self.running.take_if(of_it);
         Some(held)
     }
 }
