@@ -819,6 +819,21 @@ fn lambda_insights_is_about_the_function_that_it_names() {
         "checkout function_name:checkout,version:3,namespace:LambdaInsights"
     );
     assert_eq!(seen.logs[0].3.as_deref(), Some("checkout"));
+    let nobody = event.replace(r#""function_name":"checkout""#, r#""function_name":"""#);
+    let (seen, _) = run_in("/aws/lambda-insights", Settings::default(), &[&nobody]);
+    assert_eq!(seen.logs[0].3, None);
+}
+
+#[test]
+fn an_empty_text_in_a_record_says_nothing() {
+    let init = r#"{"time":"2026-11-20T09:00:00.000Z","type":"platform.initStart","record":{"initializationType":"","functionName":"","functionVersion":"","instanceMaxMemory":268435456}}"#;
+    let [start, report] = [JSON_START, JSON_REPORT].map(|line| line.replace("{A}", ""));
+    let seen = run(&[init, &start, &report]);
+    assert_eq!(tally(&seen), [1.0, 0.0, 0.0, 0.0]);
+    assert_eq!(seen.initialization_type.as_deref(), Some("on-demand"), "as the report lets tell");
+    for (message, _, request_id, function) in &seen.logs {
+        assert_eq!((request_id.as_deref(), function.as_deref()), (None, Some("checkout")), "{message}");
+    }
 }
 
 #[test]

@@ -33,7 +33,7 @@ pub struct PlatformEvent<'a> {
 }
 
 /// Everything that any type of record is known to hold. What is missing, of
-/// another type or not a number that can be is `None`; what is new is ignored.
+/// another type, an empty text or not a number that can be is `None`; what is new is ignored.
 #[derive(Clone, Debug, Default, PartialEq)]
 #[expect(missing_docs, reason = "the names are those of the schema")]
 pub struct Record<'a> {
@@ -152,7 +152,7 @@ impl<'a> Record<'a> {
                     continue;
                 }
             };
-            fill(text, string(value));
+            fill(text, string(value).filter(|text| !text.is_empty()));
         }
         record.metrics = metrics.unwrap_or_default();
         record.spans = spans.unwrap_or_default();
@@ -175,7 +175,7 @@ impl<'a> Record<'a> {
             request_id: self.request_id,
             metrics: self.metrics,
             status,
-            error_type: self.error_type.filter(|kind| !kind.is_empty()),
+            error_type: self.error_type,
             spans: self.spans,
             xray: None,
             tenant_id: self.tenant_id,

@@ -222,7 +222,8 @@ impl Origins {
         }
         let dimension = |wanted: &str| {
             let mut all = emf.dimensions.iter();
-            all.find(|(key, _)| key == wanted).map(|(_, value)| value.to_string())
+            let found = all.find(|(key, value)| key == wanted && !value.is_empty());
+            found.map(|(_, value)| value.to_string())
         };
         let (name, version) = (dimension("function_name"), dimension("version"));
         let known = self.current.function.as_ref().map(|function| (&function.name, &function.version));
