@@ -21,7 +21,7 @@ fuzz_target!(|text: &str| {
         assert!(emf.metrics().map(|metric| metric.values.len()).sum::<usize>() <= Emf::MAX_DOCUMENT_VALUES);
         let _ = emf.into_owned();
     }
-    if let Some(metric) = DatadogMetric::parse(text) {
+    if let Some(metric) = DatadogMetric::parse(text, written) {
         assert!(metric.value.is_finite() && !metric.name.is_empty());
     }
     for record in MonitoringLine::parse(text, written).iter().flat_map(MonitoringLine::metrics) {

@@ -26,7 +26,7 @@ static MARK: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\"_aws\"
 /// Source: <https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html>
 #[derive(Clone, Debug, PartialEq)]
 pub struct Emf<'a> {
-    /// When: the log event's time where the document has none, or has it in seconds.
+    /// When: the log event's time where the document has none, or one that can't be.
     pub time: Timestamp,
     /// Invocation, where the line says it.
     pub request_id: Option<Cow<'a, str>>,
@@ -72,8 +72,10 @@ impl Emf<'_> {
     pub const MAX_DOCUMENT_TEXT: usize = 4 << 20;
 }
 
-/// Stamps are in ms: what is before 1973 is in another unit, and intakes drop it without a word.
+/// Stamps are in ms: what is before 1973 is in another unit, what is more than a day behind its log event is of a
+/// broken clock, and intakes drop both without a word.
 const EARLIEST: f64 = 1e11;
+const MAX_AHEAD: i64 = 86_400_000;
 
 impl<'a> Emf<'a> {
     /// Reads a line that is a JSON object with `_aws`; `written` is the time of its log event.
@@ -99,6 +101,8 @@ impl<'a> Emf<'a> {
         let directives: Vec<_> = list?.filter_map(|json| reader.directive(json)).collect();
         #[expect(clippy::cast_possible_truncation, reason = "saturates")]
         let own = time.filter(|millis| *millis >= EARLIEST).map(|millis| Timestamp::from_millis(millis as i64));
+        let latest = written.map_or(i64::MAX, |written| written.millis().saturating_add(MAX_AHEAD));
+        let own = own.filter(|own| own.millis() <= latest);
         (!directives.is_empty()).then(|| Self {
             time: own.or(written).unwrap_or_default(),
             request_id: None,
@@ -296,11 +300,16 @@ mod tests {
     }
 
     #[test]
-    fn a_stamp_in_seconds_is_none() {
+    fn a_stamp_that_cannot_be_is_none() {
         let written = Timestamp::from_millis(1_700_000_000_123);
         for (stamp, time) in [
             ("1574109732004", 1_574_109_732_004),
             ("1700000000", 1_700_000_000_123),
+            ("1700000000000000", 1_700_000_000_123),
+            ("1700000000000000000", 1_700_000_000_123),
+            ("1700086400000", 1_700_086_400_000),
+            ("1700086500000", 1_700_000_000_123),
+            ("99999999999999", 1_700_000_000_123),
             ("0", 1_700_000_000_123),
             ("\"x\"", 1_700_000_000_123),
         ] {

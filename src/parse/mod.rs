@@ -75,7 +75,7 @@ impl<'a> Line<'a> {
             .map(Box::new)
             .map(Self::PlatformJson)
             .or_else(|| Emf::parse(line, written).map(Self::Emf))
-            .or_else(|| DatadogMetric::parse(line).map(Self::DatadogMetric))
+            .or_else(|| DatadogMetric::parse(line, written).map(Self::DatadogMetric))
             .or_else(|| Application::parse(line).map(|app| Self::app_json(app, written)))
     }
 

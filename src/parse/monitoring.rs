@@ -131,8 +131,7 @@ impl<'a> Monitoring<'a> {
             _ => return None,
         };
         let name = metric_name(name)?;
-        let near = |time: &Timestamp| written.is_none_or(|written| time.distance(written) <= MAX_DISTANCE);
-        let own = stamp.filter(near);
+        let own = stamp.filter(|time| is_near(*time, written));
         Some(Self {
             name,
             value,
@@ -226,6 +225,11 @@ fn stamp(record: &str) -> Option<(Option<Timestamp>, &str)> {
     }
     let (stamp, rest) = split(record, b'|')?;
     Some((stamped(trimmed(stamp)), rest))
+}
+
+/// Whether a stamp is near enough to the time of its log event to be believed.
+pub(super) fn is_near(stamp: Timestamp, written: Option<Timestamp>) -> bool {
+    written.is_none_or(|written| stamp.distance(written) <= MAX_DISTANCE)
 }
 
 /// Reads a stamp in the unit that its size tells.
