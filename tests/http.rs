@@ -252,7 +252,6 @@ async fn reads_how_long_an_intake_asks_to_be_left_alone() {
         (DATE, "Sunday, 06-Nov-94 08:50:07 GMT", Some(30)),
         (DATE, DATE, Some(0)),
         (DATE, "Sun, 06 Nov 1994 08:49:36 GMT", None),
-        ("yesterday", "Sun, 06 Nov 1994 08:50:07 GMT", None),
         (DATE, "soon", None),
         (DATE, "-1", None),
         (DATE, "99999999999999999999999", None),
@@ -264,6 +263,13 @@ async fn reads_how_long_an_intake_asks_to_be_left_alone() {
     }
     let intake = Intake::accepting();
     assert_eq!(send(&direct(), &intake.url(), b"x").await.unwrap().retry_after, None);
+    // An answer without a date is of now, by our own clock.
+    for date in [&[][..], &[("Date", "yesterday")]] {
+        let headers: Vec<_> = [("Retry-After", "Thu, 01 Jan 1970 00:00:30 GMT")].iter().chain(date).copied().collect();
+        let intake = Intake::answering(move |_, _| Answer::with(429, &headers, b""));
+        let response = send(&direct(), &intake.url(), b"x").await.unwrap();
+        assert_eq!(response.retry_after, Some(Duration::from_secs(30)));
+    }
 }
 
 #[tokio::test]

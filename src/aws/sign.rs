@@ -62,6 +62,11 @@ impl Signer {
         Self { credentials, clock }
     }
 
+    /// The time.
+    pub fn now(&self) -> SystemTime {
+        (self.clock)()
+    }
+
     /// The headers that sign a request to `url`: names and values.
     ///
     /// # Errors
@@ -88,7 +93,7 @@ impl Signer {
             .identity(&identity)
             .region(&signing.region)
             .name(signing.service)
-            .time((self.clock)())
+            .time(self.now())
             .settings(settings)
             .build()
             .map_err(|_| SignError::Unsignable)?;

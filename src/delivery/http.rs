@@ -3,7 +3,7 @@
 use std::future::pending;
 use std::io::Write;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use reqwest::header::{DATE, LOCATION, RETRY_AFTER};
 use rustls::pki_types::pem::{self, PemObject};
@@ -191,7 +191,7 @@ impl Http {
         let (body, cut) = read_body(&mut answer, until.min(Instant::now() + READING)).await;
         Ok(Response {
             status: answer.status().as_u16(),
-            retry_after: retry_after(&answer),
+            retry_after: retry_after(&answer, self.signer.now()),
             body,
             cut,
             telling: telling(&answer),
@@ -259,15 +259,15 @@ fn location(answer: &reqwest::Response) -> Option<String> {
     Some(to.into())
 }
 
-/// `Retry-After`: seconds, or a date, from which the response's own date is subtracted.
-fn retry_after(answer: &reqwest::Response) -> Option<Duration> {
+/// `Retry-After`: seconds, or a date, from which the response's own date is subtracted; ours where it has none.
+fn retry_after(answer: &reqwest::Response, now: SystemTime) -> Option<Duration> {
     let header = |name| answer.headers().get(name)?.to_str().ok();
     let asked = header(RETRY_AFTER)?;
     if let Ok(seconds) = asked.trim().parse() {
         return Some(Duration::from_secs(seconds));
     }
     let date = |text: &str| httpdate::parse_http_date(text).ok();
-    date(asked)?.duration_since(date(header(DATE)?)?).ok()
+    date(asked)?.duration_since(header(DATE).and_then(date).unwrap_or(now)).ok()
 }
 
 fn failure(error: &reqwest::Error) -> TransportError {
