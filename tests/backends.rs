@@ -15,7 +15,7 @@ use logferry::event::{Batch, Limits, Payload};
 use logferry::forwarder::{Forwarder, Invocation, Sending};
 use logferry::model::{self, Timestamp};
 use logferry::pipeline::{self, Pipeline};
-use logferry::request::{Destination, Endpoint, Frame, Refused, Request, Response, Verdict};
+use logferry::request::{Destination, Endpoint, Frame, Header, Refused, Request, Response, Verdict};
 use tokio::time::Instant;
 
 /// Keeps what is sent.
@@ -352,6 +352,76 @@ async fn the_same_kind_goes_to_several_places() {
     let summary: serde_json::Value = serde_json::from_str(&summary).unwrap();
     for name in ["datadog:eu", "datadog:us"] {
         assert_eq!(summary["backends"][name]["sent"], 75, "{summary}");
+    }
+}
+
+/// Settings of a backend, and a part of the addresses that it sends to.
+type Place<'a> = (&'a str, &'a [(&'a str, &'a str)], &'a str);
+
+/// What a place has of its own comes before what is shared, also where that stands under another name of the same.
+#[tokio::test]
+async fn own_settings_come_before_shared_ones_of_the_same_meaning() {
+    const TOKEN: &str = "tkn_0123456789abcdef0123456789abcdef";
+    let event = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/events/node-text.json");
+    let dataway = format!("https://openway.guance.com?token={TOKEN}");
+    let cloud_id = "shop:aG9zdC5leGFtcGxlJGVzLW93biRraWJhbmE=";
+    let cases: &[Place<'_>] = &[
+        ("loki", &[("LOKI_URL", "https://shared"), ("WRITE_ADDRESS_EU", "https://own")], "own"),
+        ("loki", &[("WRITE_ADDRESS", "https://shared"), ("LOKI_URL_EU", "https://own")], "own"),
+        ("loki", &[("LOKI_URL", "https://own"), ("WRITE_ADDRESS", "https://shared")], "own"),
+        ("newrelic", &[("NEW_RELIC_LICENSE_KEY", "us01"), ("LICENSE_KEY_EU", "eu01")], "eu.newrelic.com"),
+        ("guance", &[("ENV_DATAWAY", &dataway), ("DATAWAY_URL_EU", "http://own:9529")], "own:9529"),
+        ("guance", &[("DATAWAY_URL", "http://shared:9529"), ("ENV_DATAWAY_EU", &dataway)], "openway.guance.com"),
+        ("elasticsearch", &[("ELASTICSEARCH_URL", "https://shared"), ("ELASTIC_CLOUD_ID_EU", cloud_id)], "es-own."),
+        ("elasticsearch", &[("ELASTIC_CLOUD_ID", cloud_id), ("ELASTICSEARCH_URL_EU", "https://own")], "own/_bulk"),
+        ("prometheus", &[("LOGFERRY_PROMETHEUS_URL", "https://shared"), ("ASSERTS_CLOUD_HOST_EU", "own")], "own/api"),
+        (
+            "otlp",
+            &[
+                ("OTEL_EXPORTER_OTLP_LOGS_ENDPOINT", "https://shared/logs"),
+                ("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", "https://shared/metrics"),
+                ("OTEL_EXPORTER_OTLP_ENDPOINT_EU", "https://own"),
+            ],
+            "own/v1/",
+        ),
+        (
+            "otlp",
+            &[
+                ("OTEL_EXPORTER_OTLP_ENDPOINT_EU", "https://shared"),
+                ("OTEL_EXPORTER_OTLP_LOGS_ENDPOINT_EU", "https://own/logs"),
+                ("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT_EU", "https://own/metrics"),
+            ],
+            "own/",
+        ),
+    ];
+    for (kind, pairs, expected) in cases {
+        let name = format!("{kind}:eu");
+        let pairs: Vec<_> = pairs.iter().copied().chain([("LOGFERRY_BACKENDS", name.as_str())]).collect();
+        let (requests, _) = requests(&event, &pairs).await;
+        assert!(!requests.is_empty());
+        for request in requests {
+            let Destination::Http(endpoint) = &request.destination else { panic!("not HTTP") };
+            assert!(endpoint.url.contains(expected), "{pairs:?}: {}", endpoint.url);
+        }
+    }
+    let user = [("LOKI_USERNAME", "shared"), ("LOKI_PASSWORD", "s"), ("LOKI_URL", "https://loki")];
+    let loki = |own: &[(&'static str, &'static str)]| {
+        let mut pairs = vec![("LOGFERRY_BACKENDS", "loki:eu")];
+        pairs.extend(user.iter().chain(own).copied());
+        pairs
+    };
+    for (own, expected) in [
+        (&[("LOKI_BEARER_TOKEN_EU", "t0ken")][..], "Bearer t0ken"),
+        (&[("LOKI_PASSWORD_EU", "own")], "Basic c2hhcmVkOm93bg=="),
+        (&[("LOKI_BEARER_TOKEN", "t0ken"), ("LOKI_USERNAME_EU", "own")], "Basic b3duOnM="),
+    ] {
+        let (requests, _) = requests(&event, &loki(own)).await;
+        let Destination::Http(endpoint) = &requests[0].destination else { panic!("not HTTP") };
+        let sent = endpoint.headers.iter().find_map(|(_, header)| match header {
+            Header::Secret(secret) => Some(secret.expose()),
+            Header::Public(_) => None,
+        });
+        assert_eq!(sent, Some(expected));
     }
 }
 

@@ -32,13 +32,24 @@ impl Either<'_> {
         env.given(self.user) || env.given(self.password) || self.tokens.iter().any(|token| env.given(token))
     }
 
+    /// Whether the user and whether the tokens count: under a name that has the one of its own, the other
+    /// doesn't where it is shared.
+    fn counts(&self, env: &Env<'_>) -> (bool, bool) {
+        let user = env.is_own(self.user) || env.is_own(self.password);
+        let token = self.tokens.iter().any(|token| env.is_own(token));
+        (user || !token, token || !user)
+    }
+
     /// The header; `Ok(None)` when nothing is set, `Err` when what is set is wrong or not fetched yet.
     pub(super) fn read(&self, env: &mut Env<'_>) -> Result<Option<Header>, ()> {
         let (user, password) = (env.read(self.user), env.read(self.password));
+        let mut tokens = self.tokens.to_vec();
+        tokens.sort_by_key(|token| !env.is_own(token));
         let tokens: Vec<_> =
-            self.tokens.iter().map(|token| (env.given(token), env.name(token), env.read(token))).collect();
-        let given = tokens.into_iter().find(|(given, ..)| *given);
-        match (env.given(self.user), env.given(self.password), given) {
+            tokens.into_iter().map(|token| (env.given(token), env.name(token), env.read(token))).collect();
+        let (basic_counts, token_counts) = self.counts(env);
+        let given = tokens.into_iter().find(|(given, ..)| *given && token_counts);
+        match (env.given(self.user) && basic_counts, env.given(self.password) && basic_counts, given) {
             (false, false, None) => Ok(None),
             (false, false, Some((.., given))) => given.map(|given| Some(token(self.scheme, &given))).ok_or(()),
             (true, true, None) => {

@@ -212,6 +212,20 @@ impl<'a> Env<'a> {
         self.find(setting.row).is_given()
     }
 
+    /// Whether a variable is set for the name that is read under alone, as `NAME_EU`.
+    pub fn is_own<T>(&self, setting: &Setting<T>) -> bool {
+        !self.suffix.is_empty() && self.own(setting.row).is_given()
+    }
+
+    /// The first that is set of settings which mean the same; under a name, its own before those that are shared.
+    pub fn first<T>(&mut self, settings: &[&Setting<T>]) -> Option<T> {
+        let mut all: Vec<_> =
+            settings.iter().map(|setting| (!self.is_own(setting), !self.given(setting), self.read(setting))).collect();
+        // One that isn't fetched yet holds, too.
+        all.sort_by_key(|(shared, missing, _)| (*shared, *missing));
+        all.into_iter().next()?.2
+    }
+
     /// Reads under a name: `NAME_EU` before `NAME`, if the name is `eu`.
     pub fn under<T>(&mut self, name: Option<&str>, read: impl FnOnce(&mut Self) -> T) -> T {
         let suffix = name.map(Self::suffix);
@@ -243,12 +257,17 @@ impl<'a> Env<'a> {
 
     /// The variable that holds: with the name it is read under before the one that is shared.
     fn find(&self, row: Row) -> Found {
-        let own = self.held(format!("{}{}", row.name, self.suffix), row.secret);
+        let own = self.own(row);
         if own.is_given() || self.suffix.is_empty() {
             return own;
         }
         let shared = self.held(row.name.to_owned(), row.secret);
         if shared.is_given() { shared } else { own }
+    }
+
+    /// The variable with the name it is read under.
+    fn own(&self, row: Row) -> Found {
+        self.held(format!("{}{}", row.name, self.suffix), row.secret)
     }
 
     /// What one variable holds. The place of a secret wins over its plain value, and is as good as one.
@@ -317,6 +336,12 @@ impl<'a> Env<'a> {
     }
 }
 
+/// The first value there is: one of a name's own before one that is shared.
+pub fn own_first<T>(mut values: Vec<(bool, Option<T>)>) -> Option<T> {
+    values.sort_by_key(|(own, _)| !own);
+    values.into_iter().find_map(|(_, value)| value)
+}
+
 impl fmt::Display for Mistake {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {}", self.name, self.what)
@@ -379,6 +404,34 @@ mod tests {
             (Some(2), Some(2), Some(3), None)
         );
         assert_eq!(env.into_mistakes()[0].name, "SIZE_BAD");
+    }
+
+    #[test]
+    fn of_settings_that_mean_the_same_the_own_one_holds() {
+        const LENGTH: Setting<u64> = Setting::new("LENGTH", read::bytes, "The same.");
+        let lookup = |name: &str| match name {
+            "SIZE" => Some("1".to_owned()),
+            "LENGTH" | "SIZE_US" => Some("2".to_owned()),
+            "LENGTH_EU" | "LENGTH_US" => Some("3".to_owned()),
+            _ => None,
+        };
+        let mut env = Env::new(&lookup);
+        let mut first = |name: Option<&str>| env.under(name, |env| env.first(&[&SIZE, &LENGTH]));
+        assert_eq!([None, Some("eu"), Some("us"), Some("asia")].map(&mut first), [Some(1), Some(3), Some(2), Some(1)]);
+    }
+
+    #[test]
+    fn a_secret_that_is_not_fetched_yet_is_not_another_one() {
+        const OTHER: Setting<Secret> = Setting::new("OTHER", read::secret, "The same.").secret();
+        let lookup = |name: &str| match name {
+            "OTHER_EU_SECRET_ARN" => Some("arn:aws:secretsmanager:eu-west-1:1:secret:x".to_owned()),
+            "KEY" => Some("shared".to_owned()),
+            _ => None,
+        };
+        let mut env = Env::new(&lookup);
+        let mut first = |name: &str| env.under(Some(name), |env| env.first(&[&KEY, &OTHER]));
+        assert_eq!((first("eu"), first("us")), (None, Some(Secret::new("shared".into()))));
+        assert_eq!(env.elsewhere()[0].name, "OTHER_EU");
     }
 
     #[test]

@@ -42,7 +42,7 @@ use documents::Documents;
 use super::body::{Body, Limits, Oversize, Template};
 use super::record::records;
 use super::{Encode, Encoded, Signals, auth};
-use crate::env::{Address, Env, Row, Secret, Setting, read};
+use crate::env::{Address, Env, Row, Secret, Setting, own_first, read};
 use crate::model::{Log, Measure, Metric, Origin, Sink};
 use crate::request::{Compression, Destination, Endpoint, Frame, Header, Request, Signing, Weight};
 
@@ -161,7 +161,8 @@ impl Elasticsearch {
         } else {
             env.require(&Self::URL, "the elasticsearch backend needs it, or ELASTIC_CLOUD_ID")
         };
-        if env.given(&Self::CLOUD_ID) && env.given(&Self::URL) {
+        let (own_cloud, own_url) = (env.is_own(&Self::CLOUD_ID), env.is_own(&Self::URL));
+        if env.given(&Self::CLOUD_ID) && env.given(&Self::URL) && own_cloud == own_url {
             let what = format!("is set beside {}: expected one or the other", env.name(&Self::URL));
             env.mistake(&env.name(&Self::CLOUD_ID), what);
         }
@@ -175,7 +176,7 @@ impl Elasticsearch {
         let (sign, region) = (env.read(&Self::SIGNING), env.read(&Self::REGION));
         let logs_dataset = env.read(&Self::LOGS_DATASET);
         let (metrics_dataset, namespace) = (env.read(&Self::METRICS_DATASET), env.read(&Self::NAMESPACE));
-        let address = cloud.or(url)?;
+        let address = own_first(vec![(own_cloud, cloud), (own_url, url)])?;
         let signing = signing(sign?, region, &address.base, either.given(env), env);
         let (logs_dataset, metrics_dataset, namespace) = (logs_dataset?, metrics_dataset?, namespace?);
         Some(Self { address, authorization: authorization?, signing, logs_dataset, metrics_dataset, namespace })

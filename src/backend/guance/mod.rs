@@ -138,7 +138,8 @@ impl Guance {
         } else {
             env.require(&Self::DATAWAY, "the guance backend needs an address, as `https://openway.guance.com?token=…`")
         };
-        let dataway = match (dataway, url) {
+        let own_url = env.is_own(&Self::DATAWAY_URL) && !env.is_own(&Self::DATAWAY);
+        let dataway = match (dataway.filter(|_| !own_url), url) {
             (Some(dataway), _) => dataway,
             (None, url) => {
                 let url = url?;

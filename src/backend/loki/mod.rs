@@ -166,9 +166,8 @@ impl Loki {
 
     /// Reads the settings.
     pub fn from_env(env: &mut Env<'_>) -> Option<Self> {
-        let address = env.read(&Self::WRITE_ADDRESS);
         let url = if env.given(&Self::WRITE_ADDRESS) {
-            env.read(&Self::URL).or(address)
+            env.first(&[&Self::URL, &Self::WRITE_ADDRESS])
         } else {
             env.require(&Self::URL, "the loki backend needs an address, as `http://loki:3100`")
         };

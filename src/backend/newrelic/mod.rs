@@ -128,16 +128,15 @@ impl NewRelic {
 
     /// Reads the settings.
     pub fn from_env(env: &mut Env<'_>) -> Option<Self> {
-        let other_key = env.read(&Self::LAMBDA_KEY);
         let key = if env.given(&Self::LAMBDA_KEY) {
-            env.read(&Self::KEY)
+            env.first(&[&Self::KEY, &Self::LAMBDA_KEY])
         } else {
             env.require(&Self::KEY, "the newrelic backend needs a licence key")
         };
         let region = env.read(&Self::REGION);
         let (logs, metrics) = (env.read(&Self::LOGS_URL), env.read(&Self::METRICS_URL));
         let tags = env.read(&Self::TAGS).unwrap_or_default();
-        let license_key = key.or(other_key)?;
+        let license_key = key?;
         let region = region.unwrap_or_else(|| Region::of(&license_key));
         Some(Self {
             logs: logs.unwrap_or_else(|| Address::of(format!("https://{}/log/v1", region.hosts().0))),

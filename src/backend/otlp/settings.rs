@@ -234,8 +234,7 @@ pub(super) const ROWS: [Row; 29] = {
 impl Settings {
     /// Reads all; `sends` says which addresses there have to be.
     pub(super) fn from_env(env: &mut Env<'_>, sends: Option<Signals>) -> Option<Self> {
-        let logs = Found { endpoint: env.read(&LOGS.endpoint), ..LOGS.read(env) };
-        let metrics = Found { endpoint: env.read(&METRICS.endpoint), ..METRICS.read(env) };
+        let (logs, metrics) = (LOGS.of_signal(env), METRICS.of_signal(env));
         let sends = sends.unwrap_or(Signals { logs: false, metrics: false });
         let needed = sends.logs && !env.given(&LOGS.endpoint) || sends.metrics && !env.given(&METRICS.endpoint);
         let all = Found { endpoint: base_address(needed, env), ..ALL.read(env) };
@@ -268,6 +267,30 @@ impl Names {
             self.client_key.row(),
             self.client_certificate.row(),
         ]
+    }
+
+    /// Reads what is set for one signal: under a name, what it has of its own for all signals comes before
+    /// what is shared.
+    fn of_signal(&self, env: &mut Env<'_>) -> Found {
+        fn unless<S, T>(one: &Setting<S>, all: &Setting<S>, value: Option<T>, env: &Env<'_>) -> Option<T> {
+            value.filter(|_| env.is_own(one) || !env.is_own(all))
+        }
+        let found = Found { endpoint: env.read(&self.endpoint), ..self.read(env) };
+        Found {
+            endpoint: unless(&self.endpoint, &ALL.endpoint, found.endpoint, env),
+            headers: unless(&self.headers, &ALL.headers, found.headers, env),
+            compression: unless(&self.compression, &ALL.compression, found.compression, env),
+            timeout: unless(&self.timeout, &ALL.timeout, found.timeout, env),
+            protocol: unless(&self.protocol, &ALL.protocol, found.protocol, env),
+            certificate: unless(&self.certificate, &ALL.certificate, found.certificate, env),
+            client_key: unless(&self.client_key, &ALL.client_key, found.client_key, env),
+            client_certificate: unless(
+                &self.client_certificate,
+                &ALL.client_certificate,
+                found.client_certificate,
+                env,
+            ),
+        }
     }
 
     /// Reads all but the address.

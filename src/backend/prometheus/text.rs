@@ -25,7 +25,7 @@ use super::{Asserts, Encoder, Options, State, Temporality, Write, Written};
 use crate::backend::body::{Body, Limits, Oversize, Template};
 use crate::backend::write::number;
 use crate::backend::{Context, auth};
-use crate::env::{Address, Env, Row, Secret, Setting, read};
+use crate::env::{Address, Env, Row, Secret, Setting, own_first, read};
 use crate::model::Measure;
 use crate::request::{Compression, Destination, Endpoint, Frame, Header, Request, Response, Verdict};
 
@@ -131,19 +131,24 @@ impl Prometheus {
     /// Reads the settings.
     pub fn from_env(env: &mut Env<'_>) -> Option<Self> {
         let aliases = [&Self::REMOTE_WRITE_URL, &Self::METRIC_ENDPOINT, &Self::METRICSTORE_HOST, &Self::CLOUD_HOST];
-        let names = [&Self::REMOTE_WRITE_URL, &Self::METRIC_ENDPOINT].map(|setting| env.read(setting));
+        let urls = [&Self::REMOTE_WRITE_URL, &Self::METRIC_ENDPOINT].map(|setting| env.read(setting));
         let host = env.read(&Self::METRICSTORE_HOST);
         let host = env.at_port(host, &Self::METRICSTORE_HOST, &Self::METRICSTORE_PORT);
-        let alias = names.into_iter().chain([host, env.read(&Self::CLOUD_HOST)]).flatten().next();
+        let values = urls.into_iter().chain([host, env.read(&Self::CLOUD_HOST)]);
+        let mut named: Vec<_> = aliases.into_iter().map(|alias| env.is_own(alias)).zip(values).collect();
         let tenant = env.read(&Self::TENANT);
         let (environment, site) = (env.read(&Self::ENVIRONMENT), env.read(&Self::SITE));
-        let asserts = alias.is_some() || tenant.is_some() || environment.is_some() || site.is_some();
+        let asserts = named.iter().any(|(_, address)| address.is_some())
+            || tenant.is_some()
+            || environment.is_some()
+            || site.is_some();
         let url = if aliases.into_iter().any(|alias| env.given(alias)) {
-            env.read(&Self::URL).or(alias)
+            named.insert(0, (env.is_own(&Self::URL), env.read(&Self::URL)));
+            own_first(named)
         } else {
             env.require(&Self::URL, "the prometheus backend needs an address; ASSERTS_REMOTE_WRITE_URL is taken too")
         };
-        let credentials = credentials(tenant.clone(), env);
+        let credentials = credentials(env);
         let temporality = env.read(&Self::TEMPORALITY);
         let (durations, custom) = (env.read(&Self::DURATIONS), env.read(&Self::BUCKETS));
         Some(Self {
@@ -282,17 +287,16 @@ fn judge(request: &Request, response: &Response) -> Verdict {
 
 /// User and password: our own settings before those of Asserts. One of ours without the other is a
 /// mistake; a tenant is a label, too, and may stand alone.
-fn credentials(tenant: Option<String>, env: &mut Env<'_>) -> Option<(String, Secret)> {
+fn credentials(env: &mut Env<'_>) -> Option<(String, Secret)> {
     const WHAT: &str = "is not set: user and password belong together";
     let (user, password) = (&Prometheus::USERNAME, &Prometheus::PASSWORD);
-    let other = &Prometheus::ASSERTS_PASSWORD;
+    let (tenant, other) = (&Prometheus::TENANT, &Prometheus::ASSERTS_PASSWORD);
     if env.given(user) && !env.given(password) && !env.given(other) {
         env.mistake(&env.name(password), WHAT.to_owned());
-    } else if env.given(password) && !env.given(user) && tenant.is_none() {
+    } else if env.given(password) && !env.given(user) && !env.given(tenant) {
         env.mistake(&env.name(user), WHAT.to_owned());
     }
-    let (user, password, other) = (env.read(user), env.read(password), env.read(other));
-    user.or(tenant).zip(password.or(other))
+    env.first(&[user, tenant]).zip(env.first(&[password, other]))
 }
 
 /// A path is added where it is missing.
