@@ -190,7 +190,8 @@ impl Body {
         self.compressor.finish(&mut self.out);
         self.inside = 0;
         // The next body will be about as large as this one.
-        let body = std::mem::take(&mut self.out);
+        let room = self.out.len() + self.out.len() / 16;
+        let body = std::mem::replace(&mut self.out, Vec::with_capacity(room));
         let items = std::mem::take(&mut self.items);
         self.items.reserve(items.len().min(self.template.limits.items));
         self.ready.push(self.template.request(body, items));

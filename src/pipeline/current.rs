@@ -49,12 +49,14 @@ impl Current {
 
     /// Takes a `START`; what was held is [released](Self::release) before.
     pub(super) fn start(&mut self, start: &Start<'_>) {
-        self.reported = None;
         let id = start.request_id.as_deref();
+        // In the memory of one that is over.
+        let mut name = self.reported.take().unwrap_or_default();
+        id.unwrap_or_default().clone_into(&mut name);
         // Lines of one millisecond have no order: the END may have come first.
         let over = self.ended.is_some() && self.ended.as_deref() == id;
         self.began |= over;
-        let next = id.filter(|_| !over).map(str::to_owned);
+        let next = Some(name).filter(|_| id.is_some() && !over);
         self.overtaken = std::mem::replace(&mut self.running, next).filter(|before| Some(before.as_str()) != id);
     }
 

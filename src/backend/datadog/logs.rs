@@ -191,20 +191,27 @@ impl Rendered {
         let id = if self.is_lambda { id.unwrap_or_default() } else { "" };
         if !same(&self.request_id, id) {
             id.clone_into(&mut self.request_id);
-            self.rest = self.rest_with(&self.tail);
+            let mut rest = std::mem::take(&mut self.rest);
+            rest.clear();
+            self.write_rest(&self.tail, &mut rest);
+            self.rest = rest;
         }
     }
 
     /// From behind the message, or the status, to the end.
     fn rest_with(&self, tail: &[u8]) -> Vec<u8> {
         let mut rest = Vec::with_capacity(self.aws.len() + 64 + tail.len());
-        rest.extend_from_slice(&self.aws);
-        if !self.request_id.is_empty() {
-            rest.extend_from_slice(b",\"request_id\":");
-            text(&self.request_id, &mut rest);
-        }
-        rest.extend_from_slice(tail);
+        self.write_rest(tail, &mut rest);
         rest
+    }
+
+    fn write_rest(&self, tail: &[u8], out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.aws);
+        if !self.request_id.is_empty() {
+            out.extend_from_slice(b",\"request_id\":");
+            text(&self.request_id, out);
+        }
+        out.extend_from_slice(tail);
     }
 
     /// The end of a log whose message has tags of its own: its service wins.
