@@ -23,6 +23,8 @@ impl Address {
         let url = Url::parse(value).ok().filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
         match url {
             Some(url) if url.username().is_empty() && url.password().is_none() => {
+                // Blanks and letters that a request can't hold are written as a browser would.
+                let value = if value.bytes().all(|byte| byte.is_ascii_graphic()) { value } else { url.as_str() };
                 let value = value.split('#').next().unwrap_or_default();
                 let (base, query) = value.split_once('?').unwrap_or((value, ""));
                 let query = Some(query).filter(|query| !query.is_empty());
@@ -91,6 +93,7 @@ mod tests {
             ("http://vm:8480/insert/7/?a=1&b=2", "http://vm:8480/insert/7", Some("a=1&b=2")),
             ("http://vm?a=1/", "http://vm", Some("a=1/")),
             ("http://vm/x?#y", "http://vm/x", None),
+            ("http://vm/a b/ü/?c=ü d", "http://vm/a%20b/%C3%BC", Some("c=%C3%BC%20d")),
         ] {
             let address = Address::parse(value).unwrap();
             assert_eq!((address.base.as_str(), address.query.as_ref().map(Secret::expose)), (base, query), "{value}");
