@@ -247,7 +247,7 @@ impl<'a> Batch<'a> {
     /// Reads keys of the document up to the log events or, after them, to its end.
     /// Returns whether the events came before what has to be known first.
     fn read_keys(&mut self, when: When) -> Result<bool, DecodeError> {
-        let mut seen = 0_u8;
+        let mut unread = Vec::from(BEFORE_EVENTS);
         let mut late = false;
         if when != When::After {
             self.document.expect(b'{')?;
@@ -266,25 +266,16 @@ impl<'a> Batch<'a> {
             }
             let key = self.string()?;
             self.document.expect(b':')?;
+            unread.retain(|name| *name != key);
             match key.as_str() {
                 "messageType" => {
                     let control = self.string()? == "CONTROL_MESSAGE";
                     self.envelope.message_type = if control { MessageType::Control } else { MessageType::Data };
-                    seen |= 1;
                 }
-                "owner" => {
-                    self.envelope.owner = self.string()?;
-                    seen |= 2;
-                }
-                "logGroup" => {
-                    self.envelope.log_group = self.string()?;
-                    seen |= 4;
-                }
-                "logStream" => {
-                    self.envelope.log_stream = self.string()?;
-                    seen |= 8;
-                }
-                "logEvents" if when == When::Second || (when == When::First && seen == 15) => {
+                "owner" => self.envelope.owner = self.string()?,
+                "logGroup" => self.envelope.log_group = self.string()?,
+                "logStream" => self.envelope.log_stream = self.string()?,
+                "logEvents" if when == When::Second || (when == When::First && unread.is_empty()) => {
                     self.document.expect(b'[')?;
                     self.place = Place::Events;
                     return Ok(false);
@@ -335,6 +326,9 @@ impl<'a> Batch<'a> {
         Ok(JsonStr::from_escaped(inside.unwrap_or(json)).unescape().into_owned())
     }
 }
+
+/// What has to be known before the first log event.
+const BEFORE_EVENTS: [&str; 4] = ["messageType", "owner", "logGroup", "logStream"];
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum When {
