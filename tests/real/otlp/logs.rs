@@ -55,7 +55,7 @@ fn messages(start: i64) -> Vec<Message> {
 }
 
 /// Two in each millisecond, none of which ends with a 0.
-fn events(function: &str) -> Events {
+pub(super) fn events(function: &str) -> Events {
     let events = Events::of(function);
     messages(events.start)
         .iter()
@@ -64,17 +64,17 @@ fn events(function: &str) -> Events {
 }
 
 /// A log as it should be stored.
-struct Expected {
+pub(super) struct Expected {
     /// In ns.
-    time: i64,
+    pub(super) time: i64,
     /// In ns.
-    observed: i64,
-    message: String,
-    attributes: Texts,
+    pub(super) observed: i64,
+    pub(super) message: String,
+    pub(super) attributes: Texts,
 }
 
 /// All of them, where a level is put by `level`.
-fn expected(events: &Events, level: fn(Option<(&str, u8)>, &mut Texts)) -> Vec<Expected> {
+pub(super) fn expected(events: &Events, level: fn(Option<(&str, u8)>, &mut Texts)) -> Vec<Expected> {
     let logs = messages(events.start).into_iter().enumerate().map(|(place, (message, severity, own))| {
         let mut attributes = resource(events);
         attributes.insert("log.record.uid".into(), events.id(place));
@@ -89,6 +89,13 @@ fn expected(events: &Events, level: fn(Option<(&str, u8)>, &mut Texts)) -> Vec<E
         Expected { time, observed, message, attributes }
     });
     logs.collect()
+}
+
+/// A level, and its number.
+pub(super) fn severity(level: Option<(&str, u8)>, attributes: &mut Texts) {
+    attributes.extend(level.into_iter().flat_map(|(name, number)| {
+        [("severity_text".into(), name.into()), ("severity_number".into(), number.to_string())]
+    }));
 }
 
 fn text(value: &Value) -> String {
@@ -156,12 +163,7 @@ fn loki_stores_logs_with_all_attributes_and_once() {
         for (name, way) in WAYS {
             let events = events(&format!("otlp-{}-{name}", protocol.replace('/', "-")));
             way("otlp", &settings, &events.event()).assert_good();
-            let expected: Vec<_> = expected(&events, |severity, attributes| {
-                attributes.extend(severity.into_iter().flat_map(|(name, number)| {
-                    [("severity_text".into(), name.into()), ("severity_number".into(), number.to_string())]
-                }));
-            });
-            let expected: Vec<_> = expected.into_iter().map(as_loki_says).collect();
+            let expected: Vec<_> = expected(&events, severity).into_iter().map(as_loki_says).collect();
             let stored = eventually(&format!("logs of {}", events.function), || {
                 let stored = in_loki(&loki, &events.function);
                 (stored.len() >= expected.len()).then_some(stored)

@@ -8,7 +8,7 @@ use crate::ferry::{self, Events, Ferried, REQUEST, WAYS};
 use crate::servers::{eventually, get, server};
 
 /// Series by name and labels: points as ms and value.
-type Stored = BTreeMap<(String, Texts), Vec<(i64, f64)>>;
+pub(super) type Stored = BTreeMap<(String, Texts), Vec<(i64, f64)>>;
 
 /// A series that a batch should become: name, labels, ms after the start, value.
 type Expected = (&'static str, &'static [(&'static str, &'static str)], i64, Value);
@@ -90,7 +90,7 @@ const EXPECTED: [Expected; 19] = [
     ("latency", &[], 0, Values(&[-1.0, 0.0, 5.0, 5.5, 20_000.0], OTHERS)),
 ];
 
-fn events(function: &str) -> Events {
+pub(super) fn events(function: &str) -> Events {
     let events = Events::of(function);
     let second = events.start / 1000;
     let custom = |after: i64, rest: &str| format!("MONITORING|{}|{rest}", second + after);
@@ -113,7 +113,7 @@ fn events(function: &str) -> Events {
 }
 
 /// All series that should be stored of so many of these batches: each with the labels, at its own time or the given one.
-fn expected(events: &Events, labels: &Texts, batches: f64, time: Option<i64>) -> Stored {
+pub(super) fn expected(events: &Events, labels: &Texts, batches: f64, time: Option<i64>) -> Stored {
     let mut all = Stored::new();
     for (name, own, after, value) in EXPECTED {
         let mut labels = labels.clone();
@@ -171,7 +171,7 @@ fn eventually_stored(victoriametrics: &str, function: &str, points: usize) -> St
 }
 
 /// Numbers may differ in what is lost when they are written as decimals.
-fn assert_same(stored: &Stored, expected: &Stored) {
+pub(super) fn assert_same(stored: &Stored, expected: &Stored) {
     let names = |series: &Stored| series.keys().cloned().collect::<Vec<_>>();
     assert_eq!(names(stored), names(expected));
     for (name, points) in stored {
@@ -182,7 +182,7 @@ fn assert_same(stored: &Stored, expected: &Stored) {
     }
 }
 
-fn settings<'a>(url: &'a str, more: &[(&'static str, &'a str)]) -> Vec<(&'static str, &'a str)> {
+pub(super) fn settings<'a>(url: &'a str, more: &[(&'static str, &'a str)]) -> Vec<(&'static str, &'a str)> {
     let own = [("LOGFERRY_OTLP_SEND", "metrics"), ("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", url)];
     [&own[..], &ATTRIBUTES, more].concat()
 }
@@ -281,7 +281,7 @@ fn cumulative_counts_go_on_from_batch_to_batch_and_count_a_copy_once() {
 }
 
 /// A forwarder that goes on.
-fn start(settings: &[(&str, &str)], log_stream: &str) -> Lambda {
+pub(super) fn start(settings: &[(&str, &str)], log_stream: &str) -> Lambda {
     let bootstrap = bootstrap().set("LOGFERRY_BACKENDS", "otlp").set("AWS_LAMBDA_LOG_STREAM_NAME", log_stream);
     settings.iter().fold(bootstrap, |bootstrap, (name, value)| bootstrap.set(name, value)).start()
 }

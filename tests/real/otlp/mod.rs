@@ -1,9 +1,10 @@
-//! Logs and metrics as OpenTelemetry's collectors take them, into Loki, `VictoriaLogs` and `VictoriaMetrics`.
+//! Logs and metrics as OpenTelemetry's collectors take them: into one, Loki, `VictoriaLogs` and `VictoriaMetrics`.
 
 use std::collections::BTreeMap;
 
 use crate::ferry::Events;
 
+mod collector;
 mod logs;
 mod metrics;
 
