@@ -13,8 +13,6 @@ from samtranslator.translator.translator import Translator
 
 REGION = "us-east-1"
 
-NO_VALUE = {"Ref": "AWS::NoValue"}
-
 WILDCARDS = [
     "${StoreBucketMade.Arn}/*",
     "${Place}/*",
@@ -44,6 +42,14 @@ DOMAIN = "https://search-shop-x.us-east-1.es.amazonaws.com"
 
 COLLECTION = "https://abc.us-east-1.aoss.amazonaws.com"
 
+VPC = {"SubnetIds": "subnet-0a,subnet-0b", "SecurityGroupIds": "sg-0c"}
+
+VPC_CONFIG = {"SubnetIds": ["subnet-0a", "subnet-0b"], "SecurityGroupIds": ["sg-0c"]}
+
+VPC_POLICY = "arn:aws:iam::aws:policy/service-role/AWSLambdaVPCAccessExecutionRole"
+
+POLICIES = [f"arn:aws:iam::{ACCOUNT}:policy/one", f"arn:aws:iam::{ACCOUNT}:policy/other"]
+
 # Whether what is stored is sent again on a schedule: a queue does so by itself.
 REDRIVES = [
     ({}, True),
@@ -52,6 +58,24 @@ REDRIVES = [
     ({"Store": QUEUE}, False),
     ({"Store": "/mnt/kept"}, True),
     ({"RedriveSchedule": ""}, False),
+]
+
+# The managed policies that the role has, and where in a VPC the function is.
+NETWORKS = [
+    ({}, None, None),
+    ({"ManagedPolicyArns": ",".join(POLICIES)}, POLICIES, None),
+    (VPC, [VPC_POLICY], VPC_CONFIG),
+    ({**VPC, "ManagedPolicyArns": POLICIES[0]}, [VPC_POLICY, POLICIES[0]], VPC_CONFIG),
+    ({**VPC, "ManagedPolicyArns": ",".join(POLICIES)}, [VPC_POLICY, *POLICIES], VPC_CONFIG),
+]
+
+# What is said of parameters that don't fit together, beside a key of Datadog's that is missing.
+REFUSALS = [
+    ({}, []),
+    (VPC, []),
+    ({"SubnetIds": "subnet-0a"}, ["a function in the subnets of SubnetIds needs SecurityGroupIds"]),
+    ({"SecurityGroupIds": "sg-0c"}, ["SecurityGroupIds are of no use without SubnetIds"]),
+    ({"DdApiKey": ""}, ["the backend datadog needs DdApiKey or DdApiKeySecretArn"]),
 ]
 
 # What a role may do with these parameters, beside what it may with none.
@@ -129,8 +153,6 @@ def faults(template):
     if len(roles) != 1:
         yield f"one role expected, found {len(roles)}"
     for name, role in roles:
-        if role.get("ManagedPolicyArns", {}).get("Fn::If", [])[1:] != [{"Ref": "ManagedPolicyArns"}, NO_VALUE]:
-            yield f"{name}: has managed policies beside those of the parameter"
         for policy in role["Policies"]:
             # A policy that depends on a condition: the one that holds when it does.
             policy = policy["Fn::If"][1] if "Fn::If" in policy else policy
@@ -171,10 +193,19 @@ class Stack:
 
     def grants(self):
         """What the role may do: actions and the resource, of each statement."""
-        role = self.value(self.template["Resources"]["Role"]["Properties"])
+        role = self.properties("Role")
         statements = [one for policy in role["Policies"] for one in policy["PolicyDocument"]["Statement"]]
         actions = [one["Action"] if isinstance(one["Action"], list) else [one["Action"]] for one in statements]
         return [" ".join([*asked, one["Resource"]]) for asked, one in zip(actions, statements)]
+
+    def properties(self, name):
+        return self.value(self.template["Resources"][name]["Properties"])
+
+    def refusals(self):
+        """What the rules say against the parameters."""
+        for rule in self.template["Rules"].values():
+            if self.value(rule.get("RuleCondition", True)):
+                yield from (one["AssertDescription"] for one in rule["Assertions"] if not self.value(one["Assert"]))
 
     def value(self, of):
         """What stands for a value; None for AWS::NoValue."""
@@ -258,9 +289,29 @@ def wrong_schedules(template):
             yield f"with {given} the schedule is {'missing' if expected else 'in vain'}"
 
 
+def wrong_networks(template):
+    """Each set of parameters with which the function is elsewhere, or its role has other managed policies."""
+    for given, policies, network in NETWORKS:
+        stack = Stack(template, given)
+        found = stack.properties("Role").get("ManagedPolicyArns"), stack.properties("Function").get("VpcConfig")
+        if found != (policies, network):
+            yield f"with {given} policies and network are {found}, expected {(policies, network)}"
+
+
+def wrong_refusals(template):
+    """Each set of parameters that is refused without need, or taken."""
+    for given, expected in REFUSALS:
+        said = list(Stack(template, {"DdApiKey": "key", **given}).refusals())
+        if said != expected:
+            yield f"with {given} the rules say {said}, expected {expected}"
+
+
+CHECKS = [faults, wrong_grants, wrong_schedules, wrong_networks, wrong_refusals]
+
+
 def main(path):
     template = expand(path)
-    found = [*faults(template), *wrong_grants(template), *wrong_schedules(template)]
+    found = [fault for check in CHECKS for fault in check(template)]
     for fault in found:
         print(f"{path}: {fault}", file=sys.stderr)
     return 1 if found else 0
