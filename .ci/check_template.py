@@ -69,12 +69,44 @@ NETWORKS = [
     ({**VPC, "ManagedPolicyArns": ",".join(POLICIES)}, [VPC_POLICY, *POLICIES], VPC_CONFIG),
 ]
 
+TOPIC = f"arn:aws:sns:us-east-1:{ACCOUNT}:awake"
+
+WITH_TOPIC = {"AlarmTopicArn": TOPIC}
+
+# Metrics, and what they are measured at.
+ERRORS = "AWS/Lambda Errors FunctionName=Function"
+
+THROTTLES = "AWS/Lambda Throttles FunctionName=Function"
+
+DROPPED = "logferry dropped function_name=Function"
+
+STORED = "logferry stored function_name=Function"
+
+FAILED = "AWS/SQS ApproximateNumberOfMessagesVisible QueueName=FailedInvocations.QueueName"
+
+GIVEN_UP = "AWS/SQS ApproximateNumberOfMessagesVisible QueueName=GivenUp.QueueName"
+
+# What the alarms watch: of invocations that failed, those that nothing tries again.
+ALARMS = [
+    ({}, []),
+    ({"RetryFailedInvocations": "true"}, []),
+    (WITH_TOPIC, [ERRORS, THROTTLES, DROPPED, STORED, FAILED]),
+    ({**WITH_TOPIC, "RetryFailedInvocations": "true"}, [ERRORS, THROTTLES, DROPPED, STORED, GIVEN_UP]),
+    ({**WITH_TOPIC, "MakeStore": "false"}, [ERRORS, THROTTLES, DROPPED, FAILED]),
+    ({**WITH_TOPIC, "MakeStore": "false", "Store": QUEUE}, [ERRORS, THROTTLES, DROPPED, STORED, FAILED]),
+]
+
 # What is said of parameters that don't fit together, beside a key of Datadog's that is missing.
 REFUSALS = [
     ({}, []),
     (VPC, []),
     ({"SubnetIds": "subnet-0a"}, ["a function in the subnets of SubnetIds needs SecurityGroupIds"]),
     ({"SecurityGroupIds": "sg-0c"}, ["SecurityGroupIds are of no use without SubnetIds"]),
+    (WITH_TOPIC, []),
+    (
+        {**WITH_TOPIC, "OwnMetrics": "false"},
+        ["the alarms of AlarmTopicArn need OwnMetrics to be true, which some of them watch"],
+    ),
     ({"DdApiKey": ""}, ["the backend datadog needs DdApiKey or DdApiKeySecretArn"]),
 ]
 
@@ -97,6 +129,8 @@ GRANTS = [
     ({"Store": "/mnt/kept"}, []),
     ({"QueueArn": SOURCE}, [f"{SQS_SOURCE} {SOURCE}"]),
     ({"RetryFailedInvocations": "true"}, [f"{SQS_SOURCE} FailedInvocations.Arn"]),
+    (VPC, []),
+    (WITH_TOPIC, []),
     ({"DdApiKeySecretArn": SECRET}, [f"secretsmanager:GetSecretValue {SECRET}"]),
     ({"DdApiKeySecretArn": f"{SECRET}:field::"}, [f"secretsmanager:GetSecretValue {SECRET}"]),
     ({"PrometheusRemoteWriteUrl": WORKSPACE}, [f"aps:RemoteWrite arn:aws:aps:*:{ACCOUNT}:workspace/ws-1"]),
@@ -200,6 +234,12 @@ class Stack:
 
     def properties(self, name):
         return self.value(self.template["Resources"][name]["Properties"])
+
+    def made(self, kind):
+        """The properties of each resource of a type that is made."""
+        for name, resource in self.template["Resources"].items():
+            if resource["Type"] == kind and ("Condition" not in resource or self.condition_(resource["Condition"])):
+                yield self.properties(name)
 
     def refusals(self):
         """What the rules say against the parameters."""
@@ -306,7 +346,27 @@ def wrong_refusals(template):
             yield f"with {given} the rules say {said}, expected {expected}"
 
 
-CHECKS = [faults, wrong_grants, wrong_schedules, wrong_networks, wrong_refusals]
+def wrong_alarms(template):
+    """Each set of parameters with which something else is watched, and each alarm that doesn't help who is woken."""
+    for given, expected in ALARMS:
+        alarms = list(Stack(template, given).made("AWS::CloudWatch::Alarm"))
+        if (watched := list(map(watches, alarms))) != expected:
+            yield f"with {given} alarms watch {watched}, expected {expected}"
+        for alarm in alarms:
+            told = [alarm["AlarmActions"], alarm["OKActions"], alarm["TreatMissingData"]]
+            if told != [[TOPIC], [TOPIC], "notBreaching"]:
+                yield f"with {given} the alarm of {watches(alarm)} tells {told}"
+            # What happened, and behind a colon what to do. CloudWatch takes 1,024 characters.
+            if not re.fullmatch(r"[^:]+: .{,900}\.", alarm["AlarmDescription"]):
+                yield f"with {given} the alarm of {watches(alarm)} says {alarm['AlarmDescription']}"
+
+
+def watches(alarm):
+    (dimension,) = alarm["Dimensions"]
+    return f"{alarm['Namespace']} {alarm['MetricName']} {dimension['Name']}={dimension['Value']}"
+
+
+CHECKS = [faults, wrong_grants, wrong_schedules, wrong_networks, wrong_refusals, wrong_alarms]
 
 
 def main(path):

@@ -10,12 +10,13 @@ use std::fmt::Write;
 use std::path::PathBuf;
 use std::process::Command;
 use std::sync::Mutex;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use logferry::aws::{Credentials, Places};
 use logferry::backend::{Backend, Datadog, Elasticsearch, Guance, NewRelic, Otlp, Prometheus, Splunk};
 use logferry::env::Row;
-use logferry::model::Measure;
+use logferry::forwarder::{Outcome, Report};
+use logferry::model::{Measure, Timestamp};
 use logferry::settings::Settings;
 
 fn root() -> PathBuf {
@@ -293,7 +294,7 @@ fn template_leaves_time_to_send() {
     let timeout = template.split("\n  Timeout:\n").nth(1).unwrap();
     let min = timeout.lines().find_map(|line| line.trim().strip_prefix("MinValue: ")).unwrap();
     let reserve = logferry::forwarder::Sending::default().reserve;
-    assert!(std::time::Duration::from_secs(min.parse().unwrap()) >= reserve * 3, "{min}");
+    assert!(Duration::from_secs(min.parse().unwrap()) >= reserve * 3, "{min}");
 }
 
 #[test]
@@ -306,6 +307,36 @@ fn template_has_each_parameter_once() {
     // "200 parameters" is what CloudFormation takes.
     assert!((40..=200).contains(&names.len()), "{}", names.len());
     assert_eq!(distinct.len(), names.len(), "{names:?}");
+}
+
+/// A metric that nobody writes never wakes anybody.
+#[test]
+fn template_has_alarms_of_metrics_that_are_written() {
+    let report = Report {
+        outcome: &Outcome::default(),
+        function_name: "logferry",
+        now: Timestamp::from_millis(0),
+        took: Duration::ZERO,
+        left: Duration::ZERO,
+        cold_start: false,
+        metrics: true,
+    };
+    let line: serde_json::Value = serde_json::from_str(&report.line()).unwrap();
+    let written = &line["_aws"]["CloudWatchMetrics"][0];
+    let names: Vec<_> = written["Metrics"].as_array().unwrap().iter().map(|metric| &metric["Name"]).collect();
+    let own = format!("Namespace: {}\n", written["Namespace"].as_str().unwrap());
+    let dimension =
+        format!("Dimensions: [{{Name: {}, Value: !Ref Function}}]", written["Dimensions"][0][0].as_str().unwrap());
+    let template = std::fs::read_to_string(root().join("template.yaml")).unwrap();
+    let mut alarms = 0;
+    for metric in template.split(&own).skip(1) {
+        let mut lines = metric.lines().map(str::trim);
+        let name = lines.next().and_then(|line| line.strip_prefix("MetricName: ")).unwrap();
+        assert!(names.iter().any(|written| **written == name), "{name} is none of {names:?}");
+        assert_eq!(lines.next().unwrap(), dimension, "{name}");
+        alarms += 1;
+    }
+    assert!(alarms > 1, "{own}");
 }
 
 #[test]
