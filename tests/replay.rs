@@ -161,6 +161,33 @@ fn takes_what_the_aws_cli_shows_of_a_log() {
     assert!(counted(&ran).1 == 2 && ran.out.contains(r#""message":"2026-11-20T09:02:14.310Z hello""#), "{}", ran.out);
 }
 
+#[test]
+fn counts_each_request_where_the_lines_of_several_environments_are_mixed() {
+    let id = |name: &str| format!("8edab1f8-7d34-4a8e-a965-15ccbbb78d4{name}");
+    let start = |name: &str| format!("START RequestId: {} Version: 1", id(name));
+    let end = |name: &str| format!("END RequestId: {}", id(name));
+    let report = |name: &str| format!("REPORT RequestId: {}\tDuration: 5.00 ms\t\nXRAY TraceId: 1-x\t", id(name));
+    let monitoring = "MONITORING|1700000000|1|count|a.b".to_owned();
+    let [a, b, c] = ["a", "b", "c"];
+    let mixed = [start(a), start(b), monitoring, start(c), end(a), report(a), end(b), report(b), end(c), report(c)];
+    let one_by_one = [start(a), end(a), report(a), start(b), end(b), report(b), start(c), end(c), report(c)];
+    let plain = |lines: &[String]| lines.join("\n") + "\n";
+    let short = mixed.each_ref().map(|line| format!("2026-11-20T09:02:14 {line}"));
+    let measure = r#""name":"duration_ms","type":"histogram","value":5"#;
+    for (name, input, logs) in [
+        ("mixed", plain(&mixed), 9),
+        ("mixed, as by aws logs tail --format short", plain(&short), 9),
+        ("one by one", plain(&one_by_one), 9),
+    ] {
+        let ran = run(&[&NDJSON[..], &["-"]].concat(), &[], input.as_bytes());
+        assert_eq!((counted(&ran).1, ran.out.matches(measure).count()), (logs, 3), "{name}: {}", ran.out);
+    }
+    // What says no request is of the one that wrote last.
+    let ran = run(&[&NDJSON[..], &["-"]].concat(), &[], plain(&mixed).as_bytes());
+    let metric = ran.out.lines().find(|line| line.contains("a.b")).unwrap();
+    assert!(metric.contains(&id(b)), "{metric}");
+}
+
 /// As Windows PowerShell writes what a command prints.
 fn utf_16(text: &str) -> Vec<u8> {
     format!("\u{feff}{text}").encode_utf16().flat_map(u16::to_le_bytes).collect()

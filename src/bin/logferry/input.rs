@@ -12,7 +12,7 @@ use logferry::parse::Line;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use crate::now;
+use crate::{mixed, now};
 
 /// What gzip begins with.
 const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
@@ -195,6 +195,7 @@ fn log_lines(text: &str, name: &str) -> Vec<Content> {
             }
         }
     }
+    streams.split();
     streams.batches(name)
 }
 
@@ -292,6 +293,24 @@ impl Streams {
 
     fn last(&mut self) -> Option<&mut Event> {
         self.streams.get_mut(self.current)?.1.last_mut()
+    }
+
+    /// Gives environments whose lines were mixed, as no log stream was named, a stream each.
+    fn split(&mut self) {
+        let Some((_, unnamed)) = self.streams.iter_mut().find(|(name, _)| name.is_empty()) else { return };
+        let Some(streams) = mixed::streams(unnamed.iter().map(|event| event.message.as_str())) else { return };
+        let mut split: Vec<Vec<Event>> = Vec::new();
+        for (event, stream) in std::mem::take(unnamed).into_iter().zip(streams) {
+            if stream >= split.len() {
+                split.resize_with(stream + 1, Vec::new);
+            }
+            if let Some(events) = split.get_mut(stream) {
+                events.push(event);
+            }
+        }
+        let mut split = split.into_iter();
+        *unnamed = split.next().unwrap_or_default();
+        self.streams.extend(split.map(|events| (String::new(), events)));
     }
 
     /// A batch for each log stream: the file's name stands for the function's.

@@ -3,6 +3,7 @@
 mod check;
 mod explain;
 mod input;
+mod mixed;
 mod pretty;
 mod redrive;
 mod replay;
