@@ -13,18 +13,21 @@ use crate::pipeline::{self, Architecture, Bounds, Filter, Hints, Lines, Pipeline
 use crate::request::Certificates;
 use crate::store::{Place, Store};
 
+/// A setting that holds a regular expression.
+type Pattern = Setting<regex::bytes::Regex>;
+
 const TAGS: Setting<Vec<(String, String)>> =
     Setting::new("LOGFERRY_TAGS", read::tags, "Tags added to everything, as `key:value` pairs set apart by commas.");
-const INCLUDE: Setting<regex::bytes::Regex> =
+const INCLUDE: Pattern =
     Setting::new("LOGFERRY_INCLUDE", read::pattern, "Ship only logs whose message matches this regular expression.");
-const EXCLUDE: Setting<regex::bytes::Regex> =
+const EXCLUDE: Pattern =
     Setting::new("LOGFERRY_EXCLUDE", read::pattern, "Do not ship logs whose message matches this regular expression.");
-const INCLUDE_AT_MATCH: Setting<regex::bytes::Regex> = Setting::new(
+const INCLUDE_AT_MATCH: Pattern = Setting::new(
     "INCLUDE_AT_MATCH",
     read::pattern,
     "The same as LOGFERRY_INCLUDE, under the Datadog Forwarder's name.",
 );
-const EXCLUDE_AT_MATCH: Setting<regex::bytes::Regex> = Setting::new(
+const EXCLUDE_AT_MATCH: Pattern = Setting::new(
     "EXCLUDE_AT_MATCH",
     read::pattern,
     "The same as LOGFERRY_EXCLUDE, under the Datadog Forwarder's name.",
@@ -291,8 +294,7 @@ impl Settings {
 
 fn pipeline_settings(env: &mut Env<'_>) -> Option<pipeline::Settings> {
     let tags = env.read(&TAGS).unwrap_or_default();
-    let (include, include_at_match) = (env.read(&INCLUDE), env.read(&INCLUDE_AT_MATCH));
-    let (exclude, exclude_at_match) = (env.read(&EXCLUDE), env.read(&EXCLUDE_AT_MATCH));
+    let (include, exclude) = (pattern(&INCLUDE, &INCLUDE_AT_MATCH, env), pattern(&EXCLUDE, &EXCLUDE_AT_MATCH, env));
     let (platform_lines, metric_lines) = (env.read(&PLATFORM_LINES), env.read(&METRIC_LINES));
     let emf_lines = env.read(&EMF_LINES);
     let (out_of_memory, handler_errors) = (env.read(&OOM_SIGNATURES), env.read(&HANDLER_ERRORS));
@@ -301,7 +303,7 @@ fn pipeline_settings(env: &mut Env<'_>) -> Option<pipeline::Settings> {
     let (requests, metric_names, tags_bound) =
         (env.read(&MAX_REQUESTS), env.read(&MAX_METRIC_NAMES), env.read(&MAX_TAGS));
     Some(pipeline::Settings {
-        filter: Filter { include: include.or(include_at_match), exclude: exclude.or(exclude_at_match) },
+        filter: Filter { include, exclude },
         platform_lines: platform_lines?,
         metric_lines: metric_lines?,
         emf_lines: emf_lines?,
@@ -311,6 +313,18 @@ fn pipeline_settings(env: &mut Env<'_>) -> Option<pipeline::Settings> {
         tags,
         bounds: Bounds { requests: requests?, metric_names: metric_names?, tags: tags_bound? },
     })
+}
+
+/// A pattern that may stand under either name, but not another under each.
+fn pattern(setting: &Pattern, same: &Pattern, env: &mut Env<'_>) -> Option<regex::bytes::Regex> {
+    let (ours, theirs) = (env.read(setting), env.read(same));
+    if let (Some(ours), Some(theirs)) = (&ours, &theirs)
+        && ours.as_str() != theirs.as_str()
+    {
+        let what = format!("is another pattern than {}: leave one of them out", setting.row().name);
+        env.mistake(same.row().name, what);
+    }
+    ours.or(theirs)
 }
 
 fn lines(value: &str) -> Result<Lines, String> {

@@ -148,6 +148,35 @@ fn what_is_wrong_or_elsewhere_is_not_called_missing() {
 }
 
 #[test]
+fn what_contradicts_another_setting_is_a_mistake() {
+    const KEY: (&str, &str) = ("DD_API_KEY", "k");
+    const OFF: (&str, &str) = ("DD_USE_COMPRESSION", "false");
+    const CODEC: &str = "LOGFERRY_DATADOG_COMPRESSION";
+    let codec = "LOGFERRY_DATADOG_COMPRESSION is set beside DD_USE_COMPRESSION, which turns compression off: leave one of them out";
+    let include = "INCLUDE_AT_MATCH is another pattern than LOGFERRY_INCLUDE: leave one of them out";
+    let exclude = "EXCLUDE_AT_MATCH is another pattern than LOGFERRY_EXCLUDE: leave one of them out";
+    for (backend, pairs, expected) in [
+        ("datadog", &[KEY, OFF, (CODEC, "zstd")][..], Some(codec)),
+        ("datadog", &[KEY, OFF, (CODEC, "gzip")], Some(codec)),
+        ("datadog", &[KEY, OFF, (CODEC, "none")], None),
+        ("datadog", &[KEY, OFF], None),
+        ("datadog", &[KEY, ("DD_USE_COMPRESSION", "true"), (CODEC, "zstd")], None),
+        // What holds for one backend may turn off what holds for all, but not the other way round.
+        ("datadog:eu", &[KEY, ("DD_USE_COMPRESSION_EU", "false"), (CODEC, "zstd")], None),
+        (
+            "datadog:eu",
+            &[KEY, OFF, ("LOGFERRY_DATADOG_COMPRESSION_EU", "zstd")],
+            Some("LOGFERRY_DATADOG_COMPRESSION_EU is set beside DD_USE_COMPRESSION, which"),
+        ),
+        ("stdout", &[("LOGFERRY_INCLUDE", "a"), ("INCLUDE_AT_MATCH", "b")], Some(include)),
+        ("stdout", &[("LOGFERRY_EXCLUDE", "a"), ("EXCLUDE_AT_MATCH", "b")], Some(exclude)),
+        ("stdout", &[("LOGFERRY_INCLUDE", "a"), ("INCLUDE_AT_MATCH", "a"), ("EXCLUDE_AT_MATCH", "b")], None),
+    ] {
+        assert_mistakes(&[pairs, &[("LOGFERRY_BACKENDS", backend)]].concat(), expected.as_slice());
+    }
+}
+
+#[test]
 fn under_a_name_it_is_the_variable_of_that_name_that_is_missing_or_wrong() {
     for (backend, pairs, expected) in [
         ("loki:eu", &[LOKI, ("LOKI_USERNAME_EU", "7")][..], "LOKI_PASSWORD_EU is not set"),

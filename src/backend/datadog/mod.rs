@@ -183,6 +183,9 @@ impl Datadog {
         let (forward_logs, compress) = (env.read(&Self::FORWARD_LOG), env.read(&Self::USE_COMPRESSION));
         let (level, codec, metrics) =
             (env.read(&Self::COMPRESSION_LEVEL), env.read(&Self::CODEC), env.read(&Self::METRICS));
+        if compress == Some(false) && codec.is_some_and(|codec| codec != Codec::None) {
+            Self::check_codec(env);
+        }
         let host = url.or_else(|| Some(Address::of(format!("http-intake.logs.{}", site.as_ref()?))));
         let address = host.zip(no_ssl).map(|(host, plain)| with_scheme(host, plain));
         let address = env.at_port(address, &Self::URL, &Self::PORT);
@@ -199,6 +202,16 @@ impl Datadog {
             metrics_compression: if compress { Compression::Deflate(level) } else { Compression::None },
             metrics: metrics?,
         })
+    }
+
+    /// Takes it down as a mistake if what asks for compression isn't what is turned off: one backend's own setting may
+    /// turn off what holds for all.
+    fn check_codec(env: &mut Env<'_>) {
+        let (off, codec) = (env.name(&Self::USE_COMPRESSION), env.name(&Self::CODEC));
+        let meant = off != Self::USE_COMPRESSION.row().name && codec == Self::CODEC.row().name;
+        if env.given(&Self::CODEC) && !meant {
+            env.mistake(&codec, format!("is set beside {off}, which turns compression off: leave one of them out"));
+        }
     }
 
     /// Takes it down as a mistake if nothing is left to send.
