@@ -430,12 +430,22 @@ fn a_check_shows_what_holds() {
 
 #[test]
 fn a_check_names_what_is_not_read() {
-    let not_read =
-        |name| format!("not read: {name}, which is misspelt, or of a backend that LOGFERRY_BACKENDS does not name\n");
+    let not_read = |name| {
+        format!(
+            "not read: {name}, which is misspelt, of no use beside the other settings, or of a backend that LOGFERRY_BACKENDS does not name\n"
+        )
+    };
     let good = [("LOGFERRY_BACKENDS", "datadog:eu"), ("DD_API_KEY_EU", "s3cret"), ("DD_SITE", "datadoghq.eu")];
     let odd = [("LOGFERRY_PLATFORM_LINE", "drop"), ("LOKI_URL", "http://loki"), ("SPLUNK_INDEX", ""), ("DD_ENV", "x")];
     let ran = run(&["check"], &[&good[..], &odd].concat(), b"");
     assert_eq!((ran.status, ran.err), (0, not_read("LOGFERRY_PLATFORM_LINE") + &not_read("LOKI_URL")));
+    // The bucket beside a queue is for what a queue can't take.
+    let queue = "https://sqs.eu-west-1.amazonaws.com/123456789012/queue";
+    for (store, expected) in [(queue, ""), ("s3://kept", &not_read("LOGFERRY_STORE_BUCKET"))] {
+        let env = [("LOGFERRY_BACKENDS", "stdout"), ("LOGFERRY_STORE", store), ("LOGFERRY_STORE_BUCKET", "s3://large")];
+        let ran = run(&["check"], &env, b"");
+        assert_eq!((ran.status, ran.err.as_str()), (0, expected));
+    }
     let ran = run(&["check"], &[("LOGFERRY_BACKEND", "stdout")], b"");
     assert!(ran.status == 2 && ran.err.contains(&not_read("LOGFERRY_BACKEND")), "{}", ran.err);
 }

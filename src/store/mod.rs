@@ -124,9 +124,11 @@ impl Place {
     /// The settings, for documents.
     pub const ROWS: [Row; 2] = [Self::STORE.row(), Self::BUCKET.row()];
 
-    /// Reads where the store is, and the bucket beside a queue.
+    /// Reads where the store is, and the bucket beside a queue, which isn't read beside anything else.
     pub fn from_env(env: &mut Env<'_>) -> (Option<Self>, Option<Self>) {
-        (env.read(&Self::STORE), env.read(&Self::BUCKET))
+        let store = env.read(&Self::STORE);
+        let bucket = matches!(store, Some(Self::Sqs { .. })).then(|| env.read(&Self::BUCKET));
+        (store, bucket.flatten())
     }
 
     fn parse(value: &str) -> Result<Self, String> {

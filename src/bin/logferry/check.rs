@@ -66,7 +66,7 @@ fn unread(asked: &BTreeSet<String>) -> Vec<String> {
 fn tell_unread(names: &[String]) {
     for name in names {
         complain(format_args!(
-            "not read: {name}, which is misspelt, or of a backend that LOGFERRY_BACKENDS does not name"
+            "not read: {name}, which is misspelt, of no use beside the other settings, or of a backend that LOGFERRY_BACKENDS does not name"
         ));
     }
 }
