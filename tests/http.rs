@@ -330,6 +330,37 @@ async fn a_proxy_for_https_learns_the_host_and_nothing_more() {
 }
 
 #[tokio::test]
+async fn a_proxy_that_cannot_be_reached_is_named() {
+    const NOWHERE: &str = "http://ferry:hunter2@no-proxy.invalid:3128";
+    let listener = TcpListener::bind("127.77.0.4:0").unwrap();
+    let refusing = format!("http://{}", listener.local_addr().unwrap());
+    drop(listener);
+    let of = |variable: &str, address: &str| format!(" (the proxy {address} of {variable})");
+    let unless = " (the proxy http://no-proxy.invalid:3128 of HTTP_PROXY, unless NO_PROXY exempts the host)";
+    for (pairs, url, expected) in [
+        (&[("HTTPS_PROXY", NOWHERE)][..], "https://intake.invalid", of("HTTPS_PROXY", "http://no-proxy.invalid:3128")),
+        (&[("HTTPS_PROXY", &refusing)], "https://intake.invalid", of("HTTPS_PROXY", &refusing)),
+        (&[("https_proxy", "https://no-proxy.invalid")], "https://x", of("HTTPS_PROXY", "https://no-proxy.invalid")),
+        (&[("HTTP_PROXY", NOWHERE)], "http://intake.invalid", of("HTTP_PROXY", "http://no-proxy.invalid:3128")),
+        (&[("HTTP_PROXY", &refusing)], "http://intake.invalid", of("HTTP_PROXY", &refusing)),
+        (&[("HTTP_PROXY", NOWHERE), ("NO_PROXY", "other.invalid")], "http://intake.invalid", unless.to_owned()),
+    ] {
+        let error = send(&client(pairs), url, b"{}").await.unwrap_err();
+        assert!(matches!(&error, TransportError::Connect(cause) if cause.ends_with(&expected)), "{pairs:?}: {error:?}");
+        assert!(!error.to_string().contains("hunter2"), "{error}");
+    }
+    // Without one it is the intake that can't be reached.
+    for (pairs, url) in [
+        (&[("HTTP_PROXY", NOWHERE)][..], "https://intake.invalid"),
+        (&[("HTTPS_PROXY", NOWHERE)], "http://intake.invalid"),
+        (&[("HTTPS_PROXY", NOWHERE), ("NO_PROXY", "intake.invalid")], "https://intake.invalid"),
+    ] {
+        let error = send(&client(pairs), url, b"{}").await.unwrap_err();
+        assert!(matches!(&error, TransportError::Connect(cause) if !cause.contains("proxy")), "{pairs:?}: {error:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_proxy_holds_for_its_scheme_alone() {
     let (proxy, intake) = (Intake::accepting(), Intake::accepting());
     send(&client(&[("HTTPS_PROXY", &proxy.url())]), &intake.url(), b"x").await.unwrap();

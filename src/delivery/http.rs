@@ -26,6 +26,9 @@ const TELLING: (&str, &str) = ("x-prometheus-remote-write-", "-written");
 /// How long a response's body is read, unless the attempt has to end before.
 const READING: Duration = Duration::from_secs(5);
 
+/// How causes begin that have kept a tunnel through a proxy from being made.
+const TUNNEL: &str = "tunnel error: ";
+
 /// How long an idle connection is kept: intakes close theirs after a minute or more.
 const IDLE: Duration = Duration::from_secs(50);
 
@@ -40,6 +43,8 @@ pub struct Http {
     signer: Signer,
     /// For addresses with certificates of their own.
     special: Vec<(Certificates, reqwest::Client)>,
+    /// What is said of the proxies for `https://` and `http://` where they can't be reached.
+    proxies: [Option<String>; 2],
     ending: Option<Ending>,
 }
 
@@ -47,9 +52,17 @@ pub struct Http {
 #[derive(Clone, Debug, Default)]
 pub struct HttpSettings {
     ca_file: Option<String>,
-    https_proxy: Option<reqwest::Proxy>,
-    http_proxy: Option<reqwest::Proxy>,
+    https_proxy: Option<Proxy>,
+    http_proxy: Option<Proxy>,
     no_proxy: Option<String>,
+}
+
+/// A proxy.
+#[derive(Clone, Debug)]
+struct Proxy {
+    proxy: reqwest::Proxy,
+    /// What people may see of its address.
+    shown: String,
 }
 
 impl HttpSettings {
@@ -58,16 +71,16 @@ impl HttpSettings {
         read::text,
         "PEM file of certificate authorities to trust beside the built-in ones.",
     );
-    const HTTPS_PROXY: Setting<reqwest::Proxy> = Self::https("HTTPS_PROXY");
-    const HTTP_PROXY: Setting<reqwest::Proxy> = Self::http("HTTP_PROXY");
+    const HTTPS_PROXY: Setting<Proxy> = Self::https("HTTPS_PROXY");
+    const HTTP_PROXY: Setting<Proxy> = Self::http("HTTP_PROXY");
     const NO_PROXY: Setting<String> = Self::exempt("NO_PROXY");
 
-    const fn https(name: &'static str) -> Setting<reqwest::Proxy> {
+    const fn https(name: &'static str) -> Setting<Proxy> {
         let doc = "Proxy for https:// addresses; also `https_proxy`.";
         Setting::new(name, |value| proxy(value, |url| reqwest::Proxy::https(url)), doc).secret()
     }
 
-    const fn http(name: &'static str) -> Setting<reqwest::Proxy> {
+    const fn http(name: &'static str) -> Setting<Proxy> {
         let doc = "Proxy for http:// addresses; also `http_proxy`.";
         Setting::new(name, |value| proxy(value, |url| reqwest::Proxy::http(url)), doc).secret()
     }
@@ -91,6 +104,16 @@ impl HttpSettings {
         }
     }
 
+    /// What is said of the proxies where they can't be reached.
+    fn proxies(&self) -> [Option<String>; 2] {
+        // Of a connection to a proxy for http:// nothing tells that it wasn't one to the intake.
+        let unless = if self.no_proxy.is_some() { ", unless NO_PROXY exempts the host" } else { "" };
+        let said = |proxy: &Option<Proxy>, setting: &Setting<Proxy>, unless| {
+            Some(format!(" (the proxy {} of {}{unless})", proxy.as_ref()?.shown, setting.row().name))
+        };
+        [said(&self.https_proxy, &Self::HTTPS_PROXY, ""), said(&self.http_proxy, &Self::HTTP_PROXY, unless)]
+    }
+
     fn client(&self, own: &Certificates, env: &mut Env<'_>) -> Option<reqwest::Client> {
         let tls = self.tls(own, env)?;
         let mut builder = reqwest::Client::builder()
@@ -104,7 +127,7 @@ impl HttpSettings {
             .user_agent(concat!("logferry/", env!("CARGO_PKG_VERSION")));
         let exempt = self.no_proxy.as_deref().and_then(reqwest::NoProxy::from_string);
         for proxy in [&self.https_proxy, &self.http_proxy].into_iter().flatten() {
-            builder = builder.proxy(proxy.clone().no_proxy(exempt.clone()));
+            builder = builder.proxy(proxy.proxy.clone().no_proxy(exempt.clone()));
         }
         builder.build().ok().or_else(|| env.broken("the HTTP client"))
     }
@@ -146,7 +169,7 @@ impl Http {
                 special.push((certificates.clone(), settings.client(certificates, env)?));
             }
         }
-        Some(Self { client, signer, special, ending: None })
+        Some(Self { client, signer, special, proxies: settings.proxies(), ending: None })
     }
 
     /// From now on sending ends at the moment that `ending` tells.
@@ -164,6 +187,17 @@ impl Http {
         let own = endpoint.certificates.as_deref();
         let special = own.and_then(|own| self.special.iter().find(|(certificates, _)| certificates == own));
         special.map_or(&self.client, |(_, client)| client)
+    }
+
+    /// Why no response came. A proxy that can't be reached is named: it isn't the intake.
+    fn failure(&self, error: &reqwest::Error, url: &str) -> TransportError {
+        let (cause, tunnel) = cause(error);
+        if !error.is_connect() {
+            return TransportError::Interrupted(cause);
+        }
+        let [https, http] = &self.proxies;
+        let proxy = if url.starts_with("https:") { https.as_deref().filter(|_| tunnel) } else { http.as_deref() };
+        TransportError::Connect(cause + proxy.unwrap_or_default())
     }
 
     async fn post(&self, endpoint: &Endpoint, body: Vec<u8>, until: Instant) -> Result<Response, TransportError> {
@@ -187,7 +221,7 @@ impl Http {
                 },
             );
         }
-        let mut answer = within(until, async { post.send().await.map_err(|error| failure(&error)) }).await?;
+        let mut answer = within(until, async { post.send().await.map_err(|error| self.failure(&error, &url)) }).await?;
         let (body, cut) = read_body(&mut answer, until.min(Instant::now() + READING)).await;
         Ok(Response {
             status: answer.status().as_u16(),
@@ -270,35 +304,39 @@ fn retry_after(answer: &reqwest::Response, now: SystemTime) -> Option<Duration> 
     date(asked)?.duration_since(header(DATE).and_then(date).unwrap_or(now)).ok()
 }
 
-fn failure(error: &reqwest::Error) -> TransportError {
-    let cause = cause(error);
-    if error.is_connect() { TransportError::Connect(cause) } else { TransportError::Interrupted(cause) }
-}
-
-/// The innermost cause: it names what failed and holds no address, so no secret in one.
-fn cause(error: &reqwest::Error) -> String {
+/// The innermost cause, which names what failed and holds no address, so no secret in one; and whether it kept a proxy
+/// from being reached through which a tunnel should lead.
+fn cause(error: &reqwest::Error) -> (String, bool) {
     let mut cause: &dyn std::error::Error = error;
+    let mut tunnel = false;
     while let Some(source) = cause.source() {
         cause = source;
+        tunnel |= cause.to_string().starts_with(TUNNEL);
     }
     if std::ptr::addr_eq(cause, std::ptr::from_ref(error)) {
-        return "the response isn't HTTP".to_owned();
+        return ("the response isn't HTTP".to_owned(), false);
     }
     let said = cause.to_string();
-    match said.as_str() {
-        "tunnel error: proxy authorization required" => {
-            "HTTPS_PROXY wants a user and a password: expected `http://user:password@host:port`".to_owned()
+    match said.strip_prefix(TUNNEL) {
+        Some("proxy authorization required") => {
+            let said = "HTTPS_PROXY wants a user and a password: expected `http://user:password@host:port`";
+            (said.to_owned(), false)
         }
-        "tunnel error: unsuccessful" => "HTTPS_PROXY refuses to connect to the host".to_owned(),
-        said if said.ends_with("UnknownIssuer") => format!("{said}, which LOGFERRY_CA_FILE may name"),
-        _ => said,
+        Some("unsuccessful") => ("HTTPS_PROXY refuses to connect to the host".to_owned(), false),
+        None if said.ends_with("UnknownIssuer") => (format!("{said}, which LOGFERRY_CA_FILE may name"), tunnel),
+        _ => (said, tunnel),
     }
 }
 
-fn proxy(value: &str, make: fn(&str) -> reqwest::Result<reqwest::Proxy>) -> Result<reqwest::Proxy, String> {
+fn proxy(value: &str, make: fn(&str) -> reqwest::Result<reqwest::Proxy>) -> Result<Proxy, String> {
     const EXPECTED: &str = "is not the address of a proxy: expected `http://host:port`";
-    let known = reqwest::Url::parse(value).is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
-    if known { make(value).map_err(|_| EXPECTED.to_owned()) } else { Err(EXPECTED.to_owned()) }
+    let url = reqwest::Url::parse(value).ok().filter(|url| matches!(url.scheme(), "http" | "https"));
+    let shown = url.as_ref().and_then(|url| {
+        let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
+        Some(format!("{}://{}{port}", url.scheme(), url.host_str()?))
+    });
+    let proxy = shown.and_then(|shown| Some(Proxy { proxy: make(value).ok()?, shown }));
+    proxy.ok_or_else(|| EXPECTED.to_owned())
 }
 
 fn add_roots(path: &str, roots: &mut RootCertStore) -> Result<(), String> {
