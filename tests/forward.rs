@@ -625,11 +625,17 @@ async fn what_is_refused_again_and_again_is_set_aside_with_the_reason() {
 async fn what_is_not_found_waits_until_the_owner_has_mended_it() {
     let to = Some("https://status.example.com/login".to_owned());
     for (status, body, location, said) in [
-        (404, "no such index", None, "status 404: no such index"),
-        (400, "unsupported path requested: \"/x\"", None, "status 400: unsupported path requested: \"/x\""),
-        (405, "Not Allowed", None, "status 405: Not Allowed"),
-        (308, "", to, "status 308, a redirect to https://status.example.com/login"),
-        (407, "", None, "status 407, of a proxy that wants a user and a password"),
+        (404, "no such index", None, "status 404: no such index; check the address"),
+        (
+            400,
+            "unsupported path requested: \"/x\"",
+            None,
+            "status 400: unsupported path requested: \"/x\"; check the address",
+        ),
+        (405, "Not Allowed", None, "status 405: Not Allowed; check the address"),
+        (308, "", to, "status 308, a redirect to https://status.example.com/login; check the address"),
+        (407, "", None, "status 407, of a proxy that wants a user and a password; let HTTP_PROXY hold the right ones"),
+        (407, "no", None, "status 407, of a proxy that wants a user and a password: no; let HTTP_PROXY hold"),
     ] {
         let folder = folder(&format!("not-found-{status}"));
         let pairs = [("LOGFERRY_STORE", folder.to_str().unwrap())];
@@ -642,7 +648,7 @@ async fn what_is_not_found_waits_until_the_owner_has_mended_it() {
         let mut mended = forwarder(&pairs, missing());
         let outcome = forward(&mut mended, &event).await;
         assert_eq!((outcome.ledger.backends[0].stored.logs, outcome.failed()), (1, 0));
-        let expected = format!("(not_found): {said}; check the address");
+        let expected = format!("(not_found): {said}");
         assert!(notes(&outcome).contains(&expected), "{}", notes(&outcome));
         let (key, parcel) = parcels(&folder).remove(0);
         assert!(key.starts_with("pending/"), "{key}");

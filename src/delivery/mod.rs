@@ -22,6 +22,9 @@ const MAX_CUTS: u32 = 64;
 /// What `VictoriaMetrics`, vmagent and `VictoriaLogs` say of a path that they don't have, with a status of 400.
 const NO_SUCH_PATH: &[u8] = b"unsupported path requested: ";
 
+/// How it is said that a proxy, and no intake, has answered.
+pub const PROXY_WANTS_USER: &str = "status 407, of a proxy that wants a user and a password";
+
 /// When sending has to end as the process was told to end; `None` until it is told.
 pub type Ending = tokio::sync::watch::Receiver<Option<Instant>>;
 
@@ -333,7 +336,7 @@ fn partly(request: &mut Request, retry: &[usize], refused: Refused, why: &str, d
 fn answer(response: &Response, request: &Request) -> String {
     let status = match (response.status, &response.location) {
         (300..=399, Some(to)) => format!("status {}, a redirect to {}", response.status, redacted(to, request)),
-        (407, _) => "status 407, of a proxy that wants a user and a password".to_owned(),
+        (407, _) => PROXY_WANTS_USER.to_owned(),
         (status, _) => format!("status {status}"),
     };
     let body = redacted(&String::from_utf8_lossy(&response.body), request);

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use super::Redriven;
-use crate::delivery::Dropped;
+use crate::delivery::{Dropped, PROXY_WANTS_USER};
 use crate::event::{DecodeError, EventError, Reply};
 use crate::ledger::{Account, Ledger, Reason};
 use crate::request::{Destination, Weight};
@@ -245,6 +245,15 @@ impl Outcome {
     }
 }
 
+/// What to do about it, for people: what a proxy wants isn't the intake's to say.
+fn advice(reason: Reason, last: &str) -> &'static str {
+    if last.starts_with(PROXY_WANTS_USER) {
+        "let HTTP_PROXY hold the right ones, as `http://user:password@host:port`: it will be tried again"
+    } else {
+        reason.advice()
+    }
+}
+
 /// One sentence: what, where, what to do.
 impl std::fmt::Display for Note {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -263,7 +272,7 @@ impl std::fmt::Display for Note {
                 // Lines of a histogram may be all that a request holds: none of them is a metric.
                 let items = if weight.total() == 0 { "parts of metrics".to_owned() } else { weight.to_string() };
                 let (fate, why) = (fate.words(), reason.as_str());
-                write!(f, "{backend}: {items} not delivered{to}{fate} ({why}): {last}; {}", reason.advice())
+                write!(f, "{backend}: {items} not delivered{to}{fate} ({why}): {last}; {}", advice(*reason, last))
             }
             Self::Aside { backend, weight, why } => write!(f, "{backend}: {weight} set aside and not sent: {why}"),
             Self::DamagedStored { key, to } => write!(f, "a stored request is damaged: {key} was moved to {to}"),
