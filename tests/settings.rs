@@ -177,6 +177,40 @@ fn what_contradicts_another_setting_is_a_mistake() {
 }
 
 #[test]
+fn the_place_of_a_secret_has_a_form() {
+    const ARN: &str = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:prod/datadog-AbCdEf";
+    let malformed = "DD_API_KEY_SECRET_ARN is neither the ARN of a secret in Secrets Manager nor its name: expected `arn:aws:secretsmanager:region:account:secret:name`";
+    let mistakes_of = |place: &str, expected: &[&str]| {
+        let pairs = [("LOGFERRY_BACKENDS", "datadog:eu,datadog:us"), ("DD_API_KEY_SECRET_ARN", place)];
+        assert_mistakes(&pairs, expected);
+    };
+    for place in [
+        ARN,
+        &format!("{ARN}:field::"),
+        &format!("{ARN}:a field:AWSPREVIOUS:"),
+        "arn:aws-us-gov:secretsmanager:us-gov-west-1:123456789012:secret:a+b=c@d.e_f",
+        "prod/datadog",
+    ] {
+        mistakes_of(place, &[]);
+    }
+    for place in [
+        "arn:aws:secretsmanager:eu-west-1:123456789012:datadog",
+        "arn:aws:secretsmanager:eu-west-1:123456789012:secret:",
+        "arn:aws:secretsmanager:eu-west-1:123456789012:secret:a b",
+        "arn:aws:secretsmanager:eu-west-1:123456789012",
+        "arn:aws:secretsmanager::123456789012:secret:x",
+        "arn:aws:ssm:eu-west-1:123456789012:parameter/datadog",
+        "arn:",
+        &format!("{ARN}:a:b:c:d"),
+        &format!("\"{ARN}\""),
+        "aws:secretsmanager:eu-west-1:123456789012:secret:x",
+        "prod datadog",
+    ] {
+        mistakes_of(place, &[malformed]);
+    }
+}
+
+#[test]
 fn under_a_name_it_is_the_variable_of_that_name_that_is_missing_or_wrong() {
     for (backend, pairs, expected) in [
         ("loki:eu", &[LOKI, ("LOKI_USERNAME_EU", "7")][..], "LOKI_PASSWORD_EU is not set"),

@@ -117,6 +117,15 @@ impl Vault {
         of_datadog.into_iter().chain([format!("{name}{}", self.suffix())])
     }
 
+    /// Whether a secret can be there.
+    fn check(self, place: &str) -> Result<(), String> {
+        if self != Self::SecretsManager || is_secret_name(place) || is_secret_arn(place) {
+            return Ok(());
+        }
+        // What stands there instead may be the secret itself: it isn't shown.
+        Err("is neither the ARN of a secret in Secrets Manager nor its name: expected `arn:aws:secretsmanager:region:account:secret:name`, and perhaps a field as `:field::` behind it".to_owned())
+    }
+
     /// What the name of the variable ends in.
     pub const fn suffix(self) -> &'static str {
         match self {
@@ -125,6 +134,22 @@ impl Vault {
             Self::SecretsManager => "_SECRET_ARN",
         }
     }
+}
+
+/// Whether Secrets Manager takes a name.
+///
+/// Source: <https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_CreateSecret.html>
+fn is_secret_name(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"/_+=.@-".contains(&byte))
+}
+
+/// `arn:aws:secretsmanager:eu-west-1:123456789012:secret:name-AbCdEf`, with up to three parts behind it, as in ECS.
+fn is_secret_arn(text: &str) -> bool {
+    let parts: Vec<_> = text.splitn(8, ':').collect();
+    let [arn, partition, service, region, account, kind, name, rest @ ..] = parts.as_slice() else { return false };
+    (*arn, *service, *kind) == ("arn", "secretsmanager", "secret")
+        && [partition, region, account, name].iter().all(|part| is_secret_name(part))
+        && rest.iter().all(|rest| rest.split(':').count() <= 3)
 }
 
 impl<T> Setting<T> {
@@ -288,9 +313,13 @@ impl<'a> Env<'a> {
     }
 
     fn is_elsewhere(&mut self, elsewhere: Elsewhere) {
-        if !self.elsewhere.iter().any(|other| other.name == elsewhere.name) {
-            self.elsewhere.push(elsewhere);
+        if self.elsewhere.iter().any(|other| other.name == elsewhere.name) {
+            return;
         }
+        if let Err(what) = elsewhere.vault.check(&elsewhere.place) {
+            self.mistake(&elsewhere.variable, what);
+        }
+        self.elsewhere.push(elsewhere);
     }
 
     /// The value; a mistake when it isn't set.
