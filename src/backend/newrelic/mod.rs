@@ -82,11 +82,10 @@ pub struct Encoder<'b> {
 
 impl NewRelic {
     const KEY: Setting<Secret> =
-        Setting::new("NEW_RELIC_LICENSE_KEY", read::secret, "New Relic licence key, of the type that ingests.")
-            .secret();
+        Setting::new("NEW_RELIC_LICENSE_KEY", license_key, "New Relic licence key, of the type that ingests.").secret();
     const LAMBDA_KEY: Setting<Secret> = Setting::new(
         "LICENSE_KEY",
-        read::secret,
+        license_key,
         "The same as NEW_RELIC_LICENSE_KEY, under the name that New Relic's ingestion Lambda has for it.",
     )
     .secret();
@@ -309,6 +308,18 @@ fn judge(request: &Request, response: &Response) -> Verdict {
         400 => Verdict::Malformed,
         _ => Verdict::of(request, response),
     }
+}
+
+/// A key that may ingest: a user key may not.
+///
+/// Source: <https://docs.newrelic.com/docs/apis/intro-apis/new-relic-api-keys/>
+fn license_key(value: &str) -> Result<Secret, String> {
+    if value.starts_with("NRAK-") {
+        return Err(
+            "is a user key, which begins with `NRAK-`: expected a licence key, of the type that ingests".to_owned()
+        );
+    }
+    read::secret(value)
 }
 
 fn region(value: &str) -> Result<Region, String> {

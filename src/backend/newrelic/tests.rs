@@ -94,6 +94,8 @@ fn says_what_is_wrong() {
     for (pairs, expected) in [
         (&[][..], "NEW_RELIC_LICENSE_KEY is not set"),
         (&[("LICENSE_KEY", "a b")], "LICENSE_KEY holds a blank"),
+        (&[("LICENSE_KEY", "NRAK-0123456789ABCDEF")], "LICENSE_KEY is a user key"),
+        (&[("NEW_RELIC_LICENSE_KEY", "NRAK-0123456789ABCDEF")], "NEW_RELIC_LICENSE_KEY is a user key"),
         (&[("LICENSE_KEY", "a"), ("NEW_RELIC_REGION", "mars")], "NEW_RELIC_REGION `mars` is none of"),
         (&[("LICENSE_KEY", "a"), ("NR_TAGS", "env=prod")], "NR_TAGS `env=prod` has something that is no pair"),
         (&[("LICENSE_KEY", "a"), ("NR_LOGGING_ENDPOINT", "x")], "NR_LOGGING_ENDPOINT `x` is not an address"),
