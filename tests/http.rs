@@ -5,6 +5,7 @@
 #[expect(dead_code, reason = "other tests use the rest")]
 mod common;
 
+use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -279,6 +280,26 @@ async fn a_refused_connection_is_no_interruption() {
     drop(listener);
     let error = send(&direct(), &url, b"x").await.unwrap_err();
     assert!(matches!(&error, TransportError::Connect(cause) if cause.contains("refused")), "{error:?}");
+}
+
+#[tokio::test]
+async fn a_server_of_grpc_is_told_by_its_port() {
+    // What Go's servers of gRPC write first, whatever they are asked.
+    const SETTINGS: &[u8] = b"\0\0\x06\x04\0\0\0\0\0\0\x05\0\0@\0";
+    const ADVICE: &str =
+        " (port 4317 is mostly that of gRPC, which is not spoken here: collectors take OTLP over HTTP on port 4318)";
+    for (place, first) in [("127.77.0.5:4317", SETTINGS), ("127.77.0.6:4317", b""), ("127.77.0.7:0", SETTINGS)] {
+        let listener = TcpListener::bind(place).unwrap();
+        let url = format!("http://{}/v1/logs", listener.local_addr().unwrap());
+        std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            stream.write_all(first).unwrap();
+            let _ = stream.read(&mut [0; 1000]);
+        });
+        let error = send(&direct(), &url, b"x").await.unwrap_err();
+        let TransportError::Interrupted(cause) = &error else { panic!("{place}: {error:?}") };
+        assert_eq!(cause.ends_with(ADVICE), place.ends_with("4317"), "{place}: {cause}");
+    }
 }
 
 // === proxies ===

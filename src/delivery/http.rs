@@ -29,6 +29,13 @@ const READING: Duration = Duration::from_secs(5);
 /// How causes begin that have kept a tunnel through a proxy from being made.
 const TUNNEL: &str = "tunnel error: ";
 
+/// Where OpenTelemetry's collectors take gRPC: some take HTTP there, so only what breaks off is a sign of it.
+const GRPC_PORT: u16 = 4317;
+
+/// What is said then.
+const GRPC: &str =
+    " (port 4317 is mostly that of gRPC, which is not spoken here: collectors take OTLP over HTTP on port 4318)";
+
 /// How long an idle connection is kept: intakes close theirs after a minute or more.
 const IDLE: Duration = Duration::from_secs(50);
 
@@ -193,7 +200,8 @@ impl Http {
     fn failure(&self, error: &reqwest::Error, url: &str) -> TransportError {
         let (cause, tunnel) = cause(error);
         if !error.is_connect() {
-            return TransportError::Interrupted(cause);
+            let port = error.url().and_then(reqwest::Url::port);
+            return TransportError::Interrupted(cause + if port == Some(GRPC_PORT) { GRPC } else { "" });
         }
         let [https, http] = &self.proxies;
         let proxy = if url.starts_with("https:") { https.as_deref().filter(|_| tunnel) } else { http.as_deref() };
