@@ -16,7 +16,7 @@ use tokio::time::Instant;
 
 use crate::input::{Content, Input, files};
 use crate::pretty::Pretty;
-use crate::style::{Style, count};
+use crate::style::{Style, count, is_dumb};
 use crate::summary::Summary;
 use crate::{Format, ReplayArgs, Status, complain, now, ready, refuse, variable};
 
@@ -146,7 +146,7 @@ async fn replay(forwarder: &mut Forwarder<Carrier>, content: &Content, watcher: 
 /// Shows the end of the replay.
 fn finish(args: &ReplayArgs, total: &Outcome, watcher: &Watcher) -> io::Result<Status> {
     let mut out = io::stdout().lock();
-    let style = Style::of_stdout(variable("NO_COLOR").is_some_and(|value| !value.is_empty()));
+    let style = Style::of_stdout(variable);
     match watcher {
         Watcher::Nobody => {}
         Watcher::Pretty(pretty) => out.write_all(pretty.render(style).as_bytes())?,
@@ -154,7 +154,12 @@ fn finish(args: &ReplayArgs, total: &Outcome, watcher: &Watcher) -> io::Result<S
     }
     match args.format {
         Format::Ndjson => writeln!(out, "{}", serde_json::to_string(&total.ledger)?)?,
-        Format::Pretty => writeln!(out, "{}", sentence(&total.ledger, args.dry_run))?,
+        Format::Pretty => {
+            let said = sentence(&total.ledger, args.dry_run);
+            // What isn't shown at a terminal stays a line each: programs may look for it.
+            let said = if out.is_terminal() { style.wrap_lines(&said, 2) } else { said };
+            writeln!(out, "{said}")?;
+        }
     }
     out.flush()?;
     let undelivered: u64 =
@@ -291,7 +296,7 @@ struct Progress {
 
 impl Progress {
     fn new(total: usize) -> Self {
-        Self { total, shown: total > 1 && io::stderr().is_terminal() }
+        Self { total, shown: total > 1 && io::stderr().is_terminal() && !is_dumb(variable) }
     }
 
     fn show(&self, index: usize, path: &Path) {

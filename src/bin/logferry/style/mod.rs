@@ -37,11 +37,18 @@ pub(crate) enum Paint {
 }
 
 impl Style {
-    /// For standard output; colourless for files, pipes and whoever asks for it.
-    pub(crate) fn of_stdout(no_color: bool) -> Self {
+    /// For standard output; `variable` tells what whoever reads asks for.
+    pub(crate) fn of_stdout(variable: impl Fn(&str) -> Option<String>) -> Self {
         let stdout = std::io::stdout();
-        let width = terminal_size::terminal_size_of(&stdout).map_or(WIDTH, |(width, _)| usize::from(width.0));
-        Self { color: !no_color && stdout.is_terminal(), width: if width == 0 { WIDTH } else { width } }
+        let width = terminal_size::terminal_size_of(&stdout).map(|(width, _)| usize::from(width.0));
+        Self::of(stdout.is_terminal(), width, variable)
+    }
+
+    /// Colourless for files, pipes, terminals that know no colours, and whoever wants none.
+    fn of(terminal: bool, width: Option<usize>, variable: impl Fn(&str) -> Option<String>) -> Self {
+        let unwanted = variable("NO_COLOR").is_some_and(|value| !value.is_empty());
+        let width = width.filter(|width| *width > 0).unwrap_or(WIDTH);
+        Self { color: terminal && !unwanted && !is_dumb(variable), width }
     }
 
     /// Text in a colour.
@@ -73,6 +80,11 @@ impl Style {
         self.wrap_pieces(text.split_whitespace(), " ", indent)
     }
 
+    /// The same of each line.
+    pub(crate) fn wrap_lines(self, text: &str, indent: usize) -> String {
+        text.lines().map(|line| self.wrap(line, indent)).collect::<Vec<_>>().join("\n")
+    }
+
     /// The same with pieces that stay whole, and what stands between them.
     pub(crate) fn wrap_pieces<'a>(
         self,
@@ -92,6 +104,11 @@ impl Style {
         }
         done + &line
     }
+}
+
+/// Whether the terminal says that it takes nothing but text.
+pub(crate) fn is_dumb(variable: impl Fn(&str) -> Option<String>) -> bool {
+    variable("TERM").is_some_and(|term| term == "dumb")
 }
 
 /// Text of one line that a terminal only shows: controls, line breaks and what
@@ -239,5 +256,20 @@ mod tests {
         }
         let style = Style { color: false, width: 10 };
         assert_eq!(style.wrap("- one two three fourteenhundred", 2), "- one two\n  three\n  fourteenhundred");
+        assert_eq!(style.wrap_lines("one two three\nfour", 2), "one two\n  three\nfour");
+    }
+
+    #[test]
+    fn colours_are_for_terminals_that_know_them_and_people_who_want_them() {
+        for (terminal, name, value, expected) in [
+            (true, "TERM", "xterm-256color", true),
+            (true, "NO_COLOR", "", true),
+            (true, "NO_COLOR", "1", false),
+            (true, "TERM", "dumb", false),
+            (false, "TERM", "xterm-256color", false),
+        ] {
+            let style = Style::of(terminal, Some(0), |asked| (asked == name).then(|| value.to_owned()));
+            assert_eq!(style, Style { color: expected, width: WIDTH }, "{terminal} {name}={value}");
+        }
     }
 }
