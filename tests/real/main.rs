@@ -18,6 +18,7 @@
 //! | `VICTORIAMETRICS`, `VICTORIAMETRICS_DEDUP` | Datadog series at `/datadog`, Prometheus text, remote write 1.0, Influx lines, OTLP metrics; the second keeps one of equal samples | `GET /internal/force_flush`, then `/api/v1/export?match[]={…}&start=0&end=…` |
 //! | `VICTORIALOGS` | Datadog logs at `/insert/datadog` (attributes must be strings), `_bulk`, Loki, OTLP logs | `GET /internal/force_flush`, then `/select/logsql/query?query=…` |
 //! | `PROMETHEUS`, `PROMETHEUS_OUT_OF_ORDER` | remote write 1.0 at `/api/v1/write`; the second takes samples that are up to an hour late | `/api/v1/query?query=name[1h]` |
+//! | `PROMETHEUS_2_0` | remote write 2.0 alone, samples up to an hour late too | the same |
 //! | `INFLUXDB` | line protocol at `/write?db=…` after `POST /query?q=CREATE DATABASE …` | `/query?db=…&epoch=ms&q=…` |
 //! | `LOKI`, `LOKI_TENANTS` | `/loki/api/v1/push`, `/otlp/v1/logs`; the second wants `X-Scope-OrgID` | `/loki/api/v1/query_range?query={…}&start=<ns>&end=<ns>` |
 //! | `COLLECTOR` | OTLP at `/v1/logs` and `/v1/metrics` | the file that `LOGFERRY_REAL_COLLECTOR_FILE` names, a JSON object a line |

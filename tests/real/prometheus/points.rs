@@ -117,7 +117,17 @@ fn remote_write_to_prometheus_that_takes_old_samples() {
     by_both_versions("PROMETHEUS_OUT_OF_ORDER");
 }
 
-/// None of the servers knows version 2.0: it falls back.
+/// This one takes nothing of version 1.0.
+#[test]
+#[ignore = "needs real servers: bash tests/real/run"]
+fn remote_write_2_0_to_prometheus() {
+    let Some(receiver) = Receiver::of_remote_write("PROMETHEUS_2_0") else { return };
+    for (name, way) in WAYS {
+        stores_each_point(&receiver, name, way, "2");
+    }
+}
+
+/// None of these servers knows version 2.0: it falls back.
 fn by_both_versions(server: &'static str) {
     let Some(receiver) = Receiver::of_remote_write(server) else { return };
     for (name, way) in WAYS {
@@ -134,10 +144,11 @@ fn a_large_batch() {
         Receiver::of_text("VICTORIAMETRICS"),
         Receiver::of_remote_write("VICTORIAMETRICS"),
         Receiver::of_remote_write("PROMETHEUS"),
+        Receiver::of_remote_write("PROMETHEUS_2_0"),
     ];
     for receiver in receivers.into_iter().flatten() {
         for temporality in [Temporality::Cumulative, Temporality::Delta] {
-            for version in ["1", "2"] {
+            for version in receiver.versions() {
                 let function = receiver.function(&format!("large-{}-{version}", temporality.name()));
                 let batch = large(&function);
                 check(&receiver, library, temporality, version, &batch);

@@ -79,6 +79,11 @@ impl Receiver {
         result.first().map(|only| number(&only["value"][1]))
     }
 
+    /// The versions of remote write that may be set.
+    pub(super) fn versions(&self) -> &[&'static str] {
+        if self.server == "PROMETHEUS_2_0" { &["2"] } else { &["1", "2"] }
+    }
+
     pub(super) fn is_prometheus(&self) -> bool {
         self.server.starts_with("PROMETHEUS")
     }

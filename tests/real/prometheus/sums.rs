@@ -164,6 +164,7 @@ fn two_copies_with_totals() {
         (Receiver::of_remote_write("VICTORIAMETRICS"), "2"),
         (Receiver::of_remote_write("PROMETHEUS"), "1"),
         (Receiver::of_remote_write("PROMETHEUS"), "2"),
+        (Receiver::of_remote_write("PROMETHEUS_2_0"), "2"),
     ] {
         let Some(receiver) = receiver else { return };
         let traffic = Traffic::of(receiver.function(&format!("two-cumulative-{version}")));
@@ -180,6 +181,7 @@ fn two_copies_with_deltas() {
         (Receiver::of_remote_write("VICTORIAMETRICS"), "1"),
         (Receiver::of_remote_write("PROMETHEUS_OUT_OF_ORDER"), "1"),
         (Receiver::of_remote_write("PROMETHEUS_OUT_OF_ORDER"), "2"),
+        (Receiver::of_remote_write("PROMETHEUS_2_0"), "2"),
     ] {
         let Some(receiver) = receiver else { return };
         let traffic = Traffic::of(receiver.function(&format!("two-delta-{version}")));
@@ -192,14 +194,15 @@ fn two_copies_with_deltas() {
 #[test]
 #[ignore = "needs real servers: bash tests/real/run"]
 fn deltas_that_come_again_change_nothing() {
-    for receiver in [
-        Receiver::of_text("VICTORIAMETRICS_DEDUP"),
-        Receiver::of_remote_write("VICTORIAMETRICS_DEDUP"),
-        Receiver::of_remote_write("PROMETHEUS_OUT_OF_ORDER"),
+    for (receiver, version) in [
+        (Receiver::of_text("VICTORIAMETRICS_DEDUP"), "1"),
+        (Receiver::of_remote_write("VICTORIAMETRICS_DEDUP"), "1"),
+        (Receiver::of_remote_write("PROMETHEUS_OUT_OF_ORDER"), "1"),
+        (Receiver::of_remote_write("PROMETHEUS_2_0"), "2"),
     ] {
         let Some(receiver) = receiver else { return };
         let traffic = Traffic::of(receiver.function("again-delta"));
-        let [one, other] = two_copies(&receiver, "delta", "1");
+        let [one, other] = two_copies(&receiver, "delta", version);
         let copies = [one, other];
         traffic.send(&copies);
         traffic.check_deltas(&receiver, "before");
@@ -232,14 +235,15 @@ fn deltas_that_come_again_are_refused_by_prometheus() {
 #[test]
 #[ignore = "needs real servers: bash tests/real/run"]
 fn totals_of_batches_that_come_again() {
-    for receiver in [
-        Receiver::of_text("VICTORIAMETRICS"),
-        Receiver::of_remote_write("VICTORIAMETRICS"),
-        Receiver::of_remote_write("PROMETHEUS"),
+    for (receiver, version) in [
+        (Receiver::of_text("VICTORIAMETRICS"), "1"),
+        (Receiver::of_remote_write("VICTORIAMETRICS"), "1"),
+        (Receiver::of_remote_write("PROMETHEUS"), "1"),
+        (Receiver::of_remote_write("PROMETHEUS_2_0"), "2"),
     ] {
         let Some(receiver) = receiver else { return };
         let traffic = Traffic::of(receiver.function("again-cumulative"));
-        let copies = two_copies(&receiver, "cumulative", "1");
+        let copies = two_copies(&receiver, "cumulative", version);
         traffic.send(&copies);
         traffic.send(&copies);
         traffic.check_totals(&receiver, "again");
