@@ -82,6 +82,10 @@ DROPPED = "logferry dropped function_name=Function"
 
 STORED = "logferry stored function_name=Function"
 
+LEFT = "logferry left function_name=Function"
+
+SET_ASIDE = "logferry set_aside function_name=Function"
+
 FAILED = "AWS/SQS ApproximateNumberOfMessagesVisible QueueName=FailedInvocations.QueueName"
 
 GIVEN_UP = "AWS/SQS ApproximateNumberOfMessagesVisible QueueName=GivenUp.QueueName"
@@ -90,10 +94,10 @@ GIVEN_UP = "AWS/SQS ApproximateNumberOfMessagesVisible QueueName=GivenUp.QueueNa
 ALARMS = [
     ({}, []),
     ({"RetryFailedInvocations": "true"}, []),
-    (WITH_TOPIC, [ERRORS, THROTTLES, DROPPED, STORED, FAILED]),
-    ({**WITH_TOPIC, "RetryFailedInvocations": "true"}, [ERRORS, THROTTLES, DROPPED, STORED, GIVEN_UP]),
+    (WITH_TOPIC, [ERRORS, THROTTLES, DROPPED, STORED, LEFT, SET_ASIDE, FAILED]),
+    ({**WITH_TOPIC, "RetryFailedInvocations": "true"}, [ERRORS, THROTTLES, DROPPED, STORED, LEFT, SET_ASIDE, GIVEN_UP]),
     ({**WITH_TOPIC, "MakeStore": "false"}, [ERRORS, THROTTLES, DROPPED, FAILED]),
-    ({**WITH_TOPIC, "MakeStore": "false", "Store": QUEUE}, [ERRORS, THROTTLES, DROPPED, STORED, FAILED]),
+    ({**WITH_TOPIC, "MakeStore": "false", "Store": QUEUE}, [ERRORS, THROTTLES, DROPPED, STORED, LEFT, SET_ASIDE, FAILED]),
 ]
 
 # What is said of parameters that don't fit together, beside a key of Datadog's that is missing.

@@ -15,7 +15,7 @@ use std::time::{Duration, SystemTime};
 use logferry::aws::{Credentials, Places};
 use logferry::backend::{Backend, Datadog, Elasticsearch, Guance, NewRelic, Otlp, Prometheus, Splunk};
 use logferry::env::Row;
-use logferry::forwarder::{Outcome, Report};
+use logferry::forwarder::{Outcome, Redriven, Report};
 use logferry::model::{Measure, Timestamp};
 use logferry::settings::Settings;
 
@@ -318,7 +318,7 @@ fn template_has_each_parameter_once() {
 #[test]
 fn template_has_alarms_of_metrics_that_are_written() {
     let report = Report {
-        outcome: &Outcome::default(),
+        outcome: &Outcome { redriven: vec![Redriven::default()], ..Outcome::default() },
         function_name: "logferry",
         now: Timestamp::from_millis(0),
         took: Duration::ZERO,

@@ -2,9 +2,10 @@ use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
-use super::Outcome;
+use super::{Outcome, Redriven};
 use crate::ledger::Account;
 use crate::model::Timestamp;
+use crate::request::Weight;
 
 /// What one invocation says of itself, in one line: the summary, and beside it
 /// what makes CloudWatch read metrics out of it (the embedded metric format).
@@ -15,7 +16,8 @@ use crate::model::Timestamp;
 ///  "deadline_left":59012,"oldest_event_age":5120,"cold_start":1,"datadog.sent":21,…,"_aws":{"Timestamp":…,"CloudWatchMetrics":[…]}}
 /// ```
 ///
-/// Durations are in ms: `latency` is that of the slowest answer.
+/// Durations are in ms: `latency` is that of the slowest answer. A redrive also has `left` and `set_aside`, the items that
+/// are still stored and those that were set aside.
 ///
 /// Source: <https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html>
 #[derive(Clone, Copy, Debug)]
@@ -63,6 +65,9 @@ const UNITS: [(&str, &str); 17] = [
     ("cold_start", "Count"),
 ];
 
+/// What is told of a redrive alone: items that are still stored, and those that only a person has sent again.
+const REDRIVE: [&str; 2] = ["left", "set_aside"];
+
 impl Report<'_> {
     /// The line.
     pub fn line(&self) -> String {
@@ -104,13 +109,14 @@ impl Report<'_> {
         let ledger = &self.outcome.ledger;
         let sum = |of: fn(&Account) -> u64| ledger.backends.iter().map(of).sum::<u64>();
         let age = ledger.oldest.map_or(0, |oldest| self.now.millis().saturating_sub(oldest.millis()).max(0));
-        let redriven: u64 = self.outcome.redriven.iter().map(|redriven| redriven.sent.total()).sum();
+        let sum_redriven =
+            |of: fn(&Redriven) -> Weight| self.outcome.redriven.iter().map(|one| of(one).total()).sum::<u64>();
         for (name, value) in [
             ("sent", sum(|account| account.sent.total())),
             ("stored", sum(|account| account.stored.total())),
             ("filtered", sum(|account| account.filtered.total())),
             ("dropped", sum(Account::dropped_total)),
-            ("redriven", redriven),
+            ("redriven", sum_redriven(|redriven| redriven.sent)),
             ("requests", sum(|account| account.requests)),
             ("retries", sum(|account| account.retries)),
             ("bytes", sum(|account| account.bytes)),
@@ -127,6 +133,13 @@ impl Report<'_> {
             more.insert("damaged".to_owned(), 0.into());
         }
         let mut metrics: Vec<_> = UNITS.iter().map(|(name, unit)| json!({ "Name": name, "Unit": unit })).collect();
+        if !self.outcome.redriven.is_empty() {
+            let values = [sum_redriven(|redriven| redriven.left), sum_redriven(|redriven| redriven.set_aside)];
+            for (name, value) in REDRIVE.into_iter().zip(values) {
+                metrics.push(json!({ "Name": name, "Unit": "Count" }));
+                more.insert(name.to_owned(), value.into());
+            }
+        }
         for account in &ledger.backends {
             for (what, value) in [
                 ("sent", account.sent.total()),
@@ -156,9 +169,7 @@ mod tests {
     use serde_json::value::RawValue;
 
     use super::*;
-    use crate::forwarder::Redriven;
     use crate::ledger::{Ledger, Reason};
-    use crate::request::Weight;
 
     /// The keys of an object as they stand, and what they hold.
     struct Entries(Vec<(String, Box<RawValue>)>);
@@ -253,7 +264,10 @@ mod tests {
         ledger.backends[0].sent = Weight { logs: 4, metrics: 1 };
         ledger.backends[1].drop(Reason::Refused, Weight { logs: 4, metrics: 1 });
         ledger.backends[1].slowest = Duration::from_millis(48);
-        let outcome = Outcome { ledger, ..Outcome::default() };
+        let (left, set_aside) = (Weight { logs: 2, metrics: 3 }, Weight { logs: 7, metrics: 0 });
+        let redriven = |backend: &str| Redriven { backend: backend.to_owned(), left, set_aside, ..Redriven::default() };
+        let redriven = vec![redriven("datadog"), redriven("loki:eu")];
+        let mut outcome = Outcome { ledger, redriven, ..Outcome::default() };
         let line = report(&outcome, true).line();
         assert!(line.starts_with(r#"{"kind":"summary","received":0"#), "{line}");
         let line: Value = serde_json::from_str(&line).unwrap();
@@ -276,9 +290,17 @@ mod tests {
             ("oldest_event_age", 5000),
             ("latency", 48),
             ("cold_start", 1),
+            ("left", 10),
+            ("set_aside", 14),
         ] {
             assert_eq!(line[name], value, "{name}");
         }
+        outcome.redriven.clear();
+        let line: Value = serde_json::from_str(&report(&outcome, true).line()).unwrap();
+        assert!(
+            line["left"].is_null()
+                && line["_aws"]["CloudWatchMetrics"][0]["Metrics"].as_array().unwrap().len() < names.len()
+        );
         let quiet = report(&outcome, false).line();
         assert_eq!(quiet, serde_json::to_string(&outcome.ledger).unwrap());
     }
