@@ -9,7 +9,7 @@ use crate::delivery::{Http, HttpSettings};
 use crate::env::{Elsewhere, Env, Mistake, Row, Secret, Setting, read};
 use crate::event::{Limits, TransformResult};
 use crate::forwarder::{Forwarder, Sending};
-use crate::pipeline::{self, Architecture, Bounds, Filter, Hints, Lines, Pipeline, Prices};
+use crate::pipeline::{self, Architecture, Bounds, Filter, Hints, Lines, Pipeline, Prices, Rule, Scrub};
 use crate::request::Certificates;
 use crate::store::{Place, Store};
 
@@ -31,6 +31,45 @@ const EXCLUDE_AT_MATCH: Pattern = Setting::new(
     "EXCLUDE_AT_MATCH",
     read::pattern,
     "The same as LOGFERRY_EXCLUDE, under the Datadog Forwarder's name.",
+);
+const REDACT_IP: Setting<bool> =
+    Setting::new("LOGFERRY_REDACT_IP", read::boolean, "Whether IPv4 addresses in messages become `xxx.xxx.xxx.xxx`.")
+        .default("false");
+const REDACT_EMAIL: Setting<bool> = Setting::new(
+    "LOGFERRY_REDACT_EMAIL",
+    read::boolean,
+    "Whether addresses of e-mail in messages become `xxxxx@xxxxx.com`.",
+)
+.default("false");
+const SCRUBBING_RULE: Pattern = Setting::new(
+    "LOGFERRY_SCRUBBING_RULE",
+    read::pattern,
+    "What matches this regular expression is replaced in messages; it is matched against their text, where quotes are not escaped.",
+);
+const SCRUBBING_RULE_REPLACEMENT: Setting<String> = Setting::new(
+    "LOGFERRY_SCRUBBING_RULE_REPLACEMENT",
+    read::text,
+    "What stands there instead: text in which `\\1` and `\\g<name>` are groups of the rule, or `''` for nothing.",
+)
+.default(Rule::REPLACEMENT);
+/// As which a replacement is given that is empty: a variable that is empty isn't set.
+const NOTHING: &str = "''";
+const THEIR_REDACT_IP: Setting<bool> =
+    Setting::new("REDACT_IP", read::boolean, "The same as LOGFERRY_REDACT_IP, under the Datadog Forwarder's name.");
+const THEIR_REDACT_EMAIL: Setting<bool> = Setting::new(
+    "REDACT_EMAIL",
+    read::boolean,
+    "The same as LOGFERRY_REDACT_EMAIL, under the Datadog Forwarder's name.",
+);
+const DD_SCRUBBING_RULE: Pattern = Setting::new(
+    "DD_SCRUBBING_RULE",
+    read::pattern,
+    "The same as LOGFERRY_SCRUBBING_RULE, under the Datadog Forwarder's name.",
+);
+const DD_SCRUBBING_RULE_REPLACEMENT: Setting<String> = Setting::new(
+    "DD_SCRUBBING_RULE_REPLACEMENT",
+    read::text,
+    "The same as LOGFERRY_SCRUBBING_RULE_REPLACEMENT, under the Datadog Forwarder's name.",
 );
 const PLATFORM_LINES: Setting<Lines> = Setting::new(
     "LOGFERRY_PLATFORM_LINES",
@@ -261,6 +300,14 @@ impl Settings {
             EXCLUDE.row(),
             INCLUDE_AT_MATCH.row(),
             EXCLUDE_AT_MATCH.row(),
+            REDACT_IP.row(),
+            REDACT_EMAIL.row(),
+            SCRUBBING_RULE.row(),
+            SCRUBBING_RULE_REPLACEMENT.row(),
+            THEIR_REDACT_IP.row(),
+            THEIR_REDACT_EMAIL.row(),
+            DD_SCRUBBING_RULE.row(),
+            DD_SCRUBBING_RULE_REPLACEMENT.row(),
             PLATFORM_LINES.row(),
             METRIC_LINES.row(),
             EMF_LINES.row(),
@@ -295,6 +342,7 @@ impl Settings {
 fn pipeline_settings(env: &mut Env<'_>) -> Option<pipeline::Settings> {
     let tags = env.read(&TAGS).unwrap_or_default();
     let (include, exclude) = (pattern(&INCLUDE, &INCLUDE_AT_MATCH, env), pattern(&EXCLUDE, &EXCLUDE_AT_MATCH, env));
+    let scrub = scrub(env);
     let (platform_lines, metric_lines) = (env.read(&PLATFORM_LINES), env.read(&METRIC_LINES));
     let emf_lines = env.read(&EMF_LINES);
     let (out_of_memory, handler_errors) = (env.read(&OOM_SIGNATURES), env.read(&HANDLER_ERRORS));
@@ -304,6 +352,7 @@ fn pipeline_settings(env: &mut Env<'_>) -> Option<pipeline::Settings> {
         (env.read(&MAX_REQUESTS), env.read(&MAX_METRIC_NAMES), env.read(&MAX_TAGS));
     Some(pipeline::Settings {
         filter: Filter { include, exclude },
+        scrub,
         platform_lines: platform_lines?,
         metric_lines: metric_lines?,
         emf_lines: emf_lines?,
@@ -325,6 +374,36 @@ fn pattern(setting: &Pattern, same: &Pattern, env: &mut Env<'_>) -> Option<regex
         env.mistake(same.row().name, what);
     }
     ours.or(theirs)
+}
+
+/// A value that may stand under either name, but not another under each.
+fn either<T: PartialEq>(setting: &Setting<T>, same: &Setting<T>, env: &mut Env<'_>) -> Option<T> {
+    let (ours, theirs) = (env.read(setting), env.read(same));
+    if !env.given(setting) {
+        return theirs.or(ours);
+    }
+    if ours.is_some() && theirs.is_some() && ours != theirs {
+        let what = format!("is another value than {}: leave one of them out", setting.row().name);
+        env.mistake(same.row().name, what);
+    }
+    ours
+}
+
+/// What is taken out of messages, in the Datadog Forwarder's order.
+fn scrub(env: &mut Env<'_>) -> Option<Scrub> {
+    let (ip, email) = (either(&REDACT_IP, &THEIR_REDACT_IP, env), either(&REDACT_EMAIL, &THEIR_REDACT_EMAIL, env));
+    let pattern = pattern(&SCRUBBING_RULE, &DD_SCRUBBING_RULE, env);
+    let replacement = either(&SCRUBBING_RULE_REPLACEMENT, &DD_SCRUBBING_RULE_REPLACEMENT, env).unwrap_or_default();
+    let theirs = env.given(&DD_SCRUBBING_RULE_REPLACEMENT) && !env.given(&SCRUBBING_RULE_REPLACEMENT);
+    let given = if theirs { &DD_SCRUBBING_RULE_REPLACEMENT } else { &SCRUBBING_RULE_REPLACEMENT };
+    let rules = [
+        (ip == Some(true)).then(|| (Rule::ip(), REDACT_IP.row())),
+        (email == Some(true)).then(|| (Rule::email(), REDACT_EMAIL.row())),
+        pattern
+            .map(|pattern| (Rule::new(pattern, if replacement == NOTHING { "" } else { &replacement }), given.row())),
+    ];
+    let good = |(rule, row): (Result<Rule, String>, Row)| rule.map_err(|what| env.mistake(row.name, what)).ok();
+    Scrub::new(rules.into_iter().flatten().filter_map(good).collect())
 }
 
 fn lines(value: &str) -> Result<Lines, String> {

@@ -176,7 +176,7 @@ fn template_default(row: &Row) -> String {
 /// Lambda takes 4 KB of variables: only those are handed on that differ from what the program assumes.
 #[test]
 fn template_has_every_setting() {
-    let (mut groups, mut parameters) = (String::new(), String::new());
+    let (mut groups, mut parameters, mut named) = (String::new(), String::new(), BTreeSet::new());
     let (mut conditions, mut variables, mut policies) = (String::new(), String::new(), String::new());
     for (component, rows) in Settings::rows().into_iter().filter(|(_, rows)| !rows.is_empty()) {
         let label = if component.is_empty() { "For everything".to_owned() } else { format!("Backend {component}") };
@@ -184,6 +184,10 @@ fn template_has_every_setting() {
         writeln!(parameters, "  # {label}").unwrap();
         for row in rows {
             let name = parameter(row.name);
+            // A name of another forwarder's for the same, where both make the same parameter.
+            if !named.insert(name.clone()) {
+                continue;
+            }
             writeln!(groups, "          - {name}").unwrap();
             writeln!(parameters, "  {name}:\n    Type: String").unwrap();
             if row.secret {
@@ -193,7 +197,7 @@ fn template_has_every_setting() {
             if let Some(pattern) = place(&row) {
                 parameters.push_str(pattern);
             }
-            writeln!(parameters, "    Description: \"{}\"", row.doc).unwrap();
+            writeln!(parameters, "    Description: \"{}\"", row.doc.replace('\\', "\\\\")).unwrap();
             if row.secret && !row.name.ends_with("_PROXY") {
                 // Instead of the secret itself its place may be given.
                 writeln!(groups, "          - {name}SecretArn").unwrap();

@@ -140,6 +140,42 @@ fn what_is_wrong_or_elsewhere_is_not_called_missing() {
             &[("DD_API_KEY", "k"), ("DD_FORWARD_LOG", "false"), ("LOGFERRY_DATADOG_SEND", "logs")],
             &["LOGFERRY_DATADOG_SEND asks for logs alone, and DD_FORWARD_LOG for none: nothing would be sent"],
         ),
+        (
+            "stdout",
+            &[("DD_SCRUBBING_RULE", "(")],
+            &["DD_SCRUBBING_RULE `(` is not a regular expression: unclosed group"],
+        ),
+        (
+            "stdout",
+            &[("LOGFERRY_SCRUBBING_RULE", "(?=a)"), ("REDACT_IP", "some"), ("LOGFERRY_REDACT_EMAIL", "all")],
+            &[
+                "REDACT_IP `some` is neither",
+                "LOGFERRY_REDACT_EMAIL `all` is neither",
+                "LOGFERRY_SCRUBBING_RULE `(?=a)` is not",
+            ],
+        ),
+        (
+            "stdout",
+            &[("LOGFERRY_SCRUBBING_RULE", "(a)"), ("DD_SCRUBBING_RULE_REPLACEMENT", "\\2")],
+            &["DD_SCRUBBING_RULE_REPLACEMENT asks for the group `2`, which the rule does not have"],
+        ),
+        (
+            "stdout",
+            &[
+                ("LOGFERRY_REDACT_IP", "false"),
+                ("REDACT_IP", "true"),
+                ("LOGFERRY_SCRUBBING_RULE", "a"),
+                ("DD_SCRUBBING_RULE", "b"),
+                ("LOGFERRY_SCRUBBING_RULE_REPLACEMENT", "\\g<a>"),
+                ("DD_SCRUBBING_RULE_REPLACEMENT", "b"),
+            ],
+            &[
+                "REDACT_IP is another value than LOGFERRY_REDACT_IP",
+                "DD_SCRUBBING_RULE is another pattern than LOGFERRY_SCRUBBING_RULE",
+                "DD_SCRUBBING_RULE_REPLACEMENT is another value than LOGFERRY_SCRUBBING_RULE_REPLACEMENT",
+                "LOGFERRY_SCRUBBING_RULE_REPLACEMENT asks for the group `a`, which the rule does not have",
+            ],
+        ),
         // One that is elsewhere doesn't stand for another.
         ("datadog:eu,datadog", &[("DD_API_KEY_EU_SECRET_ARN", place)], &["DD_API_KEY is not set"]),
     ] {

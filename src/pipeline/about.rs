@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use crate::json::JsonStr;
 use crate::model::Level;
-use crate::parse::{Application, Prefix};
+use crate::parse::{Application, Line, Prefix};
 
 /// What is known of a line that will be a log.
 #[derive(Clone, Copy, Debug, Default)]
@@ -35,6 +35,40 @@ impl<'a> About<'a> {
         self.level = app.level.as_deref().and_then(Level::parse);
         self.request_id = plain(&app.request_id);
         self.timestamp = plain(&app.timestamp);
+    }
+
+    /// The same of a message from which something was taken out: nothing of what stood there before is kept,
+    /// and nothing is told that the whole message didn't tell.
+    pub(super) fn of_what_is_left<'b>(
+        &self,
+        message: JsonStr<'b>,
+        is_platform: bool,
+        text: &'b mut String,
+    ) -> About<'b> {
+        let mut left = About::default();
+        let escaped = message.escaped();
+        if self.prefix > 0 {
+            let prefix = Prefix::parse_escaped(escaped).or_else(|| Prefix::before_document_escaped(escaped));
+            if let Some(prefix) = prefix {
+                left.take_prefix(&prefix);
+            }
+        } else if is_platform {
+            message.unescape_into(text);
+            left.request_id = Line::parse(text, None).into_platform().ok().and_then(|platform| platform.request_id());
+        } else if escaped.starts_with('{') && self.tells() {
+            message.unescape_into(text);
+            if let Some(app) = Application::parse(text) {
+                left.take_json(&app);
+            }
+        } else if self.tells() {
+            left.take_unhandled(message, text);
+        }
+        left
+    }
+
+    /// Whether anything is known.
+    const fn tells(&self) -> bool {
+        self.level.is_some() || self.request_id.is_some() || self.timestamp.is_some()
     }
 
     /// Takes what Python says of an exception that nobody handled: an object on a line of its own, behind words.

@@ -2,7 +2,8 @@
 //!
 //! For each event, in this order: what it says of the platform is measured, a
 //! line that carries only a metric becomes one, and what remains is a log, which
-//! the filter lets through or not. Measures are made before anything is dropped.
+//! the filter lets through or not and from which is taken out what the settings say.
+//! Measures are made before anything is dropped.
 
 mod about;
 mod cost;
@@ -15,6 +16,7 @@ mod naming;
 mod needles;
 mod origin;
 mod run;
+mod scrub;
 mod spelling;
 
 pub use cost::{Architecture, Prices};
@@ -23,6 +25,7 @@ pub use hint::Hints;
 pub use measure::LATE;
 use needles::Needles;
 pub use run::Run;
+pub use scrub::{Rule, Scrub};
 
 use crate::event::{Envelope, LogEvent};
 use crate::json::JsonStr;
@@ -33,6 +36,8 @@ use crate::model::{Forwarder, Sink, Timestamp};
 pub struct Settings {
     /// Which logs are shipped.
     pub filter: Filter,
+    /// What is taken out of their messages.
+    pub scrub: Option<Scrub>,
     /// Whether Lambda's own lines are shipped as logs.
     pub platform_lines: Lines,
     /// Whether lines that carry only a metric are shipped as logs too.
@@ -56,6 +61,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             filter: Filter::default(),
+            scrub: None,
             platform_lines: Lines::Keep,
             metric_lines: Lines::Drop,
             emf_lines: Lines::Keep,

@@ -8,7 +8,7 @@ use super::custom::{Custom, From};
 use super::measure::{At, Attempts};
 use super::origin::Origins;
 use super::spelling::{Spelled, Spelling, Written};
-use super::{Counts, Lines, Pipeline};
+use super::{Counts, Lines, Pipeline, Scrub};
 use crate::event::{Envelope, LogEvent};
 use crate::json::JsonStr;
 use crate::model::{Forwarder, Level, Log, Sink, Timestamp};
@@ -387,6 +387,34 @@ impl Run<'_> {
             self.counts.filtered += 1;
             return;
         }
+        if let Some(scrub) = &settings.scrub
+            && self.pass_scrubbed(scrub, event, fate, about, out)
+        {
+            return;
+        }
+        self.pass(event, about, out);
+    }
+
+    /// Hands on what is left of a log; returns whether something was taken out of it.
+    #[inline(never)]
+    fn pass_scrubbed(
+        &self,
+        scrub: &Scrub,
+        event: &LogEvent<'_>,
+        fate: Fate,
+        about: &About<'_>,
+        out: &mut impl Sink,
+    ) -> bool {
+        let Some(left) = scrub.scrub(event.message, about.prefix) else { return false };
+        let (message, mut text) = (JsonStr::from_escaped(&left), String::new());
+        let about = about.of_what_is_left(message, matches!(fate, Fate::Platform), &mut text);
+        self.pass(&LogEvent { message, json: "", ..*event }, &about, out);
+        true
+    }
+
+    /// Hands a log on.
+    #[inline]
+    fn pass(&self, event: &LogEvent<'_>, about: &About<'_>, out: &mut impl Sink) {
         let running = if self.correlates() { self.current.running() } else { None };
         let log = Log {
             id: event.id,
