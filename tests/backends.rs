@@ -471,3 +471,19 @@ async fn readme_says_what_answers_mean() {
         assert_eq!(found, table, "`UPDATE=1 cargo test --test backends` writes it");
     }
 }
+
+/// Datadog is asked to add tags of AWS to logs, and to nothing else.
+#[tokio::test]
+async fn datadog_is_asked_for_tags_unless_told_not_to() {
+    let event = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/events/node-text.json");
+    for (set, expected) in [("", true), ("true", true), ("false", false)] {
+        let pairs = [("LOGFERRY_BACKENDS", "datadog"), ("DD_API_KEY", "x"), ("DD_ENRICH_CLOUDWATCH_TAGS", set)];
+        let (requests, _) = requests(&event, &pairs).await;
+        let routes: Vec<_> = requests.iter().map(|request| request.route).collect();
+        assert!(routes.contains(&"logs") && routes.contains(&"distributions"), "{routes:?}");
+        for request in &requests {
+            let asked = shown(request).contains("DD-STORAGE-TAG: cloudwatch\n");
+            assert_eq!(asked, expected && request.route == "logs", "{set} {}", request.route);
+        }
+    }
+}

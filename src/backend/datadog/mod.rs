@@ -58,6 +58,8 @@ pub struct Datadog {
     tags: Vec<(String, String)>,
     source: Option<String>,
     forward_logs: bool,
+    /// Whether the intake adds tags of AWS to logs.
+    enrich: bool,
     logs_compression: Compression,
     metrics_compression: Compression,
     metrics: Metrics,
@@ -133,6 +135,12 @@ impl Datadog {
         Setting::new("DD_SOURCE", read::text, "Source of all logs, instead of the one told by their log group.");
     const FORWARD_LOG: Setting<bool> =
         Setting::new("DD_FORWARD_LOG", read::boolean, "Whether logs are sent; metrics always are.").default("true");
+    const ENRICH: Setting<bool> = Setting::new(
+        "DD_ENRICH_CLOUDWATCH_TAGS",
+        read::boolean,
+        "Whether Datadog is asked to add the AWS tags of log group and function to logs.",
+    )
+    .default("true");
     const USE_COMPRESSION: Setting<bool> =
         Setting::new("DD_USE_COMPRESSION", read::boolean, "Whether bodies are compressed.").default("true");
     const COMPRESSION_LEVEL: Setting<u32> =
@@ -156,7 +164,7 @@ impl Datadog {
             .default(Signals::BOTH);
 
     /// The settings, for documents.
-    pub const ROWS: [Row; 14] = [
+    pub const ROWS: [Row; 15] = [
         Self::SEND.row(),
         Self::API_KEY.row(),
         Self::SITE.row(),
@@ -167,6 +175,7 @@ impl Datadog {
         Self::TAGS.row(),
         Self::SOURCE.row(),
         Self::FORWARD_LOG.row(),
+        Self::ENRICH.row(),
         Self::USE_COMPRESSION.row(),
         Self::COMPRESSION_LEVEL.row(),
         Self::CODEC.row(),
@@ -180,7 +189,8 @@ impl Datadog {
         let (url, no_ssl) = (env.read(&Self::URL), env.read(&Self::NO_SSL));
         let api = env.read(&Self::API_URL);
         let (tags, source) = (env.read(&Self::TAGS), env.read(&Self::SOURCE));
-        let (forward_logs, compress) = (env.read(&Self::FORWARD_LOG), env.read(&Self::USE_COMPRESSION));
+        let (forward_logs, enrich) = (env.read(&Self::FORWARD_LOG), env.read(&Self::ENRICH));
+        let compress = env.read(&Self::USE_COMPRESSION);
         let (level, codec, metrics) =
             (env.read(&Self::COMPRESSION_LEVEL), env.read(&Self::CODEC), env.read(&Self::METRICS));
         if compress == Some(false) && codec.is_some_and(|codec| codec != Codec::None) {
@@ -198,6 +208,7 @@ impl Datadog {
             tags: tags.unwrap_or_default(),
             source,
             forward_logs: forward_logs?,
+            enrich: enrich?,
             logs_compression: codec.at(level),
             metrics_compression: if compress { Compression::Deflate(level) } else { Compression::None },
             metrics: metrics?,
@@ -286,6 +297,9 @@ impl Datadog {
             ("DD-EVP-ORIGIN".into(), public("logferry")),
             ("DD-EVP-ORIGIN-VERSION".into(), public(env!("CARGO_PKG_VERSION"))),
         ];
+        if route == Route::Logs && self.enrich {
+            headers.push(("DD-STORAGE-TAG".into(), public("cloudwatch")));
+        }
         if let Some(encoding) = compression.content_encoding() {
             headers.push(("Content-Encoding".into(), public(encoding)));
         }
