@@ -9,7 +9,7 @@ use crate::ferry::{Events, REQUEST, WAYS, rfc3339};
 use crate::servers::{eventually, get, server};
 
 /// All fields of a document, their names joined by dots.
-type Document = BTreeMap<String, String>;
+pub(crate) type Document = BTreeMap<String, String>;
 
 /// A document of metrics: place of the line, ms after the start, fields.
 type Measured = (usize, i64, &'static [(&'static str, &'static str)]);
@@ -45,7 +45,7 @@ const METRICS: [Measured; 7] = [
         &[("metrics.took", "1.5"), ("metrics.size", "7.0"), ("labels.kind", "book"), ("labels.namespace", "shop")],
     ),
     (5, EMF_AFTER, &[("metrics.took", "2.0"), ("labels.kind", "book"), ("labels.namespace", "shop")]),
-    (5, EMF_AFTER, &[("metrics.took", "1e+20"), ("labels.kind", "book"), ("labels.namespace", "shop")]),
+    (5, EMF_AFTER, &[("metrics.took", "1e+300"), ("labels.kind", "book"), ("labels.namespace", "shop")]),
     (
         7,
         999,
@@ -86,7 +86,8 @@ fn documents_are_stored_with_all_their_fields() {
     for (name, way) in WAYS {
         let events = events(&format!("bulk-{name}"));
         way("elasticsearch", &settings, &events.event()).assert_good();
-        let expected = expected(&events);
+        let mut expected: Vec<_> = expected(&events).into_iter().map(in_victorialogs).collect();
+        expected.sort();
         let stored = eventually(&format!("documents of {}", events.function), || {
             let stored = stored(&victorialogs, &events.function);
             (stored.len() >= expected.len()).then_some(stored)
@@ -117,7 +118,7 @@ fn a_bulk_is_stored_to_its_end() {
     assert!(told == written, "{} of {}", told.len(), written.len());
 }
 
-fn events(function: &str) -> Events {
+pub(crate) fn events(function: &str) -> Events {
     let events = Events::of(function);
     let (start, second) = (events.start, events.start / 1000);
     let emf = json!({
@@ -130,7 +131,7 @@ fn events(function: &str) -> Events {
             }],
         },
         "kind": "book",
-        "took": [1.5, 2, 1e20],
+        "took": [1.5, 2, 1e300],
         "size": 7,
     });
     let unicode = "Grüße aus Köln: 日本語 🦀 \"quoted\" \\ \u{1}\n\ttwo lines";
@@ -145,35 +146,41 @@ fn events(function: &str) -> Events {
         .at(999, &format!("REPORT RequestId: {REQUEST}\tDuration: 187.42 ms\tBilled Duration: 588 ms\tMemory Size: 512 MB\tMax Memory Used: 104 MB\tInit Duration: 400.01 ms\t\n"))
 }
 
-/// What should be stored of [`events`], sorted.
-fn expected(events: &Events) -> Vec<Document> {
+/// What should be stored of [`events`].
+pub(crate) fn expected(events: &Events) -> Vec<Document> {
     let logs = LOGS.iter().map(|(place, level, of_request)| {
         let (time, message) = &events.messages[*place];
         let own = (*place == WARNING).then_some(events.start + WARNED_AFTER);
         let mut document = shared(events, *place, own.unwrap_or(*time), "logs");
         document.extend(own.map(|_| ("event.created".to_owned(), Timestamp::from_millis(*time).to_string())));
-        document.insert("_msg".into(), message.clone());
+        document.insert("message".into(), message.clone());
         document.extend(level.map(|level| ("log.level".to_owned(), level.to_owned())));
         document.extend(of_request.then(|| ("faas.execution".to_owned(), REQUEST.to_owned())));
         document
     });
     let metrics = METRICS.iter().map(|(place, after, fields)| {
         let mut document = shared(events, *place, events.start + after, "metrics");
-        let always =
-            [("_msg", NO_MESSAGE), ("faas.execution", REQUEST), ("aws.dimensions.FunctionName", &events.function)];
+        let always = [("faas.execution", REQUEST), ("aws.dimensions.FunctionName", &events.function)];
         let fields = always.iter().chain(*fields);
         document.extend(fields.map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
         document
     });
-    let mut all: Vec<_> = logs.chain(metrics).collect();
-    all.sort();
-    all
+    logs.chain(metrics).collect()
+}
+
+/// A document as `VictoriaLogs` shows it.
+fn in_victorialogs(mut document: Document) -> Document {
+    let time = document.remove("@timestamp").unwrap();
+    let time = time.trim_end_matches('Z').trim_end_matches('0').trim_end_matches('.');
+    document.insert("_time".into(), format!("{time}Z"));
+    let message = document.remove("message").unwrap_or_else(|| NO_MESSAGE.to_owned());
+    document.insert("_msg".into(), message);
+    document
 }
 
 fn shared(events: &Events, place: usize, time: i64, kind: &str) -> Document {
-    let time = Timestamp::from_millis(time);
     let fields = [
-        ("_time", rfc3339(time.millis() * 1_000_000)),
+        ("@timestamp", Timestamp::from_millis(time).to_string()),
         ("aws.cloudwatch.log_group", events.log_group()),
         ("aws.cloudwatch.log_stream", Events::log_stream().to_owned()),
         ("cloud.account.id", "123456789012".to_owned()),

@@ -22,6 +22,7 @@
 //! | `INFLUXDB` | line protocol at `/write?db=…` after `POST /query?q=CREATE DATABASE …` | `/query?db=…&epoch=ms&q=…` |
 //! | `LOKI`, `LOKI_TENANTS` | `/loki/api/v1/push`, `/otlp/v1/logs`; the second wants `X-Scope-OrgID` | `/loki/api/v1/query_range?query={…}&start=<ns>&end=<ns>` |
 //! | `COLLECTOR` | OTLP at `/v1/logs` and `/v1/metrics` | the file that `LOGFERRY_REAL_COLLECTOR_FILE` names, a JSON object a line |
+//! | `OPENSEARCH`, `OPENSEARCH_SMALL` | `/_bulk` into data streams, of which a test makes a template first; the second takes bodies of 100 KB, inflated | `POST /<stream>/_refresh`, then `/<stream>/_search?…` |
 //! | `MOTO` | S3, SQS, Secrets Manager, SSM and KMS; a call has to be signed with the credentials that `stores` makes | the same APIs |
 //! | `RIE`, `CARGO_LAMBDA` | programs that stand in for Lambda, see `emulators` | |
 
@@ -38,6 +39,7 @@ mod emulators;
 mod ferry;
 mod guance;
 mod loki;
+mod opensearch;
 mod otlp;
 mod prometheus;
 mod secrets;
