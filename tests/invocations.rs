@@ -231,6 +231,12 @@ fn a_report_may_come_after_the_next_start() {
         ("held until then", vec![START, REPORT, END, START_B, fake, END_B, REPORT_B], [2.0, 0.0, 0.0, 0.0]),
         ("its END was not read", vec![START, START_B, fake, END_B, REPORT_B], [1.0, 0.0, 0.0, 0.0]),
         ("its END comes then, too", vec![START, START_B, END, REPORT, END_B, REPORT_B], [2.0, 0.0, 0.0, 0.0]),
+        ("and behind it", vec![START, START_B, TIMED_OUT, END, END_B, REPORT_B], [2.0, 1.0, 1.0, 0.0]),
+        (
+            "and one that is made up before",
+            vec![START, START_B, fake, END, TIMED_OUT, END_B, REPORT_B],
+            [2.0, 1.0, 1.0, 0.0],
+        ),
         (
             "only its END does",
             vec![START_B, END_B, REPORT_B, START, REPORT, START_B, END, END_B, REPORT_B],

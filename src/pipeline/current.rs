@@ -85,9 +85,9 @@ impl Current {
 
     /// Takes a report, and gives it what a restore took; returns whether it counts now.
     ///
-    /// It counts if it is Lambda's. Text gives it away when a request is
-    /// still running, as Lambda writes `END` first: such a one is held until the
-    /// `END` has come and no second report has. In a batch without any `END` nothing
+    /// It counts if it is Lambda's. Text gives it away when its request is still
+    /// running, also one that was overtaken, as Lambda writes `END` first: such a one
+    /// is held until the `END` has come and no second report has. In a batch without any `END` nothing
     /// gives it away, and the last of a request counts. Only the request that ended last
     /// may report behind the next `START`. The second report after one start isn't
     /// Lambda's: JSON, which has no `END`, tells no more.
@@ -98,7 +98,9 @@ impl Current {
             return false;
         }
         match spelling {
-            Spelling::Text if running.is_some() && running == request_id => {
+            Spelling::Text
+                if running.is_some() && (running == request_id || self.overtaken.as_deref() == request_id) =>
+            {
                 let (time, event_id) = (event.time, event.id.to_owned());
                 self.held = Some(Held { report: report.clone().into_owned(), time, event_id, ended: false });
                 return false;
