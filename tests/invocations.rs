@@ -777,6 +777,19 @@ fn a_document_may_stand_behind_a_time_and_an_id() {
     }
 }
 
+/// .NET escapes the quotes of a document that a function prints as `\u0022`.
+#[test]
+fn a_document_in_a_message_may_be_escaped_in_any_way() {
+    let emf = emf(&["m".to_owned()], &["d".to_owned()], &[r#""m":1"#.to_owned()]);
+    for quote in [r#"\""#, r"\u0022"] {
+        let document = emf.replace('"', quote);
+        let line = format!(r#"{{"level":"Information","requestId":"{A}","message":"{document}"}}"#);
+        let (seen, counts) = run_in("/aws/lambda/checkout", Settings::default(), &[&line]);
+        assert_eq!((counts.metrics, counts.logs), (1, 1), "{line}");
+        assert_eq!(seen.logs, [(line, Some(Level::Info), Some(A.to_owned()), Some("checkout".to_owned()))]);
+    }
+}
+
 #[test]
 fn settings_decide_what_is_shipped_and_never_what_is_measured() {
     let filter = Filter { exclude: Some(regex::bytes::Regex::new("secret").unwrap()), ..Filter::default() };

@@ -18,7 +18,8 @@ impl Needles {
     pub(super) fn new() -> Self {
         Self {
             platform: Finder::new(b"platform."),
-            emf: Finder::new(b"\"_aws\\"),
+            // In a message the quotes may be escaped as `\u0022`, as .NET does: what is around the name isn't looked at.
+            emf: Finder::new(b"_aws\\"),
             monitoring: Finder::new(b"MONITORING|"),
             datadog: Finder::new(b"\"m\\"),
         }
@@ -37,11 +38,13 @@ impl Needles {
 }
 
 /// Whether two neighbours are there that every needle has and few lines have:
-/// `m.`, `m\`, `"_` or `G|`. One pass for all of them.
+/// `m.`, `m\`, `"_`, `2_` or `G|`. One pass for all of them.
 fn may_hold_one(json: &[u8]) -> bool {
     scan::may_hold_pair(json, |first, second| {
         let (is, then) = (|byte| first.simd_eq(u8x16::splat(byte)), |byte| second.simd_eq(u8x16::splat(byte)));
-        (is(b'm') & (then(b'.') | then(b'\\'))) | (is(b'"') & then(b'_')) | (is(b'G') & then(b'|'))
+        // A quote ends in `"` or, escaped as `\u0022`, in `2`, which differs from it in one bit.
+        let quote = (first & u8x16::splat(!(b'"' ^ b'2'))).simd_eq(u8x16::splat(b'"'));
+        (is(b'm') & (then(b'.') | then(b'\\'))) | (quote & then(b'_')) | (is(b'G') & then(b'|'))
     })
 }
 
@@ -52,7 +55,7 @@ mod tests {
     #[test]
     fn finds_each_needle_wherever_it_is() {
         let needles = Needles::new();
-        for needle in [r#"\"platform.report\""#, r#"\"_aws\""#, r#"\"m\""#, "MONITORING|"] {
+        for needle in [r#"\"platform.report\""#, r#"\"_aws\""#, r"\\u0022_aws\\u0022", r#"\"m\""#, "MONITORING|"] {
             for before in 0..70 {
                 for behind in [0, 1, 15, 16, 17, 40] {
                     let json = format!("{{{}{needle}{}", "x".repeat(before), "y".repeat(behind));
