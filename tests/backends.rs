@@ -370,6 +370,36 @@ async fn own_settings_come_before_shared_ones_of_the_same_meaning() {
         ("loki", &[("WRITE_ADDRESS", "https://shared"), ("LOKI_URL_EU", "https://own")], "own"),
         ("loki", &[("LOKI_URL", "https://own"), ("WRITE_ADDRESS", "https://shared")], "own"),
         ("newrelic", &[("NEW_RELIC_LICENSE_KEY", "us01"), ("LICENSE_KEY_EU", "eu01")], "eu.newrelic.com"),
+        (
+            "newrelic",
+            &[
+                ("LICENSE_KEY", "us01"),
+                ("NR_LOGGING_ENDPOINT", "https://shared"),
+                ("LOGFERRY_NEWRELIC_METRICS_URL", "https://shared"),
+                ("NEW_RELIC_REGION_EU", "EU"),
+            ],
+            "eu.newrelic.com",
+        ),
+        (
+            "datadog",
+            &[
+                ("DD_API_KEY", "k"),
+                ("DD_URL", "https://shared"),
+                ("DD_API_URL", "https://shared"),
+                ("DD_SITE_EU", "datadoghq.eu"),
+            ],
+            "datadoghq.eu",
+        ),
+        (
+            "datadog",
+            &[
+                ("DD_API_KEY", "k"),
+                ("DD_SITE_EU", "datadoghq.eu"),
+                ("DD_URL_EU", "https://own"),
+                ("DD_API_URL_EU", "https://own"),
+            ],
+            "own/api/",
+        ),
         ("guance", &[("ENV_DATAWAY", &dataway), ("DATAWAY_URL_EU", "http://own:9529")], "own:9529"),
         ("guance", &[("DATAWAY_URL", "http://shared:9529"), ("ENV_DATAWAY_EU", &dataway)], "openway.guance.com"),
         ("elasticsearch", &[("ELASTICSEARCH_URL", "https://shared"), ("ELASTIC_CLOUD_ID_EU", cloud_id)], "es-own."),

@@ -251,6 +251,12 @@ impl<'a> Env<'a> {
         all.into_iter().next()?.2
     }
 
+    /// The value of a setting that wins over another, unless it is shared and the other is a name's own.
+    pub fn read_over<T, O>(&mut self, setting: &Setting<T>, other: &Setting<O>) -> Option<T> {
+        let value = self.read(setting);
+        value.filter(|_| self.is_own(setting) || !self.is_own(other))
+    }
+
     /// Reads under a name: `NAME_EU` before `NAME`, if the name is `eu`.
     pub fn under<T>(&mut self, name: Option<&str>, read: impl FnOnce(&mut Self) -> T) -> T {
         let suffix = name.map(Self::suffix);

@@ -186,8 +186,8 @@ impl Datadog {
     pub fn from_env(env: &mut Env<'_>) -> Option<Self> {
         let api_key = env.require(&Self::API_KEY, "the datadog backend needs an API key");
         let site = env.read(&Self::SITE);
-        let (url, no_ssl) = (env.read(&Self::URL), env.read(&Self::NO_SSL));
-        let api = env.read(&Self::API_URL);
+        let (url, no_ssl) = (env.read_over(&Self::URL, &Self::SITE), env.read(&Self::NO_SSL));
+        let api = env.read_over(&Self::API_URL, &Self::SITE);
         let (tags, source) = (env.read(&Self::TAGS), env.read(&Self::SOURCE));
         let (forward_logs, enrich) = (env.read(&Self::FORWARD_LOG), env.read(&Self::ENRICH));
         let compress = env.read(&Self::USE_COMPRESSION);

@@ -133,7 +133,8 @@ impl NewRelic {
             env.require(&Self::KEY, "the newrelic backend needs a licence key")
         };
         let region = env.read(&Self::REGION);
-        let (logs, metrics) = (env.read(&Self::LOGS_URL), env.read(&Self::METRICS_URL));
+        let logs = env.read_over(&Self::LOGS_URL, &Self::REGION);
+        let metrics = env.read_over(&Self::METRICS_URL, &Self::REGION);
         let tags = env.read(&Self::TAGS).unwrap_or_default();
         let license_key = key?;
         let region = region.unwrap_or_else(|| Region::of(&license_key));
