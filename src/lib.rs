@@ -17,7 +17,7 @@
 //! 3  backend delivery store       telemetry → requests │ requests → network │ requests → where they wait
 //! 2  aws pipeline                 AWS' APIs │ what lines say → telemetry
 //! 1  event parse                  payload → log events │ line → what it says
-//! 0  env json ledger model parcel request
+//! 0  env json ledger model network parcel request
 //! ```
 //!
 //! Two programs are made of it: `bootstrap`, the Lambda function, and `logferry`, the command line.
@@ -31,6 +31,7 @@ pub mod forwarder;
 pub mod json;
 pub mod ledger;
 pub mod model;
+pub mod network;
 pub mod parcel;
 pub mod parse;
 pub mod pipeline;

@@ -15,7 +15,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use common::intake::Intake;
 use common::server::Answer;
-use logferry::aws::{Credentials, Signer};
+use logferry::aws::{self, Credentials, Places, Signer};
 use logferry::delivery::{Http, HttpSettings, Patience, Transport, TransportError, deliver};
 use logferry::env::{Env, Mistake, Secret};
 use logferry::request::{
@@ -26,6 +26,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::server::WebPkiClientVerifier;
 use rustls::server::danger::ClientCertVerifier;
 use rustls::{RootCertStore, ServerConfig};
+use serde_json::json;
 use tokio::time::Instant;
 
 const KEY: &str = "0123456789abcdef";
@@ -378,6 +379,31 @@ async fn a_proxy_that_cannot_be_reached_is_named() {
     ] {
         let error = send(&client(pairs), url, b"{}").await.unwrap_err();
         assert!(matches!(&error, TransportError::Connect(cause) if !cause.contains("proxy")), "{pairs:?}: {error:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_proxy_that_keeps_an_api_of_aws_from_being_reached_is_named() {
+    const NOWHERE: &str = "http://ferry:hunter2@no-proxy.invalid:3128";
+    let refusing = Intake::answering(|_, _| Answer::status(403));
+    let plain = ("AWS_ENDPOINT_URL", "http://aws.invalid");
+    for (pairs, expected) in [
+        (&[("HTTPS_PROXY", NOWHERE)][..], " (the proxy http://no-proxy.invalid:3128 of HTTPS_PROXY)"),
+        (&[("HTTP_PROXY", NOWHERE), plain], " (the proxy http://no-proxy.invalid:3128 of HTTP_PROXY)"),
+        (&[("HTTPS_PROXY", &refusing.url())], "cannot be reached: HTTPS_PROXY refuses to connect to the host"),
+    ] {
+        let keys = [("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE"), ("AWS_SECRET_ACCESS_KEY", "secret")];
+        let all = [pairs, &keys].concat();
+        let lookup = |name: &str| all.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned());
+        let mut env = Env::new(&lookup);
+        let signer = Signer::new(Credentials::from_env(&mut env), || SystemTime::UNIX_EPOCH);
+        let places = Places::from_env(&mut env);
+        let api = aws::Client::new(client(pairs).client().clone(), signer, places);
+        let error =
+            api.json("secretsmanager", "xx-west-1", "secretsmanager.GetSecretValue", &json!({})).await.unwrap_err();
+        let error = error.to_string();
+        assert!(error.starts_with("secretsmanager cannot be reached: ") && error.ends_with(expected), "{error}");
+        assert!(!error.contains("hunter2"), "{error}");
     }
 }
 

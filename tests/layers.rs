@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 /// From the lowest to the highest.
 const LAYERS: [&[&str]; 5] = [
-    &["env", "json", "ledger", "model", "parcel", "request"],
+    &["env", "json", "ledger", "model", "network", "parcel", "request"],
     &["event", "parse"],
     &["aws", "pipeline"],
     &["backend", "delivery", "store"],

@@ -2,6 +2,7 @@ use std::time::Duration;
 
 use super::sign::{SignError, Signer};
 use crate::env::{Address, Env, Setting, read};
+use crate::network::Connections;
 use crate::request::Signing;
 
 /// How long one call may take, and how often it is made at most.
@@ -21,7 +22,7 @@ const MAX_ANSWER: usize = 32 << 20;
 /// Calls AWS's APIs over the connections of the forwarder.
 #[derive(Clone, Debug)]
 pub struct Client {
-    http: reqwest::Client,
+    http: Connections,
     signer: Signer,
     places: Places,
 }
@@ -107,7 +108,7 @@ impl Places {
 
 impl Client {
     /// Calls over `http`, signing with `signer`.
-    pub const fn new(http: reqwest::Client, signer: Signer, places: Places) -> Self {
+    pub const fn new(http: Connections, signer: Signer, places: Places) -> Self {
         Self { http, signer, places }
     }
 
@@ -160,14 +161,15 @@ impl Client {
         let service = call.signing.service;
         let signed = self.signer.headers(call.method, &call.url, call.body, &call.signing)?;
         let method = reqwest::Method::from_bytes(call.method.as_bytes()).unwrap_or(reqwest::Method::GET);
-        let mut request = self.http.request(method, &call.url).timeout(TIMEOUT).body(call.body.to_vec());
+        let mut request = self.http.client.request(method, &call.url).timeout(TIMEOUT).body(call.body.to_vec());
         for (name, value) in &call.headers {
             request = request.header(*name, value);
         }
         for (name, value) in &signed {
             request = request.header(*name, value.expose());
         }
-        let unreachable = |error: &reqwest::Error| AwsError::Unreachable { service, cause: cause(error) };
+        let unreachable =
+            |error: &reqwest::Error| AwsError::Unreachable { service, cause: self.cause(error, &call.url) };
         let mut answer = request.send().await.map_err(|error| unreachable(&error))?;
         let (status, mut body) = (answer.status().as_u16(), Vec::new());
         while let Some(piece) = answer.chunk().await.map_err(|error| unreachable(&error))? {
@@ -177,6 +179,14 @@ impl Client {
             }
         }
         Ok(Answer { status, body })
+    }
+
+    /// Why there is no answer, or not a whole one.
+    fn cause(&self, error: &reqwest::Error, url: &str) -> String {
+        if error.is_timeout() {
+            return format!("no answer within {} s", TIMEOUT.as_secs());
+        }
+        self.http.proxies.cause(error, url)
     }
 }
 
@@ -223,18 +233,6 @@ fn field(body: &[u8], tag: &str, keys: &[&str]) -> Option<String> {
     let in_json = || keys.iter().find_map(|key| json.as_ref()?.get(key)?.as_str());
     let in_xml = || text.split_once(&format!("<{tag}>"))?.1.split_once(&format!("</{tag}>")).map(|(value, _)| value);
     in_json().or_else(in_xml).map(|value| value.lines().next().unwrap_or_default().chars().take(200).collect())
-}
-
-/// The innermost cause, which holds no address.
-fn cause(error: &reqwest::Error) -> String {
-    if error.is_timeout() {
-        return format!("no answer within {} s", TIMEOUT.as_secs());
-    }
-    let mut cause: &dyn std::error::Error = error;
-    while let Some(source) = cause.source() {
-        cause = source;
-    }
-    cause.to_string()
 }
 
 #[cfg(test)]

@@ -14,6 +14,7 @@ use tokio::time::{Instant, sleep_until, timeout_at};
 use super::{Ending, Transport, TransportError, within};
 use crate::aws::Signer;
 use crate::env::{Env, Row, Setting, read};
+use crate::network::{Connections, Proxies};
 use crate::request::{Certificates, Destination, Endpoint, Header, PemFile, Request, Response};
 
 /// Bytes of a response's body that are read at most: a verdict for each of 1,000 items fits.
@@ -25,9 +26,6 @@ const TELLING: (&str, &str) = ("x-prometheus-remote-write-", "-written");
 
 /// How long a response's body is read, unless the attempt has to end before.
 const READING: Duration = Duration::from_secs(5);
-
-/// How causes begin that have kept a tunnel through a proxy from being made.
-const TUNNEL: &str = "tunnel error: ";
 
 /// Where OpenTelemetry's collectors take gRPC: some take HTTP there, so only what breaks off is a sign of it.
 const GRPC_PORT: u16 = 4317;
@@ -46,12 +44,10 @@ const IDLE: Duration = Duration::from_secs(50);
 /// else at a cold start.
 #[derive(Clone, Debug)]
 pub struct Http {
-    client: reqwest::Client,
+    connections: Connections,
     signer: Signer,
     /// For addresses with certificates of their own.
     special: Vec<(Certificates, reqwest::Client)>,
-    /// What is said of the proxies for `https://` and `http://` where they can't be reached.
-    proxies: [Option<String>; 2],
     ending: Option<Ending>,
 }
 
@@ -112,13 +108,16 @@ impl HttpSettings {
     }
 
     /// What is said of the proxies where they can't be reached.
-    fn proxies(&self) -> [Option<String>; 2] {
-        // Of a connection to a proxy for http:// nothing tells that it wasn't one to the intake.
+    fn proxies(&self) -> Proxies {
+        // Of a connection to a proxy for http:// nothing tells that it wasn't one to what was asked.
         let unless = if self.no_proxy.is_some() { ", unless NO_PROXY exempts the host" } else { "" };
         let said = |proxy: &Option<Proxy>, setting: &Setting<Proxy>, unless| {
             Some(format!(" (the proxy {} of {}{unless})", proxy.as_ref()?.shown, setting.row().name))
         };
-        [said(&self.https_proxy, &Self::HTTPS_PROXY, ""), said(&self.http_proxy, &Self::HTTP_PROXY, unless)]
+        Proxies {
+            https: said(&self.https_proxy, &Self::HTTPS_PROXY, ""),
+            http: said(&self.http_proxy, &Self::HTTP_PROXY, unless),
+        }
     }
 
     fn client(&self, own: &Certificates, env: &mut Env<'_>) -> Option<reqwest::Client> {
@@ -176,7 +175,8 @@ impl Http {
                 special.push((certificates.clone(), settings.client(certificates, env)?));
             }
         }
-        Some(Self { client, signer, special, proxies: settings.proxies(), ending: None })
+        let connections = Connections { client, proxies: settings.proxies() };
+        Some(Self { connections, signer, special, ending: None })
     }
 
     /// From now on sending ends at the moment that `ending` tells.
@@ -185,27 +185,25 @@ impl Http {
     }
 
     /// The connections, for calls that aren't deliveries.
-    pub const fn client(&self) -> &reqwest::Client {
-        &self.client
+    pub const fn client(&self) -> &Connections {
+        &self.connections
     }
 
     /// The client for an address.
     fn client_of(&self, endpoint: &Endpoint) -> &reqwest::Client {
         let own = endpoint.certificates.as_deref();
         let special = own.and_then(|own| self.special.iter().find(|(certificates, _)| certificates == own));
-        special.map_or(&self.client, |(_, client)| client)
+        special.map_or(&self.connections.client, |(_, client)| client)
     }
 
-    /// Why no response came. A proxy that can't be reached is named: it isn't the intake.
+    /// Why no response came.
     fn failure(&self, error: &reqwest::Error, url: &str) -> TransportError {
-        let (cause, tunnel) = cause(error);
-        if !error.is_connect() {
-            let port = error.url().and_then(reqwest::Url::port);
-            return TransportError::Interrupted(cause + if port == Some(GRPC_PORT) { GRPC } else { "" });
+        let cause = self.connections.proxies.cause(error, url);
+        if error.is_connect() {
+            return TransportError::Connect(cause);
         }
-        let [https, http] = &self.proxies;
-        let proxy = if url.starts_with("https:") { https.as_deref().filter(|_| tunnel) } else { http.as_deref() };
-        TransportError::Connect(cause + proxy.unwrap_or_default())
+        let port = error.url().and_then(reqwest::Url::port);
+        TransportError::Interrupted(cause + if port == Some(GRPC_PORT) { GRPC } else { "" })
     }
 
     async fn post(&self, endpoint: &Endpoint, body: Vec<u8>, until: Instant) -> Result<Response, TransportError> {
@@ -310,30 +308,6 @@ fn retry_after(answer: &reqwest::Response, now: SystemTime) -> Option<Duration> 
     }
     let date = |text: &str| httpdate::parse_http_date(text).ok();
     date(asked)?.duration_since(header(DATE).and_then(date).unwrap_or(now)).ok()
-}
-
-/// The innermost cause, which names what failed and holds no address, so no secret in one; and whether it kept a proxy
-/// from being reached through which a tunnel should lead.
-fn cause(error: &reqwest::Error) -> (String, bool) {
-    let mut cause: &dyn std::error::Error = error;
-    let mut tunnel = false;
-    while let Some(source) = cause.source() {
-        cause = source;
-        tunnel |= cause.to_string().starts_with(TUNNEL);
-    }
-    if std::ptr::addr_eq(cause, std::ptr::from_ref(error)) {
-        return ("the response isn't HTTP".to_owned(), false);
-    }
-    let said = cause.to_string();
-    match said.strip_prefix(TUNNEL) {
-        Some("proxy authorization required") => {
-            let said = "HTTPS_PROXY wants a user and a password: expected `http://user:password@host:port`";
-            (said.to_owned(), false)
-        }
-        Some("unsuccessful") => ("HTTPS_PROXY refuses to connect to the host".to_owned(), false),
-        None if said.ends_with("UnknownIssuer") => (format!("{said}, which LOGFERRY_CA_FILE may name"), tunnel),
-        _ => (said, tunnel),
-    }
 }
 
 fn proxy(value: &str, make: fn(&str) -> reqwest::Result<reqwest::Proxy>) -> Result<Proxy, String> {

@@ -1,0 +1,56 @@
+//! Connections, and how it is said that one couldn't be made.
+
+/// How causes begin that have kept a tunnel through a proxy from being made.
+const TUNNEL: &str = "tunnel error: ";
+
+/// What all that is asked over HTTP goes over.
+#[derive(Clone, Debug)]
+pub struct Connections {
+    /// Makes and keeps them.
+    pub client: reqwest::Client,
+    /// What stands between.
+    pub proxies: Proxies,
+}
+
+/// What is said of the proxies where they can't be reached.
+#[derive(Clone, Debug, Default)]
+pub struct Proxies {
+    /// Of that for `https://`.
+    pub https: Option<String>,
+    /// Of that for `http://`.
+    pub http: Option<String>,
+}
+
+impl Proxies {
+    /// Why there is no response from `url`. A proxy that can't be reached is named: it isn't what was asked.
+    pub fn cause(&self, error: &reqwest::Error, url: &str) -> String {
+        let (cause, tunnel) = innermost(error);
+        let proxy =
+            if url.starts_with("https:") { self.https.as_deref().filter(|_| tunnel) } else { self.http.as_deref() };
+        cause + proxy.filter(|_| error.is_connect()).unwrap_or_default()
+    }
+}
+
+/// The innermost cause, which names what failed and holds no address, so no secret in one; and whether it kept a proxy
+/// from being reached through which a tunnel should lead.
+fn innermost(error: &reqwest::Error) -> (String, bool) {
+    let mut cause: &dyn std::error::Error = error;
+    let mut tunnel = false;
+    while let Some(source) = cause.source() {
+        cause = source;
+        tunnel |= cause.to_string().starts_with(TUNNEL);
+    }
+    if std::ptr::addr_eq(cause, std::ptr::from_ref(error)) {
+        return ("the response isn't HTTP".to_owned(), false);
+    }
+    let said = cause.to_string();
+    match said.strip_prefix(TUNNEL) {
+        Some("proxy authorization required") => {
+            let said = "HTTPS_PROXY wants a user and a password: expected `http://user:password@host:port`";
+            (said.to_owned(), false)
+        }
+        Some("unsuccessful") => ("HTTPS_PROXY refuses to connect to the host".to_owned(), false),
+        None if said.ends_with("UnknownIssuer") => (format!("{said}, which LOGFERRY_CA_FILE may name"), tunnel),
+        _ => (said, tunnel),
+    }
+}
