@@ -213,6 +213,42 @@ fn what_contradicts_another_setting_is_a_mistake() {
 }
 
 #[test]
+fn a_dataway_with_a_token_and_another_token_is_a_mistake() {
+    const OTHER: &str = "tkn_fedcba9876543210fedcba9876543210";
+    let whole = format!("{}?token={TOKEN}", OPENWAY.1);
+    let dataway = ("ENV_DATAWAY", whole.as_str());
+    let token = "WORKSPACE_TOKEN is not the token of ENV_DATAWAY, beside which it is not read: leave one of them out";
+    let own = "WORKSPACE_TOKEN_EU is not the token of ENV_DATAWAY, beside which it is not read: leave one of them out";
+    let address = "DATAWAY_URL is not the address of ENV_DATAWAY, beside which it is not read: leave one of them out";
+    for (backend, pairs, expected) in [
+        ("guance", &[dataway, ("WORKSPACE_TOKEN", OTHER)][..], &[token][..]),
+        ("guance", &[("ENV_DATAWAY", "http://datakit:9529"), ("WORKSPACE_TOKEN", TOKEN)], &[token]),
+        ("guance", &[dataway, ("DATAWAY_URL", "https://eu1-openway.guance.one")], &[address]),
+        ("guance", &[dataway, ("DATAWAY_URL", &format!("{}?token={OTHER}", OPENWAY.1))], &[address]),
+        ("guance", &[dataway, ("DATAWAY_URL", &whole)], &[]),
+        ("guance", &[dataway, OPENWAY, ("WORKSPACE_TOKEN", OTHER)], &[token]),
+        ("guance", &[dataway, OPENWAY, ("WORKSPACE_TOKEN", TOKEN)], &[]),
+        ("guance", &[dataway, ("WORKSPACE_TOKEN", TOKEN)], &[]),
+        ("guance:eu", &[dataway, ("WORKSPACE_TOKEN_EU", OTHER)], &[own]),
+        // What a backend has of its own comes before what is shared.
+        ("guance:eu", &[("ENV_DATAWAY_EU", &whole), ("WORKSPACE_TOKEN", OTHER)], &[]),
+        ("guance:eu", &[dataway, ("DATAWAY_URL_EU", OPENWAY.1), ("WORKSPACE_TOKEN_EU", OTHER)], &[]),
+        ("guance:eu", &[dataway, ("DATAWAY_URL_EU", OPENWAY.1), ("WORKSPACE_TOKEN", OTHER)], &[]),
+    ] {
+        assert_mistakes(&[pairs, &[("LOGFERRY_BACKENDS", backend)]].concat(), expected);
+    }
+    // A token that is kept elsewhere can be compared when it is there.
+    let place = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:x-AbCdEf";
+    let pairs = owned(&[dataway, ("WORKSPACE_TOKEN_SECRET_ARN", place), ("LOGFERRY_BACKENDS", "guance")]);
+    assert!(prepare(&pairs, BTreeMap::new()).is_ok());
+    for (held, expected) in [(TOKEN, None), (OTHER, Some(token))] {
+        let fetched = BTreeMap::from([("WORKSPACE_TOKEN".to_owned(), Secret::new(held.to_owned()))]);
+        let said = prepare(&pairs, fetched).err().unwrap_or_default();
+        assert_eq!(said, expected.map(str::to_owned).into_iter().collect::<Vec<_>>());
+    }
+}
+
+#[test]
 fn the_place_of_a_secret_has_a_form() {
     const ARN: &str = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:prod/datadog-AbCdEf";
     let malformed = "DD_API_KEY_SECRET_ARN is neither the ARN of a secret in Secrets Manager nor its name: expected `arn:aws:secretsmanager:region:account:secret:name`";

@@ -140,7 +140,10 @@ impl Guance {
         };
         let own_url = env.is_own(&Self::DATAWAY_URL) && !env.is_own(&Self::DATAWAY);
         let dataway = match (dataway.filter(|_| !own_url), url) {
-            (Some(dataway), _) => dataway,
+            (Some(dataway), url) => {
+                Self::check_unread(&dataway, url.as_ref(), token.as_ref(), env);
+                dataway
+            }
             (None, url) => {
                 let url = url?;
                 let query = token.map(|token| Secret::new(format!("token={}", token.expose()))).or(url.query);
@@ -153,6 +156,23 @@ impl Guance {
             }
         };
         Some(Self { dataway, vocabulary: vocabulary? })
+    }
+
+    /// Takes it down as a mistake if what isn't read beside `dataway` says something else, unless that is shared and
+    /// `dataway` a name's own.
+    fn check_unread(dataway: &Address, url: Option<&Address>, token: Option<&Secret>, env: &mut Env<'_>) {
+        let holds = env.name(&Self::DATAWAY);
+        let holds = |what| format!("is not {what} {holds}, beside which it is not read: leave one of them out");
+        let own = env.is_own(&Self::DATAWAY);
+        let elsewhere = |url: &Address| url.base != dataway.base || url.query.is_some() && url.query != dataway.query;
+        if url.is_some_and(elsewhere) && (env.is_own(&Self::DATAWAY_URL) || !own) {
+            env.mistake(&env.name(&Self::DATAWAY_URL), holds("the address of"));
+        }
+        let query = dataway.query.as_ref().map(Secret::expose).unwrap_or_default();
+        let other = |token: &Secret| query.split('&').all(|pair| pair.strip_prefix("token=") != Some(token.expose()));
+        if token.is_some_and(other) && (env.is_own(&Self::TOKEN) || !own) {
+            env.mistake(&env.name(&Self::TOKEN), holds("the token of"));
+        }
     }
 
     /// Begins a batch.
