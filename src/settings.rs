@@ -255,8 +255,10 @@ impl Settings {
         let (firehose, redrive_max, tries) = (env.read(&FIREHOSE), env.read(&REDRIVE_MAX), env.read(&REDRIVE_TRIES));
         let own_metrics = env.read(&OWN_METRICS);
         let store = Place::from_env(env);
+        let pipeline = pipeline?;
+        check_tags(&pipeline.tags, &backends, env);
         Some(Self {
-            pipeline: pipeline?,
+            pipeline,
             backends,
             limits: Limits { inflated_bytes: inflated?, event_bytes: usize::try_from(event?).unwrap_or(usize::MAX) },
             sending: Sending {
@@ -362,6 +364,17 @@ fn pipeline_settings(env: &mut Env<'_>) -> Option<pipeline::Settings> {
         tags,
         bounds: Bounds { requests: requests?, metric_names: metric_names?, tags: tags_bound? },
     })
+}
+
+/// Takes it down as a mistake if a backend can't tell two tags apart.
+fn check_tags(tags: &[(String, String)], backends: &[Backend], env: &mut Env<'_>) {
+    let clashes = backends.iter().filter_map(|backend| Some((backend.clash(tags)?, backend.name())));
+    for (((key, value), (other, another), name), backend) in clashes {
+        let what = format!(
+            "has `{key}:{value}` and `{other}:{another}`, which are both `{name}` for {backend}: leave one of them out"
+        );
+        env.mistake(TAGS.row().name, what);
+    }
 }
 
 /// A pattern that may stand under either name, but not another under each.

@@ -249,6 +249,46 @@ fn a_dataway_with_a_token_and_another_token_is_a_mistake() {
 }
 
 #[test]
+fn tags_that_a_backend_cannot_tell_apart_are_a_mistake() {
+    let clash = |one: &str, other: &str, backend: &str, name: &str| {
+        format!("LOGFERRY_TAGS has `{one}` and `{other}`, which are both `{name}` for {backend}: leave one of them out")
+    };
+    let dataway = ("ENV_DATAWAY", "http://datakit:9529");
+    let license = ("LICENSE_KEY", "k");
+    for (backend, pairs, tags, expected) in [
+        ("loki", &[LOKI][..], "team.a:x,team-a:y", Some(clash("team.a:x", "team-a:y", "loki", "team_a"))),
+        ("loki", &[LOKI], "x:1,team.a:x,9:z,team a:y", Some(clash("team.a:x", "team a:y", "loki", "team_a"))),
+        ("loki", &[LOKI], "env:a,env:b", Some(clash("env:a", "env:b", "loki", "env"))),
+        ("loki", &[LOKI], "team.a:x,team-a:x,team_b", None),
+        // A label without a value is none.
+        ("loki", &[LOKI], "team.a,team-a:y", None),
+        ("newrelic", &[license], "team.a:x,team-a:y", None),
+        ("newrelic", &[license], "team a:x,team-a:y", Some(clash("team a:x", "team-a:y", "newrelic", "team_a"))),
+        ("guance", &[dataway], "team.a:x,team_a:y", Some(clash("team.a:x", "team_a:y", "guance", "team_a"))),
+        ("guance", &[dataway], "team-a:x,team_a:y", None),
+        ("guance", &[dataway, ("LOGFERRY_GUANCE_SEND", "metrics")], "team.a:x,team_a:y", None),
+        ("otlp", &[OTLP], "env:a,env:b", Some(clash("env:a", "env:b", "otlp", "env"))),
+        ("otlp", &[OTLP], "env,env:b", Some(clash("env:", "env:b", "otlp", "env"))),
+        ("otlp", &[OTLP], "team.a:x,team-a:y", None),
+        // Those send all values.
+        ("stdout", &[], "env:a,env:b", None),
+        ("prometheus", &[TEXT], "team.a:x,team-a:y,env:a,env:b", None),
+        ("remote_write", &[REMOTE], "team.a:x,team-a:y,env:a,env:b", None),
+        ("elasticsearch", &[ELASTIC], "team.a:x,team_a:y,env:a,env:b", None),
+        (
+            "splunk",
+            &[("SPLUNK_HEC_URL", "https://s"), ("SPLUNK_HEC_TOKEN", "t")],
+            "team a:x,team-a:y,env:a,env:b",
+            None,
+        ),
+        ("datadog", &[("DD_API_KEY", "k")], "team.a:x,team-a:y,env:a,env:b", None),
+    ] {
+        let pairs = [pairs, &[("LOGFERRY_BACKENDS", backend), ("LOGFERRY_TAGS", tags)]].concat();
+        assert_mistakes(&pairs, expected.as_deref().as_slice());
+    }
+}
+
+#[test]
 fn the_place_of_a_secret_has_a_form() {
     const ARN: &str = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:prod/datadog-AbCdEf";
     let malformed = "DD_API_KEY_SECRET_ARN is neither the ARN of a secret in Secrets Manager nor its name: expected `arn:aws:secretsmanager:region:account:secret:name`";

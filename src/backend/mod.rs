@@ -22,6 +22,7 @@ mod splunk;
 mod stdout;
 mod write;
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 pub use body::decompress;
@@ -101,6 +102,9 @@ macro_rules! each {
         }
     };
 }
+
+/// A tag of the settings: key and value.
+type Pair = (String, String);
 
 /// What every encoder does beside taking telemetry.
 trait Encode: Sink {
@@ -248,6 +252,32 @@ impl Backend {
     /// Its name, as the settings have it.
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// What a tag of the settings is called where each name is sent once, and the first of a name holds.
+    fn tag_name(&self, (key, value): &Pair) -> Option<String> {
+        match &self.kind {
+            Kind::Guance(_) => Some(Guance::tag_name(key, self.sends)).filter(|_| !value.is_empty()),
+            Kind::Loki(_) => Some(Loki::tag_name(key)).filter(|_| !value.is_empty()),
+            Kind::NewRelic(_) => Some(NewRelic::tag_name(key)),
+            Kind::Otlp(_) => Some(key.clone()),
+            Kind::Datadog(_)
+            | Kind::Elasticsearch(_)
+            | Kind::Prometheus(_)
+            | Kind::RemoteWrite(_)
+            | Kind::Splunk(_)
+            | Kind::Stdout(_) => None,
+        }
+    }
+
+    /// Two tags with other values that have one name here, so that one of them would not be sent: which, and the name.
+    pub fn clash<'t>(&self, tags: &'t [Pair]) -> Option<(&'t Pair, &'t Pair, String)> {
+        let mut named: BTreeMap<String, &Pair> = BTreeMap::new();
+        tags.iter().find_map(|tag| {
+            let name = self.tag_name(tag)?;
+            let first = *named.entry(name.clone()).or_insert(tag);
+            (first.1 != tag.1).then_some((first, tag, name))
+        })
     }
 
     /// Whether what is sent goes over a network.

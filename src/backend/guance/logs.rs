@@ -92,8 +92,6 @@ impl Rendered {
     fn new(origin: &Origin, vocabulary: Vocabulary) -> Self {
         let mut tags = place(origin, vocabulary);
         tags.add("log_group", &origin.log_group);
-        // A dot in a log's key would become `_` there.
-        let key = |key: &str| key.replace('.', "_");
         let taken = |key: &str| OWN_TAGS.contains(&key) || TAKEN.contains(&key);
         for (name, value) in &origin.tags {
             tags.add_free(&key(name), value, taken);
@@ -105,6 +103,11 @@ impl Rendered {
         some_field("log_stream", &origin.log_stream, &mut stream);
         Self { stream, generation: origin.generation, head, is_function: origin.function.is_some() }
     }
+}
+
+/// A key of a log: a dot in it would become `_` there.
+pub(super) fn key(key: &str) -> String {
+    key.replace('.', "_")
 }
 
 /// A field of text, unless it is empty.

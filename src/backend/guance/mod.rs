@@ -185,6 +185,11 @@ impl Guance {
         }
     }
 
+    /// What a tag of the settings is called.
+    pub(super) fn tag_name(key: &str, sends: Signals) -> String {
+        if sends.logs { logs::key(key) } else { key.to_owned() }
+    }
+
     /// Whether both are sent the same bytes, if to different places.
     pub(super) fn encodes_like(&self, other: &Self) -> bool {
         let here = Self { dataway: other.dataway.clone(), ..self.clone() };

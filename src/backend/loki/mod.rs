@@ -203,6 +203,11 @@ impl Loki {
         }
     }
 
+    /// What a tag of the settings is called.
+    pub(super) fn tag_name(key: &str) -> String {
+        label_name(key)
+    }
+
     /// Whether both are sent the same bytes, if to different places.
     pub(super) fn encodes_like(&self, other: &Self) -> bool {
         let here = Self {

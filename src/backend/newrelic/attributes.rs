@@ -67,7 +67,7 @@ pub(super) fn member(key: &str, value: &str, out: &mut Vec<u8>) {
 }
 
 /// A name that is legal: letters, digits, `:`, `.` and `_`; others become `_`.
-fn key(name: &str) -> String {
+pub(super) fn key(name: &str) -> String {
     let legal = |c: char| if c.is_ascii_alphanumeric() || matches!(c, ':' | '.' | '_') { c } else { '_' };
     name.trim().chars().take(MAX_KEY).map(legal).collect()
 }

@@ -161,6 +161,11 @@ impl NewRelic {
         Route::named(route).map(|_| MAX_AGE)
     }
 
+    /// What a tag of the settings is called.
+    pub(super) fn tag_name(key: &str) -> String {
+        attributes::key(key)
+    }
+
     /// Whether both are sent the same bytes, if to different places.
     pub(super) fn encodes_like(&self, other: &Self) -> bool {
         let here = Self {
