@@ -402,18 +402,25 @@ fn either<T: PartialEq>(setting: &Setting<T>, same: &Setting<T>, env: &mut Env<'
     ours
 }
 
+/// What stands where a rule of one's own has matched, and the setting that says so.
+fn replacement(env: &mut Env<'_>) -> (String, Row) {
+    let replacement = either(&SCRUBBING_RULE_REPLACEMENT, &DD_SCRUBBING_RULE_REPLACEMENT, env).unwrap_or_default();
+    let theirs = env.given(&DD_SCRUBBING_RULE_REPLACEMENT) && !env.given(&SCRUBBING_RULE_REPLACEMENT);
+    let given = if theirs { &DD_SCRUBBING_RULE_REPLACEMENT } else { &SCRUBBING_RULE_REPLACEMENT };
+    (if replacement == NOTHING { String::new() } else { replacement }, given.row())
+}
+
 /// What is taken out of messages, in the Datadog Forwarder's order.
 fn scrub(env: &mut Env<'_>) -> Option<Scrub> {
     let (ip, email) = (either(&REDACT_IP, &THEIR_REDACT_IP, env), either(&REDACT_EMAIL, &THEIR_REDACT_EMAIL, env));
     let pattern = pattern(&SCRUBBING_RULE, &DD_SCRUBBING_RULE, env);
-    let replacement = either(&SCRUBBING_RULE_REPLACEMENT, &DD_SCRUBBING_RULE_REPLACEMENT, env).unwrap_or_default();
-    let theirs = env.given(&DD_SCRUBBING_RULE_REPLACEMENT) && !env.given(&SCRUBBING_RULE_REPLACEMENT);
-    let given = if theirs { &DD_SCRUBBING_RULE_REPLACEMENT } else { &SCRUBBING_RULE_REPLACEMENT };
+    // It isn't read where there is nothing to replace, as `logferry check` then says.
+    let rule = env.given(&SCRUBBING_RULE) || env.given(&DD_SCRUBBING_RULE);
+    let (replacement, given) = if rule { replacement(env) } else { (String::new(), SCRUBBING_RULE_REPLACEMENT.row()) };
     let rules = [
         (ip == Some(true)).then(|| (Rule::ip(), REDACT_IP.row())),
         (email == Some(true)).then(|| (Rule::email(), REDACT_EMAIL.row())),
-        pattern
-            .map(|pattern| (Rule::new(pattern, if replacement == NOTHING { "" } else { &replacement }), given.row())),
+        pattern.map(|pattern| (Rule::new(pattern, &replacement), given)),
     ];
     let good = |(rule, row): (Result<Rule, String>, Row)| rule.map_err(|what| env.mistake(row.name, what)).ok();
     Scrub::new(rules.into_iter().flatten().filter_map(good).collect())

@@ -59,6 +59,8 @@ fn every_variable_that_is_read_is_listed() {
                 "LOGFERRY_BACKENDS" => Some((*backend).to_owned()),
                 // The bucket is read only beside a queue.
                 "LOGFERRY_STORE" => Some("https://sqs.eu-west-1.amazonaws.com/123456789012/queue".to_owned()),
+                // And a replacement where there is something to replace.
+                "LOGFERRY_SCRUBBING_RULE" => Some("x".to_owned()),
                 _ => None,
             }
         };

@@ -446,6 +446,18 @@ fn a_check_names_what_is_not_read() {
         let ran = run(&["check"], &env, b"");
         assert_eq!((ran.status, ran.err.as_str()), (0, expected));
     }
+    // A replacement stands for what a rule of one's own has matched.
+    for name in ["LOGFERRY_SCRUBBING_RULE_REPLACEMENT", "DD_SCRUBBING_RULE_REPLACEMENT"] {
+        for (rule, expected) in [
+            ("LOGFERRY_REDACT_IP", not_read(name)),
+            ("LOGFERRY_SCRUBBING_RULE", String::new()),
+            ("DD_SCRUBBING_RULE", String::new()),
+        ] {
+            let env = [("LOGFERRY_BACKENDS", "stdout"), (name, "***"), (rule, "true")];
+            let ran = run(&["check"], &env, b"");
+            assert_eq!((ran.status, ran.err), (0, expected), "{name} {rule}");
+        }
+    }
     let ran = run(&["check"], &[("LOGFERRY_BACKEND", "stdout")], b"");
     assert!(ran.status == 2 && ran.err.contains(&not_read("LOGFERRY_BACKEND")), "{}", ran.err);
 }
