@@ -436,7 +436,13 @@ fn a_check_names_what_is_not_read() {
         )
     };
     let good = [("LOGFERRY_BACKENDS", "datadog:eu"), ("DD_API_KEY_EU", "s3cret"), ("DD_SITE", "datadoghq.eu")];
-    let odd = [("LOGFERRY_PLATFORM_LINE", "drop"), ("LOKI_URL", "http://loki"), ("SPLUNK_INDEX", ""), ("DD_ENV", "x")];
+    let odd = [
+        ("LOGFERRY_PLATFORM_LINE", "drop"),
+        ("LOKI_URL", "http://loki"),
+        ("SPLUNK_INDEX", ""),
+        ("LOKI_FORMAT", " "),
+        ("DD_ENV", "x"),
+    ];
     let ran = run(&["check"], &[&good[..], &odd].concat(), b"");
     assert_eq!((ran.status, ran.err), (0, not_read("LOGFERRY_PLATFORM_LINE") + &not_read("LOKI_URL")));
     // The bucket beside a queue is for what a queue can't take.

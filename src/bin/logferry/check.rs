@@ -58,7 +58,8 @@ pub(crate) fn run() -> io::Result<Status> {
 fn unread(asked: &BTreeSet<String>) -> Vec<String> {
     let settings: BTreeSet<_> = Settings::rows().into_iter().flat_map(|(_, rows)| rows).map(|row| row.name).collect();
     let is_setting = |name: &str| name.starts_with("LOGFERRY_") || settings.contains(name);
-    let unread = variables().filter(|(name, value)| is_setting(name) && !asked.contains(name) && !value.is_empty());
+    let unread =
+        variables().filter(|(name, value)| is_setting(name) && !asked.contains(name) && !value.trim().is_empty());
     unread.map(|(name, _)| name).collect::<BTreeSet<_>>().into_iter().collect()
 }
 
