@@ -111,6 +111,8 @@ REFUSALS = [
         {**WITH_TOPIC, "OwnMetrics": "false"},
         ["the alarms of AlarmTopicArn need OwnMetrics to be true, which some of them watch"],
     ),
+    ({"Store": QUEUE, "StoreBucket": "s3://large"}, []),
+    ({"StoreBucket": "s3://large"}, ["StoreBucket is for what a queue cannot take: Store has to name one"]),
     ({"DdApiKey": ""}, ["the backend datadog needs DdApiKey or DdApiKeySecretArn"]),
 ]
 
@@ -130,7 +132,12 @@ GRANTS = [
             "s3:ListBucket arn:aws:s3:::mine",
         ],
     ),
+    (
+        {"Store": "s3://mine/here", "StoreBucket": "s3://other"},
+        [f"{S3_OBJECTS} arn:aws:s3:::mine/here/*", "s3:ListBucket arn:aws:s3:::mine"],
+    ),
     ({"Store": "/mnt/kept"}, []),
+    ({"Store": "/mnt/kept", "StoreBucket": "s3://other"}, []),
     ({"QueueArn": SOURCE}, [f"{SQS_SOURCE} {SOURCE}"]),
     ({"RetryFailedInvocations": "true"}, [f"{SQS_SOURCE} FailedInvocations.Arn"]),
     (VPC, []),
