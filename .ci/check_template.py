@@ -80,6 +80,8 @@ THROTTLES = "AWS/Lambda Throttles FunctionName=Function"
 
 DROPPED = "logferry dropped function_name=Function"
 
+DAMAGED = "logferry damaged function_name=Function"
+
 STORED = "logferry stored function_name=Function"
 
 LEFT = "logferry left function_name=Function"
@@ -94,10 +96,10 @@ GIVEN_UP = "AWS/SQS ApproximateNumberOfMessagesVisible QueueName=GivenUp.QueueNa
 ALARMS = [
     ({}, []),
     ({"RetryFailedInvocations": "true"}, []),
-    (WITH_TOPIC, [ERRORS, THROTTLES, DROPPED, STORED, LEFT, SET_ASIDE, FAILED]),
-    ({**WITH_TOPIC, "RetryFailedInvocations": "true"}, [ERRORS, THROTTLES, DROPPED, STORED, LEFT, SET_ASIDE, GIVEN_UP]),
-    ({**WITH_TOPIC, "MakeStore": "false"}, [ERRORS, THROTTLES, DROPPED, FAILED]),
-    ({**WITH_TOPIC, "MakeStore": "false", "Store": QUEUE}, [ERRORS, THROTTLES, DROPPED, STORED, LEFT, SET_ASIDE, FAILED]),
+    (WITH_TOPIC, [ERRORS, THROTTLES, DROPPED, DAMAGED, STORED, LEFT, SET_ASIDE, FAILED]),
+    ({**WITH_TOPIC, "RetryFailedInvocations": "true"}, [ERRORS, THROTTLES, DROPPED, DAMAGED, STORED, LEFT, SET_ASIDE, GIVEN_UP]),
+    ({**WITH_TOPIC, "MakeStore": "false"}, [ERRORS, THROTTLES, DROPPED, DAMAGED, FAILED]),
+    ({**WITH_TOPIC, "MakeStore": "false", "Store": QUEUE}, [ERRORS, THROTTLES, DROPPED, DAMAGED, STORED, LEFT, SET_ASIDE, FAILED]),
 ]
 
 # What is said of parameters that don't fit together, beside a key of Datadog's that is missing.
