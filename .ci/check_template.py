@@ -36,6 +36,8 @@ QUEUE = f"https://sqs.us-east-1.amazonaws.com/{ACCOUNT}/kept"
 
 SECRET = f"arn:aws:secretsmanager:eu-west-1:{ACCOUNT}:secret:logferry-AbCdEf"
 
+PARAMETER = f"arn:aws:ssm:eu-west-1:{ACCOUNT}:parameter/logferry/datadog"
+
 WORKSPACE = "https://aps-workspaces.us-east-1.amazonaws.com/workspaces/ws-1/api/v1/remote_write"
 
 DOMAIN = "https://search-shop-x.us-east-1.es.amazonaws.com"
@@ -146,6 +148,7 @@ GRANTS = [
     (WITH_TOPIC, []),
     ({"DdApiKeySecretArn": SECRET}, [f"secretsmanager:GetSecretValue {SECRET}"]),
     ({"DdApiKeySecretArn": f"{SECRET}:field::"}, [f"secretsmanager:GetSecretValue {SECRET}"]),
+    ({"DdApiKeySecretArn": PARAMETER}, [f"ssm:GetParameter {PARAMETER}"]),
     ({"PrometheusRemoteWriteUrl": WORKSPACE}, [f"aps:RemoteWrite arn:aws:aps:*:{ACCOUNT}:workspace/ws-1"]),
     ({"PrometheusRemoteWriteUrl": WORKSPACE, "RemoteWriteSign": "false"}, []),
     ({"PrometheusRemoteWriteUrl": "https://mimir/api/v1/push"}, []),
@@ -169,6 +172,15 @@ GRANTS = [
         {"ElasticsearchUrl": "https://logs.shop.example", "ElasticsearchSigning": "aoss"},
         [f"aoss:APIAccessAll arn:aws:aoss:*:{ACCOUNT}:collection/*"],
     ),
+]
+
+
+# Where the function is told that a secret is.
+PLACES = [
+    ({}, {}),
+    ({"DdApiKeySecretArn": SECRET}, {"DD_API_KEY_SECRET_ARN": SECRET}),
+    ({"DdApiKeySecretArn": f"{SECRET}:field::"}, {"DD_API_KEY_SECRET_ARN": f"{SECRET}:field::"}),
+    ({"DdApiKeySecretArn": PARAMETER}, {"DD_API_KEY_SSM_NAME": PARAMETER}),
 ]
 
 
@@ -359,6 +371,15 @@ def wrong_refusals(template):
             yield f"with {given} the rules say {said}, expected {expected}"
 
 
+def wrong_places(template):
+    """Each set of parameters with which the function looks for a secret elsewhere."""
+    for given, expected in PLACES:
+        variables = Stack(template, given).properties("Function")["Environment"]["Variables"]
+        found = {name: value for name, value in variables.items() if name.endswith(("_SECRET_ARN", "_SSM_NAME"))}
+        if found != expected:
+            yield f"with {given} secrets are at {found}, expected {expected}"
+
+
 def wrong_alarms(template):
     """Each set of parameters with which something else is watched, and each alarm that doesn't help who is woken."""
     for given, expected in ALARMS:
@@ -379,7 +400,7 @@ def watches(alarm):
     return f"{alarm['Namespace']} {alarm['MetricName']} {dimension['Name']}={dimension['Value']}"
 
 
-CHECKS = [faults, wrong_grants, wrong_schedules, wrong_networks, wrong_refusals, wrong_alarms]
+CHECKS = [faults, wrong_grants, wrong_places, wrong_schedules, wrong_networks, wrong_refusals, wrong_alarms]
 
 
 def main(path):

@@ -205,20 +205,26 @@ fn template_has_every_setting() {
                 writeln!(groups, "          - {name}SecretArn").unwrap();
                 writeln!(parameters, "  {name}SecretArn:\n    Type: String\n    Default: ''").unwrap();
                 parameters.push_str(SECRET_ARN);
-                writeln!(parameters, "    Description: \"Secret in Secrets Manager that holds {name}, to be given in its place: its text, the field {} of its JSON, or the field that stands behind the ARN, as :field::. It is read at run time, again when it is refused.\"", row.name).unwrap();
+                writeln!(parameters, "    Description: \"ARN of what holds {name}, to be given in its place: a secret in Secrets Manager (its text, the field {} of its JSON, or the field that stands behind the ARN, as :field::) or a parameter in Parameter Store. It is read at run time, again when it is refused.\"", row.name).unwrap();
                 writeln!(conditions, "  Sets{name}SecretArn: !Not [!Equals [!Ref {name}SecretArn, '']]").unwrap();
                 writeln!(
+                    conditions,
+                    "  Is{name}Parameter: !Equals [!Select [2, !Split [':', !Sub '${{{name}SecretArn}}:::']], ssm]"
+                )
+                .unwrap();
+                writeln!(variables, "          {}_SECRET_ARN: !If [Is{name}Parameter, !Ref AWS::NoValue, !If [Sets{name}SecretArn, !Ref {name}SecretArn, !Ref AWS::NoValue]]", row.name).unwrap();
+                writeln!(
                     variables,
-                    "          {}_SECRET_ARN: !If [Sets{name}SecretArn, !Ref {name}SecretArn, !Ref AWS::NoValue]",
+                    "          {}_SSM_NAME: !If [Is{name}Parameter, !Ref {name}SecretArn, !Ref AWS::NoValue]",
                     row.name
                 )
                 .unwrap();
-                writeln!(policies, "        - !If\n          - Sets{name}SecretArn\n          - PolicyName: secret-{name}\n            PolicyDocument:\n              Version: '2012-10-17'\n              Statement:\n                - Effect: Allow\n                  Action: secretsmanager:GetSecretValue\n                  Resource: !Sub\n                    - arn:${{AWS::Partition}}:secretsmanager:${{Region}}:${{Account}}:secret:${{Name}}").unwrap();
+                writeln!(policies, "        - !If\n          - Sets{name}SecretArn\n          - PolicyName: secret-{name}\n            PolicyDocument:\n              Version: '2012-10-17'\n              Statement:\n                - Effect: Allow\n                  Action: !If [Is{name}Parameter, ssm:GetParameter, secretsmanager:GetSecretValue]\n                  Resource: !If\n                    - Is{name}Parameter\n                    - !Ref {name}SecretArn\n                    - !Sub\n                      - arn:${{AWS::Partition}}:secretsmanager:${{Region}}:${{Account}}:secret:${{Name}}").unwrap();
                 // No policy knows the field that may stand behind the name.
                 for (part, place) in [("- Region", 3), ("  Account", 4), ("  Name", 6)] {
                     writeln!(
                         policies,
-                        "                    {part}: !Select [{place}, !Split [':', !Sub '${{{name}SecretArn}}::::::']]"
+                        "                      {part}: !Select [{place}, !Split [':', !Sub '${{{name}SecretArn}}::::::']]"
                     )
                     .unwrap();
                 }
@@ -262,8 +268,8 @@ fn place(row: &Row) -> Option<&'static str> {
     }
 }
 
-const SECRET_ARN: &str = "    AllowedPattern: '|arn:[^:]+:secretsmanager:[^:]+:[^:]+:secret:[^:]+(:[^:]*){0,3}'
-    ConstraintDescription: 'the ARN of a Secrets Manager secret, perhaps with a field as :field:: behind it, or nothing'
+const SECRET_ARN: &str = "    AllowedPattern: '|arn:[^:]+:secretsmanager:[^:]+:[^:]+:secret:[^:]+(:[^:]*){0,3}|arn:[^:]+:ssm:[^:]+:[^:]+:parameter/[\\w./-]+'
+    ConstraintDescription: 'the ARN of a Secrets Manager secret, perhaps with a field as :field:: behind it, that of a parameter in Parameter Store, or nothing'
 ";
 
 #[test]
@@ -273,6 +279,7 @@ fn template_takes_each_form_of_a_place() {
         regex::Regex::new(&format!("^(?:{pattern})$")).unwrap()
     };
     let secret = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:logferry-AbCdEf";
+    let parameter = "arn:aws:ssm:eu-west-1:123456789012:parameter/logferry/datadog.key_1";
     let of = |variable| Settings::rows().into_iter().flat_map(|(_, rows)| rows).find(|row| row.name == variable);
     let store = pattern(place(&of("LOGFERRY_STORE").unwrap()).unwrap());
     let bucket = pattern(place(&of("LOGFERRY_STORE_BUCKET").unwrap()).unwrap());
@@ -280,8 +287,8 @@ fn template_takes_each_form_of_a_place() {
     for (form, legal, illegal) in [
         (
             &secrets,
-            vec!["", secret, &format!("{secret}:field::"), &format!("{secret}::AWSPREVIOUS:")],
-            vec!["logferry"],
+            vec!["", secret, &format!("{secret}:field::"), &format!("{secret}::AWSPREVIOUS:"), parameter],
+            vec!["logferry", &format!("{parameter}:3"), &format!("{parameter}*"), "arn:aws:ssm:eu-west-1:1:document/x"],
         ),
         (
             &store,

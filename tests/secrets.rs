@@ -49,6 +49,20 @@ fn a_key_that_is_refused_is_fetched_again_for_the_next_invocation() {
 }
 
 #[test]
+fn a_parameter_is_fetched_by_its_arn_from_its_region() {
+    const PARAMETER: &str = "arn:aws:ssm:eu-central-1:123456789012:parameter/logferry/datadog";
+    let vault = vault(|_| Answer::with(200, &[], json!({ "Parameter": { "Value": NEW } }).to_string().as_bytes()));
+    let intake = taking(NEW);
+    // As the template sets it.
+    let lambda =
+        function(&intake, &vault).set("DD_API_KEY_SECRET_ARN", "").set("DD_API_KEY_SSM_NAME", PARAMETER).start();
+    assert_eq!(lambda.invoke(&packed(batch(["a"]))).result.as_deref(), Ok("null"));
+    let call = vault.requests().remove(0);
+    assert_eq!(call.json(), json!({ "Name": PARAMETER, "WithDecryption": true }));
+    assert!(call.headers["authorization"].contains("/eu-central-1/ssm/aws4_request"), "{call:?}");
+}
+
+#[test]
 fn a_key_that_is_refused_by_what_was_stored_is_fetched_again_too() {
     let folder = format!("{}/secrets-redrive", env!("CARGO_TARGET_TMPDIR"));
     let _ = std::fs::remove_dir_all(&folder);
