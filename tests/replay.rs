@@ -469,6 +469,15 @@ fn a_check_names_what_is_not_read() {
 }
 
 #[test]
+fn a_tag_stands_once_whoever_sets_it() {
+    let event = r#"{"timestamp":1700000000123,"message":"MONITORING|1700000000|1|count|a|#shop:berlin,x:1"}"#;
+    let settings = [("LOGFERRY_TAGS", "env:prod,shop:all")];
+    let ran = run(&[&NDJSON[..], &["-"]].concat(), &settings, event.as_bytes());
+    let metric = ran.out.lines().find(|line| line.contains("\"kind\":\"metric\"")).unwrap();
+    assert!(metric.ends_with(r#""tags":{"shop":"berlin,all","x":"1","env":"prod"}}"#), "{metric}");
+}
+
+#[test]
 fn explains_lines_of_each_form() {
     let input = "START RequestId: abc Version: 1\n\"END RequestId: abc\\n\"\n{\"message\":\"MONITORING|1700000000|1|count|a\",\"timestamp\":1700000000123}\n{\"message\":\"x\",\"timestamp\":\"1\"}\n\n";
     let ran = run(&["explain"], &[], input.as_bytes());

@@ -133,7 +133,7 @@ impl Encoder {
                 field(out, "request_id", id);
             }
             out.extend_from_slice(&rendered.function);
-            write_tags(metric.tags, &rendered.tags, out);
+            write_tags(metric.tags, origin, &rendered.tags, out);
             out.push(b'}');
         });
         write_out(body);
@@ -165,24 +165,33 @@ impl Rendered {
         some_field(&mut function, "region", origin.region.as_deref());
         some_field(&mut stream, "log_group", Some(&origin.log_group));
         some_field(&mut stream, "log_stream", Some(&origin.log_stream));
-        let own: Vec<_> = origin.tags.iter().map(|(key, value)| Tag { key, value }).collect();
-        write_members(&own, &mut tags);
+        write_members(&shared(origin).collect::<Vec<_>>(), &mut tags);
         Self { generation: origin.generation, function, stream, tags }
     }
 }
 
-/// `,"tags":{…}` of the metric's own tags and the settings'.
-fn write_tags(tags: &[Tag<'_>], static_tags: &[u8], out: &mut Vec<u8>) {
-    if tags.is_empty() && static_tags.is_empty() {
+/// `,"tags":{…}` of the metric's own tags and the settings', which are written already.
+fn write_tags(tags: &[Tag<'_>], origin: &Origin, written: &[u8], out: &mut Vec<u8>) {
+    if tags.is_empty() && written.is_empty() {
         return;
     }
     out.extend_from_slice(b",\"tags\":{");
-    write_members(tags, out);
-    if !tags.is_empty() && !static_tags.is_empty() {
-        out.push(b',');
+    if tags.iter().any(|tag| origin.tags.iter().any(|(key, _)| key == tag.key)) {
+        // A key of both stands there once.
+        write_members(&tags.iter().copied().chain(shared(origin)).collect::<Vec<_>>(), out);
+    } else {
+        write_members(tags, out);
+        if !tags.is_empty() && !written.is_empty() {
+            out.push(b',');
+        }
+        out.extend_from_slice(written);
     }
-    out.extend_from_slice(static_tags);
     out.push(b'}');
+}
+
+/// The settings' tags.
+fn shared(origin: &Origin) -> impl Iterator<Item = Tag<'_>> {
+    origin.tags.iter().map(|(key, value)| Tag { key, value })
 }
 
 fn write_members(tags: &[Tag<'_>], out: &mut Vec<u8>) {
