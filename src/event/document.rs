@@ -45,8 +45,8 @@ impl<'a> Document<'a> {
     }
 
     /// What is in memory, from the position on.
-    pub(super) fn rest(&self) -> &str {
-        self.window.get(self.at..self.filled).unwrap_or_default()
+    pub(super) fn rest(&self) -> &[u8] {
+        self.window.as_bytes().get(self.at..self.filled).unwrap_or_default()
     }
 
     /// A part of the window.
@@ -86,9 +86,9 @@ impl<'a> Document<'a> {
     /// The next byte that isn't white space.
     pub(super) fn peek(&mut self) -> Result<Option<u8>, DecodeError> {
         loop {
-            let space = self.rest().bytes().take_while(u8::is_ascii_whitespace).count();
+            let space = self.rest().iter().take_while(|byte| byte.is_ascii_whitespace()).count();
             self.at += space;
-            if let Some(&byte) = self.rest().as_bytes().first() {
+            if let Some(&byte) = self.rest().first() {
                 return Ok(Some(byte));
             }
             if !self.more()? {
@@ -99,7 +99,7 @@ impl<'a> Document<'a> {
 
     /// Goes on to the last of these bytes, if they are what comes next.
     pub(super) fn skip(&mut self, bytes: [u8; 2]) -> bool {
-        let next = self.rest().as_bytes().starts_with(&bytes);
+        let next = self.rest().starts_with(&bytes);
         self.at += usize::from(next);
         next
     }
@@ -120,7 +120,7 @@ impl<'a> Document<'a> {
     pub(super) fn value(&mut self) -> Result<Range<usize>, DecodeError> {
         self.peek()?;
         loop {
-            if let Some(len) = scan::value(self.rest().as_bytes()) {
+            if let Some(len) = scan::value(self.rest()) {
                 return if len == 0 { Err(self.error()) } else { Ok(self.advance(len)) };
             }
             if !self.more()? {

@@ -225,7 +225,7 @@ impl<'a> Batch<'a> {
             self.document.peek()?;
         }
         loop {
-            let rest = self.document.rest().as_bytes();
+            let rest = self.document.rest();
             match rest.first() {
                 Some(b'{') => {}
                 Some(b']') => {
@@ -348,18 +348,12 @@ const END: &[u8] = b"\"}";
 
 /// A log event with the keys and the order that CloudWatch Logs writes.
 fn usual(bytes: &[u8]) -> Option<Found> {
-    let rest = bytes.strip_prefix(ID)?;
-    // CloudWatch's ids have 56 digits.
-    let id_len = digits::count(rest.first_chunk()?);
-    let rest = rest.get(id_len..)?.strip_prefix(TIME)?;
-    // A number of JSON doesn't begin with a zero.
-    let (time, time_len) = digits::number(rest).filter(|_| rest.first() != Some(&b'0'))?;
-    let rest = rest.get(time_len..)?.strip_prefix(MESSAGE)?;
+    let Head { id_end, time, message_start } = usual_head(bytes).or_else(|| head(bytes))?;
+    let rest = bytes.get(message_start..)?;
     let found = scan::string(rest)?;
     if !rest.get(found.len..)?.starts_with(END) {
         return None;
     }
-    let (id_end, message_start) = (ID.len() + id_len, bytes.len() - rest.len());
     let message_end = message_start + found.len;
     let len = message_end + END.len();
     if found.irregular {
@@ -368,6 +362,49 @@ fn usual(bytes: &[u8]) -> Option<Found> {
         return Some(Found::Any { parts, len });
     }
     Some(Found::Usual { id_end, time, message_start, len })
+}
+
+/// What stands before the message of a usual log event.
+struct Head {
+    id_end: usize,
+    time: i64,
+    message_start: usize,
+}
+
+/// Digits of CloudWatch's ids, and of a time in milliseconds from 2001 to 2286.
+const ID_DIGITS: usize = 56;
+const TIME_DIGITS: usize = 13;
+
+/// A head in which everything is as long as it mostly is: so to read the message needn't wait until it is known how
+/// long the id is.
+#[inline]
+fn usual_head(bytes: &[u8]) -> Option<Head> {
+    const ID_END: usize = ID.len() + ID_DIGITS;
+    const TIME_START: usize = ID_END + TIME.len();
+    const TIME_END: usize = TIME_START + TIME_DIGITS;
+    const MESSAGE_START: usize = TIME_END + MESSAGE.len();
+
+    let head = bytes.first_chunk::<MESSAGE_START>()?;
+    let is = |at: usize, text: &[u8]| head.get(at..at + text.len()) == Some(text);
+    let whole = is(0, ID) && is(ID_END, TIME) && is(TIME_END, MESSAGE);
+    let id = head.get(ID.len()..)?.first_chunk::<ID_DIGITS>()?;
+    if !whole || !digits::all(id) || head.get(TIME_START) == Some(&b'0') {
+        return None;
+    }
+    let time = digits::thirteen(head.get(TIME_START..)?.first_chunk()?)?;
+    Some(Head { id_end: ID_END, time, message_start: MESSAGE_START })
+}
+
+/// A head of any lengths.
+#[inline(never)]
+fn head(bytes: &[u8]) -> Option<Head> {
+    let rest = bytes.strip_prefix(ID)?;
+    let id_len = digits::count(rest.first_chunk()?);
+    let rest = rest.get(id_len..)?.strip_prefix(TIME)?;
+    // A number of JSON doesn't begin with a zero.
+    let (time, time_len) = digits::number(rest).filter(|_| rest.first() != Some(&b'0'))?;
+    let rest = rest.get(time_len..)?.strip_prefix(MESSAGE)?;
+    Some(Head { id_end: ID.len() + id_len, time, message_start: bytes.len() - rest.len() })
 }
 
 /// A log event with any keys in any order. Returns `None` when its end isn't there.

@@ -7,20 +7,46 @@ pub(crate) fn count(bytes: &[u8; 64]) -> usize {
     let (quarters, _) = bytes.as_chunks::<16>();
     let mut others = 0_u64;
     for (place, quarter) in quarters.iter().enumerate() {
-        // What lies below `0` wraps around to the top.
-        let digit = u8x16::new(*quarter) - u8x16::splat(b'0');
-        let is_digit = digit.min(u8x16::splat(9)).simd_eq(digit);
+        let is_digit = is_digit(u8x16::new(*quarter) - u8x16::splat(b'0'));
         others |= u64::from(!is_digit.to_bitmask() & 0xffff) << (16 * place);
     }
     (others.trailing_zeros() as usize).min(64)
+}
+
+/// Whether there are only digits.
+#[inline]
+pub(crate) fn all(bytes: &[u8; 56]) -> bool {
+    let (chunks, _) = bytes.as_chunks::<16>();
+    // The last sixteen, some of them for the second time.
+    let last = bytes.last_chunk::<16>();
+    let is_digit = |chunk: &[u8; 16]| is_digit(u8x16::new(*chunk) - u8x16::splat(b'0'));
+    chunks.iter().chain(last).fold(u8x16::splat(0xff), |all, chunk| all & is_digit(chunk)).all()
+}
+
+/// The number that thirteen digits at the front of these bytes are.
+#[inline]
+pub(crate) fn thirteen(bytes: &[u8; 16]) -> Option<i64> {
+    const LOWER_HALVES: u64 = 0x0f0f_0f0f_0f0f_0f0f;
+    if !is_digit(u8x16::new(*bytes) - u8x16::splat(b'0')).to_bitmask() & 0x1fff != 0 {
+        return None;
+    }
+    // Of the second eight, three are known from the first.
+    let (first, second) = (bytes.first_chunk()?, bytes.get(5..)?.first_chunk()?);
+    let ones = |eight: &[u8; 8]| u64::from_le_bytes(*eight) & LOWER_HALVES;
+    Some((eight(ones(first)) * 100_000 + eight(ones(second) & !0xff_ffff)).cast_signed())
+}
+
+/// Which bytes, less `0`, were digits: what lies below `0` wraps around to the top.
+#[inline]
+fn is_digit(digit: u8x16) -> u8x16 {
+    digit.min(u8x16::splat(9)).simd_eq(digit)
 }
 
 /// A whole number of one to eighteen digits at the front, and how many they are.
 #[inline]
 pub(crate) fn number(bytes: &[u8]) -> Option<(i64, usize)> {
     let digit = u8x16::new(chunk(bytes)) - u8x16::splat(b'0');
-    let is_digit = digit.min(u8x16::splat(9)).simd_eq(digit);
-    let len = is_digit.to_bitmask().trailing_ones();
+    let len = is_digit(digit).to_bitmask().trailing_ones();
     if len >= 16 {
         return one_by_one(bytes);
     }
@@ -81,6 +107,28 @@ mod tests {
             assert_eq!(number(text.as_bytes()), expected, "{text}");
         }
         assert_eq!(number(b"1\xb2345678901234567"), Some((1, 1)));
+    }
+
+    #[test]
+    fn a_byte_that_is_no_digit_is_seen_wherever_it_is() {
+        assert!(all(&[b'7'; 56]));
+        for behind in [*b"000", *b",\"m", [0xff; 3]] {
+            let time = |digits: &[u8; 13]| thirteen(&[&digits[..], &behind].concat().try_into().unwrap());
+            assert_eq!(time(b"1764000000123"), Some(1_764_000_000_123));
+            assert_eq!(time(b"9999999999999"), Some(9_999_999_999_999));
+        }
+        for other in (0..=0xff).filter(|byte: &u8| !byte.is_ascii_digit()) {
+            for at in 0..56 {
+                let mut id = [b'0'; 56];
+                id[at] = other;
+                assert!(!all(&id), "{other} at {at}");
+            }
+            for at in 0..13 {
+                let mut time = *b"1764000000123,\"m";
+                time[at] = other;
+                assert_eq!(thirteen(&time), None, "{other} at {at}");
+            }
+        }
     }
 
     proptest! {
