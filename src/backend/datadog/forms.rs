@@ -11,37 +11,40 @@ const MAX_LATELY: usize = 8;
 /// Numbers from 0 on, one for each form: an origin, and tags as metrics come with them.
 #[derive(Default)]
 pub(super) struct Forms {
-    /// What tells each from others.
-    keys: Vec<Vec<u8>>,
     by_key: HashMap<Vec<u8>, usize>,
-    /// Marks and numbers of those that were used lately: to look through them takes less than a hash.
-    lately: Vec<(u64, usize)>,
+    /// Those that were used lately: to look through them takes less than a hash.
+    lately: Vec<Form>,
     /// Which of these is given up next.
     oldest: usize,
+}
+
+struct Form {
+    mark: u64,
+    number: usize,
+    /// What tells it from others.
+    key: Vec<u8>,
 }
 
 impl Forms {
     /// The number of a form: that of a new one is how many there were.
     pub(super) fn number(&mut self, origin: &Origin, tags: &[Tag<'_>]) -> usize {
         let mark = mark(origin, tags);
-        let lately = self.lately.iter().find(|(other, _)| *other == mark).map(|(_, number)| *number);
-        let is = |number: &usize| self.keys.get(*number).is_some_and(|key| is(key, origin, tags));
-        lately.filter(is).unwrap_or_else(|| self.other(mark, origin, tags))
+        let lately = self.lately.iter().find(|form| form.mark == mark).filter(|form| is(&form.key, origin, tags));
+        let number = lately.map(|form| form.number);
+        number.unwrap_or_else(|| self.other(mark, origin, tags))
     }
 
     /// The number of a form that wasn't used lately.
     #[cold]
     fn other(&mut self, mark: u64, origin: &Origin, tags: &[Tag<'_>]) -> usize {
-        let next = self.keys.len();
+        let next = self.by_key.len();
         let key = key(origin, tags);
         let number = *self.by_key.entry(key.clone()).or_insert(next);
-        if number == next {
-            self.keys.push(key);
-        }
+        let form = Form { mark, number, key };
         if self.lately.len() < MAX_LATELY {
-            self.lately.push((mark, number));
+            self.lately.push(form);
         } else if let Some(oldest) = self.lately.get_mut(self.oldest) {
-            *oldest = (mark, number);
+            *oldest = form;
             self.oldest = (self.oldest + 1) % MAX_LATELY;
         }
         number
@@ -64,9 +67,9 @@ fn is(key: &[u8], origin: &Origin, tags: &[Tag<'_>]) -> bool {
 fn mark(origin: &Origin, tags: &[Tag<'_>]) -> u64 {
     // Odd, and without a pattern in its bits: a factor of Knuth's.
     const FACTOR: u64 = 6_364_136_223_846_793_005;
-    tags.iter().fold(u64::from(origin.generation), |mark, tag| {
-        (mark ^ ends(tag.key)).wrapping_mul(FACTOR).rotate_left(29) ^ ends(tag.value)
-    })
+    // Tags with the same values mostly have the same keys.
+    tags.iter()
+        .fold(u64::from(origin.generation), |mark, tag| mark.wrapping_mul(FACTOR).rotate_left(29) ^ ends(tag.value))
 }
 
 /// The length of a text, its first bytes and its last.
