@@ -246,7 +246,11 @@ fn settings(pairs: &[(&str, &str)]) -> Vec<Backend> {
 
 /// Requests of a fixture, and the summary.
 async fn requests(event: &Path, pairs: &[(&str, &str)]) -> (Vec<Request>, String) {
-    let text = std::fs::read_to_string(event).unwrap();
+    requests_of(&std::fs::read_to_string(event).unwrap(), pairs).await
+}
+
+/// Requests of an event or a batch, and the summary.
+async fn requests_of(text: &str, pairs: &[(&str, &str)]) -> (Vec<Request>, String) {
     let forwarder_itself = model::Forwarder {
         function_arn: Some("arn:aws:lambda:eu-west-1:123456789012:function:logferry".into()),
         function_name: Some("logferry".into()),
@@ -270,12 +274,12 @@ async fn requests(event: &Path, pairs: &[(&str, &str)]) -> (Vec<Request>, String
         seed: 0,
     };
     let outcome = if text.contains("\"awslogs\"") {
-        forwarder.handle(&text, &invocation, &mut ()).await
+        forwarder.handle(text, &invocation, &mut ()).await
     } else {
         let batch = Batch::new(Payload::Bytes(text.as_bytes()), forwarder.limits);
         forwarder.forward(batch, &invocation, &mut ()).await
     };
-    assert_eq!(outcome.notes, [], "{}", event.display());
+    assert_eq!(outcome.notes, [], "{text}");
     (forwarder.transport.0.take(), serde_json::to_string(&outcome.ledger).unwrap())
 }
 
@@ -310,6 +314,34 @@ async fn requests_are_what_they_were() {
         different.is_empty() || update,
         "different, see `UPDATE=1 cargo test --test backends` and git diff: {different:#?}"
     );
+}
+
+/// Datadog's intake would let the `ddtags` of a JSON message win over the log's own: they are joined.
+#[tokio::test]
+async fn tags_of_a_json_message_join_those_of_the_log_at_datadog() {
+    let batch = |message: &str| {
+        let event = format!(
+            r#"{{"id":"40033640142688146421240021698032645550419615760920229270","timestamp":1795170510505,"message":{message:?}}}"#
+        );
+        format!(
+            r#"{{"messageType":"DATA_MESSAGE","owner":"123456789012","logGroup":"shop","logStream":"s","subscriptionFilters":["f"],"logEvents":[{event}]}}"#
+        )
+    };
+    let datadog = [("LOGFERRY_BACKENDS", "datadog"), ("DD_API_KEY", "x")];
+    for (message, expected, tags) in [
+        (r#"{"level":"info","ddtags":"team:web,service:cart"}"#, r#"{"level":"info"}"#, "team:web,service:cart"),
+        (
+            r#"{"level":"info","width":"service:cart"}"#,
+            r#"{"level":"info","width":"service:cart"}"#,
+            "service:cloudwatch",
+        ),
+    ] {
+        let (requests, _) = requests_of(&batch(message), &datadog).await;
+        let body = decompress(requests[0].compression, &requests[0].body).unwrap();
+        let logs: serde_json::Value = serde_json::from_slice(&body).unwrap();
+        assert_eq!(logs[0]["message"], expected);
+        assert!(logs[0]["ddtags"].as_str().unwrap().ends_with(tags), "{logs}");
+    }
 }
 
 #[expect(clippy::disallowed_methods, reason = "whoever runs the test decides")]

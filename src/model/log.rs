@@ -14,7 +14,8 @@ pub struct Log<'a> {
     /// What was written, to the byte.
     pub message: JsonStr<'a>,
     /// The event as CloudWatch Logs has written it, from its first byte to the end of its message:
-    /// `{"id":"…","timestamp":…,"message":"…`. Empty where it was written in another way.
+    /// `{"id":"…","timestamp":…,"message":"…`. Empty where it was written in another way, or where the
+    /// message may be JSON that holds `ddtags`, which Datadog reads.
     pub json: &'a str,
     /// Severity, where the line says so.
     pub level: Option<Level>,

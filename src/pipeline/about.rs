@@ -15,6 +15,8 @@ pub(super) struct About<'a> {
     pub(super) prefix: usize,
     /// When the application says that it wrote it.
     pub(super) timestamp: Option<&'a str>,
+    /// Whether it may hold `ddtags`.
+    pub(super) tags: bool,
 }
 
 impl<'a> About<'a> {

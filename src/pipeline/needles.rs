@@ -12,6 +12,16 @@ pub(super) struct Needles {
     emf: Finder<'static>,
     monitoring: Finder<'static>,
     datadog: Finder<'static>,
+    tags: Finder<'static>,
+}
+
+/// What a JSON line, still escaped, may hold.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(super) struct Signs {
+    /// It may be more than a log.
+    pub(super) special: bool,
+    /// `ddtags`, which Datadog would take for those of the log.
+    pub(super) tags: bool,
 }
 
 impl Needles {
@@ -22,13 +32,18 @@ impl Needles {
             emf: Finder::new(b"_aws\\"),
             monitoring: Finder::new(b"MONITORING|"),
             datadog: Finder::new(b"\"m\\"),
+            tags: Finder::new(b"ddtags\\"),
         }
     }
 
-    /// Whether a JSON line may be more than a log.
-    pub(super) fn any(&self, json: &[u8]) -> bool {
-        let all = [&self.platform, &self.emf, &self.datadog, &self.monitoring];
-        may_hold_one(json) && all.into_iter().any(|needle| needle.find(json).is_some())
+    /// What a JSON line may hold.
+    pub(super) fn signs(&self, json: &[u8]) -> Signs {
+        if !may_hold_one(json) {
+            return Signs::default();
+        }
+        let holds = |needle: &Finder<'_>| needle.find(json).is_some();
+        let special = [&self.platform, &self.monitoring, &self.emf, &self.datadog].into_iter().any(holds);
+        Signs { special, tags: holds(&self.tags) }
     }
 
     /// Whether a JSON line may be a document in embedded metric format.
@@ -38,13 +53,14 @@ impl Needles {
 }
 
 /// Whether two neighbours are there that every needle has and few lines have:
-/// `m.`, `m\`, `"_`, `2_` or `G|`. One pass for all of them.
+/// `m.`, `m\`, `"_`, `2_`, `G|` or `dt`. One pass for all of them.
 fn may_hold_one(json: &[u8]) -> bool {
     scan::may_hold_pair(json, |first, second| {
         let (is, then) = (|byte| first.simd_eq(u8x16::splat(byte)), |byte| second.simd_eq(u8x16::splat(byte)));
         // A quote ends in `"` or, escaped as `\u0022`, in `2`, which differs from it in one bit.
         let quote = (first & u8x16::splat(!(b'"' ^ b'2'))).simd_eq(u8x16::splat(b'"'));
-        (is(b'm') & (then(b'.') | then(b'\\'))) | (quote & then(b'_')) | (is(b'G') & then(b'|'))
+        let special = (is(b'm') & (then(b'.') | then(b'\\'))) | (quote & then(b'_')) | (is(b'G') & then(b'|'));
+        special | (is(b'd') & then(b't'))
     })
 }
 
@@ -55,16 +71,25 @@ mod tests {
     #[test]
     fn finds_each_needle_wherever_it_is() {
         let needles = Needles::new();
-        for needle in [r#"\"platform.report\""#, r#"\"_aws\""#, r"\\u0022_aws\\u0022", r#"\"m\""#, "MONITORING|"] {
+        let special = Signs { special: true, tags: false };
+        let tags = Signs { special: false, tags: true };
+        for (needle, signs) in [
+            (r#"\"platform.report\""#, special),
+            (r#"\"_aws\""#, special),
+            (r"\\u0022_aws\\u0022", special),
+            (r#"\"m\""#, special),
+            ("MONITORING|", special),
+            (r#"\"ddtags\""#, tags),
+        ] {
             for before in 0..70 {
                 for behind in [0, 1, 15, 16, 17, 40] {
                     let json = format!("{{{}{needle}{}", "x".repeat(before), "y".repeat(behind));
-                    assert!(needles.any(json.as_bytes()), "{json}");
+                    assert_eq!(needles.signs(json.as_bytes()), signs, "{json}");
                 }
             }
         }
-        for json in ["{", r#"{\"message\":\"item\",\"GB\":\"a|b\",\"_x\":\"program. plat form\"}"#, ""] {
-            assert!(!needles.any(json.as_bytes()), "{json}");
+        for json in ["{", r#"{\"message\":\"item\",\"GB\":\"a|b\",\"_x\":\"program. width plat form\"}"#, ""] {
+            assert_eq!(needles.signs(json.as_bytes()), Signs::default(), "{json}");
         }
     }
 }

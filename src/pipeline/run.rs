@@ -6,6 +6,7 @@ use super::about::About;
 use super::current::{Current, Held};
 use super::custom::{Custom, From};
 use super::measure::{At, Attempts};
+use super::needles::Signs;
 use super::origin::Origins;
 use super::spelling::{Spelled, Spelling, Written};
 use super::{Counts, Lines, Pipeline, Scrub};
@@ -208,7 +209,8 @@ impl Run<'_> {
         {
             self.counts.other_forwarders += 1;
         }
-        let special = self.pipeline.needles.any(escaped.as_bytes());
+        let Signs { special, tags } = self.pipeline.needles.signs(escaped.as_bytes());
+        about.tags = tags;
         if !special && !out.wants_json_fields() {
             return Fate::Log;
         }
@@ -421,7 +423,7 @@ impl Run<'_> {
             time: event.time,
             timestamp: about.timestamp,
             message: event.message,
-            json: event.json,
+            json: if about.tags { "" } else { event.json },
             level: about.level,
             request_id: about.request_id.or(running),
             prefix: about.prefix,

@@ -1,5 +1,4 @@
 use memchr::memmem;
-use wide::u8x16;
 
 use super::super::Context;
 use super::super::body::{Body, Oversize};
@@ -96,7 +95,7 @@ impl<'b> Logs<'b> {
         rendered.request(log.request_id);
         let rendered = &*rendered;
         let message = log.message.escaped();
-        let own = if message.starts_with('{') && may_have_tags(message) { own_tags(log.message) } else { None };
+        let own = if log.json.is_empty() && may_have_tags(message) { own_tags(log.message) } else { None };
         let rest_with = own.as_ref().map(|own| rendered.rest_with(&rendered.tail_with(&own.tags)));
         let message = own.as_ref().map_or(message, |own| &own.message);
         let rest = rest_with.as_ref().unwrap_or(&rendered.rest);
@@ -282,11 +281,9 @@ fn source_of(origin: &Origin) -> &'static str {
     }
 }
 
-/// Whether `ddtags` may be in a message: mostly two of its letters tell that it isn't.
+/// Whether `ddtags` may be in a message.
 fn may_have_tags(message: &str) -> bool {
-    let is = |lane: u8x16, byte| lane.simd_eq(u8x16::splat(byte));
-    scan::may_hold_pair(message.as_bytes(), |first, second| is(first, b'd') & is(second, b't'))
-        && memmem::find(message.as_bytes(), b"ddtags\\").is_some()
+    message.starts_with('{') && memmem::find(message.as_bytes(), b"ddtags\\").is_some()
 }
 
 /// Takes the `ddtags` out of a message that is a JSON object, and leaves its
