@@ -16,9 +16,10 @@
 use std::borrow::Cow;
 
 use memchr::memchr_iter;
+use wide::u8x16;
 
 use super::fields::{number, split, trimmed};
-use crate::json::digits;
+use crate::json::{digits, scan};
 use crate::model::{CheckStatus, Timestamp, Value};
 
 const MARKER: &str = "MONITORING|";
@@ -66,12 +67,11 @@ impl<'a> MonitoringLine<'a> {
             return None;
         }
         let rest = trimmed(line);
-        let bars = bars(rest);
         // Mostly there is one record, and nothing to look for behind it.
-        if bars < BARS_OF_TWO {
+        if !may_hold_marker(rest.get(MARKER.len()..)?) {
             return Some(Self { request_id: None, first: Monitoring::one(rest, written)?, more: Vec::new() });
         }
-        let mut records = Records { rest, bars, written };
+        let mut records = Records { rest, bars: bars(rest), written };
         let first = records.next()??;
         let more = records.collect::<Option<_>>()?;
         Some(Self { request_id: None, first, more })
@@ -192,6 +192,12 @@ impl<'a> Records<'a> {
 fn bare(tag: &str) -> &str {
     let tag = trimmed(tag);
     if tag.starts_with('#') { trimmed(tag.trim_start_matches('#')) } else { tag }
+}
+
+/// Whether a marker may stand in a text: its last two letters mostly tell.
+fn may_hold_marker(text: &str) -> bool {
+    let is = |lane: u8x16, byte| lane.simd_eq(u8x16::splat(byte));
+    scan::may_hold_pair(text.as_bytes(), |first, second| is(first, b'G') & is(second, b'|'))
 }
 
 fn bars(text: &str) -> usize {
