@@ -19,15 +19,30 @@ pub struct Proxies {
     pub https: Option<String>,
     /// Of that for `http://`.
     pub http: Option<String>,
+    /// What is added where it isn't sure that one of them was asked.
+    pub unless: &'static str,
 }
 
 impl Proxies {
     /// Why there is no response from `url`. A proxy that can't be reached is named: it isn't what was asked.
     pub fn cause(&self, error: &reqwest::Error, url: &str) -> String {
         let (cause, tunnel) = innermost(error);
-        let proxy =
-            if url.starts_with("https:") { self.https.as_deref().filter(|_| tunnel) } else { self.http.as_deref() };
-        cause + proxy.filter(|_| error.is_connect()).unwrap_or_default()
+        let is_https = url.starts_with("https:");
+        if !error.is_connect() || (is_https && !tunnel) {
+            return cause;
+        }
+        // Of a connection to a proxy for http:// nothing tells that it wasn't one to what was asked.
+        cause + &self.named(url, if is_https { "" } else { self.unless })
+    }
+
+    /// What is said of the proxy for `url` where nothing tells whether it or what was asked is silent.
+    pub fn beside(&self, url: &str) -> String {
+        self.named(url, self.unless)
+    }
+
+    fn named(&self, url: &str, unless: &str) -> String {
+        let proxy = if url.starts_with("https:") { &self.https } else { &self.http };
+        proxy.as_ref().map_or_else(String::new, |proxy| format!(" (the proxy {proxy}{unless})"))
     }
 }
 

@@ -382,6 +382,21 @@ async fn a_proxy_that_cannot_be_reached_is_named() {
     }
 }
 
+/// What is said of an API of AWS that doesn't answer.
+async fn failure_of_aws(pairs: &[(&str, &str)]) -> String {
+    let keys = [("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE"), ("AWS_SECRET_ACCESS_KEY", "secret")];
+    let all = [pairs, &keys].concat();
+    let lookup = |name: &str| all.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned());
+    let mut env = Env::new(&lookup);
+    let signer = Signer::new(Credentials::from_env(&mut env), || SystemTime::UNIX_EPOCH);
+    let places = Places::from_env(&mut env);
+    let api = aws::Client::new(client(pairs).client().clone(), signer, places);
+    let answer = api.json("secretsmanager", "xx-west-1", "secretsmanager.GetSecretValue", &json!({})).await;
+    let error = answer.unwrap_err().to_string();
+    assert!(!error.contains("hunter2"), "{error}");
+    error.strip_prefix("secretsmanager cannot be reached: ").unwrap().to_owned()
+}
+
 #[tokio::test]
 async fn a_proxy_that_keeps_an_api_of_aws_from_being_reached_is_named() {
     const NOWHERE: &str = "http://ferry:hunter2@no-proxy.invalid:3128";
@@ -390,20 +405,32 @@ async fn a_proxy_that_keeps_an_api_of_aws_from_being_reached_is_named() {
     for (pairs, expected) in [
         (&[("HTTPS_PROXY", NOWHERE)][..], " (the proxy http://no-proxy.invalid:3128 of HTTPS_PROXY)"),
         (&[("HTTP_PROXY", NOWHERE), plain], " (the proxy http://no-proxy.invalid:3128 of HTTP_PROXY)"),
-        (&[("HTTPS_PROXY", &refusing.url())], "cannot be reached: HTTPS_PROXY refuses to connect to the host"),
+        (&[("HTTPS_PROXY", &refusing.url())], "HTTPS_PROXY refuses to connect to the host"),
     ] {
-        let keys = [("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE"), ("AWS_SECRET_ACCESS_KEY", "secret")];
-        let all = [pairs, &keys].concat();
-        let lookup = |name: &str| all.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned());
-        let mut env = Env::new(&lookup);
-        let signer = Signer::new(Credentials::from_env(&mut env), || SystemTime::UNIX_EPOCH);
-        let places = Places::from_env(&mut env);
-        let api = aws::Client::new(client(pairs).client().clone(), signer, places);
-        let error =
-            api.json("secretsmanager", "xx-west-1", "secretsmanager.GetSecretValue", &json!({})).await.unwrap_err();
-        let error = error.to_string();
-        assert!(error.starts_with("secretsmanager cannot be reached: ") && error.ends_with(expected), "{error}");
-        assert!(!error.contains("hunter2"), "{error}");
+        let error = failure_of_aws(pairs).await;
+        assert!(error.ends_with(expected), "{error}");
+    }
+}
+
+/// The clock stands still until nothing else is left to wait for: the five seconds take none.
+#[tokio::test(start_paused = true)]
+async fn a_proxy_behind_which_an_api_of_aws_is_silent_is_named() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let silent = format!("http://ferry:hunter2@{address}");
+    let silent = silent.as_str();
+    let plain = ("AWS_ENDPOINT_URL", "http://aws.invalid");
+    let (https, http) = (("HTTPS_PROXY", silent), ("HTTP_PROXY", silent));
+    for (pairs, expected) in [
+        (&[https][..], format!(" (the proxy http://{address} of HTTPS_PROXY)")),
+        (&[http, plain], format!(" (the proxy http://{address} of HTTP_PROXY)")),
+        (
+            &[https, ("NO_PROXY", "x.invalid")],
+            format!(" (the proxy http://{address} of HTTPS_PROXY, unless NO_PROXY exempts the host)"),
+        ),
+        (&[https, ("AWS_ENDPOINT_URL", &format!("http://{address}"))], String::new()),
+    ] {
+        assert_eq!(failure_of_aws(pairs).await, format!("no answer within 5 s{expected}"), "{pairs:?}");
     }
 }
 

@@ -184,7 +184,7 @@ impl Client {
     /// Why there is no answer, or not a whole one.
     fn cause(&self, error: &reqwest::Error, url: &str) -> String {
         if error.is_timeout() {
-            return format!("no answer within {} s", TIMEOUT.as_secs());
+            return format!("no answer within {} s{}", TIMEOUT.as_secs(), self.http.proxies.beside(url));
         }
         self.http.proxies.cause(error, url)
     }

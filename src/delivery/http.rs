@@ -109,14 +109,13 @@ impl HttpSettings {
 
     /// What is said of the proxies where they can't be reached.
     fn proxies(&self) -> Proxies {
-        // Of a connection to a proxy for http:// nothing tells that it wasn't one to what was asked.
-        let unless = if self.no_proxy.is_some() { ", unless NO_PROXY exempts the host" } else { "" };
-        let said = |proxy: &Option<Proxy>, setting: &Setting<Proxy>, unless| {
-            Some(format!(" (the proxy {} of {}{unless})", proxy.as_ref()?.shown, setting.row().name))
+        let said = |proxy: &Option<Proxy>, setting: &Setting<Proxy>| {
+            Some(format!("{} of {}", proxy.as_ref()?.shown, setting.row().name))
         };
         Proxies {
-            https: said(&self.https_proxy, &Self::HTTPS_PROXY, ""),
-            http: said(&self.http_proxy, &Self::HTTP_PROXY, unless),
+            https: said(&self.https_proxy, &Self::HTTPS_PROXY),
+            http: said(&self.http_proxy, &Self::HTTP_PROXY),
+            unless: if self.no_proxy.is_some() { ", unless NO_PROXY exempts the host" } else { "" },
         }
     }
 
