@@ -192,7 +192,7 @@ async fn an_answer_whose_head_is_slow_is_none() {
         let intake = Intake::answering(move |_, _| answer.clone());
         let until = Instant::now() + Duration::from_millis(300);
         let error = direct().send(&request(endpoint(&intake.url()), b"x"), until).await.unwrap_err();
-        assert!(matches!(error, TransportError::Timeout(_)), "{error:?}");
+        assert!(matches!(error, TransportError::Timeout(..)), "{error:?}");
     }
 }
 
@@ -431,6 +431,20 @@ async fn a_proxy_behind_which_an_api_of_aws_is_silent_is_named() {
         (&[https, ("AWS_ENDPOINT_URL", &format!("http://{address}"))], String::new()),
     ] {
         assert_eq!(failure_of_aws(pairs).await, format!("no answer within 5 s{expected}"), "{pairs:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_proxy_behind_which_an_intake_is_silent_is_named() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let silent = format!("http://ferry:hunter2@{address}");
+    for (variable, url) in [("HTTPS_PROXY", "https://intake.invalid"), ("HTTP_PROXY", "http://intake.invalid")] {
+        let until = Instant::now() + Duration::from_millis(200);
+        let http = client(&[(variable, &silent)]);
+        let error = http.send(&request(endpoint(url), b"{}"), until).await.unwrap_err().to_string();
+        assert!(error.starts_with("no response within "), "{error}");
+        assert!(error.ends_with(&format!(" ms (the proxy http://{address} of {variable})")), "{error}");
     }
 }
 

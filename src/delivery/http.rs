@@ -205,6 +205,14 @@ impl Http {
         TransportError::Interrupted(cause + if port == Some(GRPC_PORT) { GRPC } else { "" })
     }
 
+    /// A proxy that may be why there was no response in time is named.
+    fn beside(&self, error: TransportError, url: &str) -> TransportError {
+        match error {
+            TransportError::Timeout(waited, _) => TransportError::Timeout(waited, self.connections.proxies.beside(url)),
+            other => other,
+        }
+    }
+
     async fn post(&self, endpoint: &Endpoint, body: Vec<u8>, until: Instant) -> Result<Response, TransportError> {
         let url = match &endpoint.query {
             Some(query) => format!("{}?{}", endpoint.url, query.expose()),
@@ -226,7 +234,8 @@ impl Http {
                 },
             );
         }
-        let mut answer = within(until, async { post.send().await.map_err(|error| self.failure(&error, &url)) }).await?;
+        let answer = within(until, async { post.send().await.map_err(|error| self.failure(&error, &url)) }).await;
+        let mut answer = answer.map_err(|error| self.beside(error, &url))?;
         let (body, cut) = read_body(&mut answer, until.min(Instant::now() + READING)).await;
         Ok(Response {
             status: answer.status().as_u16(),

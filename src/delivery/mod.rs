@@ -57,7 +57,7 @@ pub async fn within<R>(
     let start = Instant::now();
     timeout_at(until, work)
         .await
-        .unwrap_or_else(|_| Err(TransportError::Timeout(until.saturating_duration_since(start))))
+        .unwrap_or_else(|_| Err(TransportError::Timeout(until.saturating_duration_since(start), String::new())))
 }
 
 /// Why no response came.
@@ -75,9 +75,9 @@ pub enum TransportError {
     /// The request can't be signed.
     #[error(transparent)]
     Unsigned(#[from] crate::aws::SignError),
-    /// No response in time.
-    #[error("no response within {} ms", .0.as_millis())]
-    Timeout(Duration),
+    /// No response in time, and the proxy that may be why.
+    #[error("no response within {} ms{}", .0.as_millis(), .1)]
+    Timeout(Duration, String),
 }
 
 /// What became of a request.
