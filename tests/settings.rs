@@ -448,6 +448,39 @@ fn no_secret_in_an_address_is_shown_by_check() {
 }
 
 #[test]
+fn an_address_has_a_host_that_can_be_one() {
+    for (name, backend, others) in ADDRESSES.into_iter().filter(|(name, ..)| *name != "LOGFERRY_STORE") {
+        // A Dataway's address may be a list.
+        let list = if backend == "guance" { "-" } else { "a.example.com,b.example.com" };
+        for host in [",", ";", ".", "-", list, "a.example.com;"] {
+            for value in [host.to_owned(), format!("https://{host}")] {
+                let own = [("LOGFERRY_BACKENDS", backend), (name, value.as_str())];
+                let said = mistakes(&[&own[..], others].concat());
+                assert!(said.iter().any(|said| said.starts_with(name)), "{name}={value}: {said:?}");
+            }
+        }
+        for host in ["a_b.example.com", "bücher.example", "localhost.", "127.0.0.1:1", "[::1]"] {
+            let value = format!("http://{host}");
+            let own = [("LOGFERRY_BACKENDS", backend), (name, value.as_str())];
+            let said = mistakes(&[&own[..], others].concat());
+            assert!(!said.iter().any(|said| said.contains("address")), "{name}={value}: {said:?}");
+        }
+    }
+    for (backend, pairs, expected) in [
+        ("elasticsearch", &[ELASTIC, ("LOGFERRY_ELASTICSEARCH_NAMESPACE", ";")][..], "can't be a part"),
+        ("elasticsearch", &[ELASTIC, ("LOGFERRY_ELASTICSEARCH_REGION", "-")], "is not a region"),
+        ("remote_write", &[REMOTE, ("LOGFERRY_REMOTE_WRITE_REGION", ",")], "is not a region"),
+        ("remote_write", &[REMOTE, ("LOGFERRY_REMOTE_WRITE_REGION", "Ireland")], "is not a region"),
+        ("datadog", &[("DD_API_KEY", "k"), ("DD_SITE", ".")], "is not a Datadog site"),
+        ("datadog", &[("DD_API_KEY", "k"), ("DD_SITE", ".datadoghq.com")], "is not a Datadog site"),
+    ] {
+        let (name, value) = pairs[1];
+        let expected = format!("{name} `{value}` {expected}");
+        assert_mistakes(&[pairs, &[("LOGFERRY_BACKENDS", backend)]].concat(), &[&expected]);
+    }
+}
+
+#[test]
 fn a_secret_in_an_address_is_sent_and_not_shown() {
     const FILE: &str = "fixtures/events/edge.json";
     let intake = Intake::answering(|_, _| Answer::status(401));

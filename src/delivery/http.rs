@@ -13,7 +13,7 @@ use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::{Ending, Transport, TransportError, within};
 use crate::aws::Signer;
-use crate::env::{Env, Row, Setting, read};
+use crate::env::{Env, Row, Setting, has_host, read};
 use crate::network::{Connections, Proxies};
 use crate::request::{Certificates, Destination, Endpoint, Header, PemFile, Request, Response};
 
@@ -320,7 +320,7 @@ fn retry_after(answer: &reqwest::Response, now: SystemTime) -> Option<Duration> 
 
 fn proxy(value: &str, make: fn(&str) -> reqwest::Result<reqwest::Proxy>) -> Result<Proxy, String> {
     const EXPECTED: &str = "is not the address of a proxy: expected `http://host:port`";
-    let url = reqwest::Url::parse(value).ok().filter(|url| matches!(url.scheme(), "http" | "https"));
+    let url = reqwest::Url::parse(value).ok().filter(|url| matches!(url.scheme(), "http" | "https") && has_host(url));
     let shown = url.as_ref().and_then(|url| {
         let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
         Some(format!("{}://{}{port}", url.scheme(), url.host_str()?))

@@ -20,7 +20,7 @@ impl Address {
     ///
     /// Says what is accepted.
     pub fn parse(value: &str) -> Result<Self, String> {
-        let url = Url::parse(value).ok().filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
+        let url = Url::parse(value).ok().filter(|url| matches!(url.scheme(), "http" | "https") && has_host(url));
         match url {
             Some(url) if url.username().is_empty() && url.password().is_none() => {
                 // Blanks and letters that a request can't hold are written as a browser would.
@@ -80,6 +80,18 @@ impl Address {
             _ => format!("{base}{}", if hidden.is_empty() { "" } else { "***" }),
         }
     }
+}
+
+/// Whether an address has a host that there can be: a standard for addresses takes `,` for one.
+pub fn has_host(url: &Url) -> bool {
+    url.domain().map_or(url.has_host(), is_host_name)
+}
+
+/// Whether text can be a host's name, which may end in a dot; some hold a `_`.
+pub fn is_host_name(name: &str) -> bool {
+    let mut parts = name.strip_suffix('.').unwrap_or(name).split('.');
+    let letter = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
+    parts.all(|part| part.bytes().all(letter) && part.bytes().any(|byte| byte.is_ascii_alphanumeric()))
 }
 
 #[cfg(test)]

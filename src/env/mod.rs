@@ -9,7 +9,7 @@ pub mod read;
 use std::collections::BTreeMap;
 use std::fmt;
 
-pub use address::Address;
+pub use address::{Address, has_host, is_host_name};
 
 /// A variable: its name, what it may hold, and what it is for.
 pub struct Setting<T> {

@@ -136,6 +136,18 @@ pub fn list(value: &str) -> Result<Vec<String>, String> {
     Ok(value.split(',').map(str::trim).filter(|item| !item.is_empty()).map(str::to_owned).collect())
 }
 
+/// A region of AWS.
+///
+/// # Errors
+///
+/// Says what is accepted.
+pub fn region(value: &str) -> Result<String, String> {
+    let legal = value.split('-').all(|part| !part.is_empty())
+        && value.contains('-')
+        && value.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
+    if legal { Ok(value.to_owned()) } else { Err("is not a region: expected one as `eu-west-1`".to_owned()) }
+}
+
 /// A regular expression over bytes: `\w`, `\d`, `\s` and `(?i)` know ASCII only, as
 /// Unicode's tables would make up a fifth of the Lambda.
 ///

@@ -30,7 +30,7 @@ use std::time::Duration;
 
 use super::body::{Body, Limits, Template};
 use super::{Context, Encode, Signals};
-use crate::env::{Address, Env, Row, Secret, Setting, read};
+use crate::env::{Address, Env, Row, Secret, Setting, is_host_name, read};
 use crate::model::{Log, Measure, Metric, Origin, Sink};
 use crate::request::{Compression, Destination, Endpoint, Frame, Header, Request, Response, Verdict};
 
@@ -394,8 +394,7 @@ fn judge(request: &Request, response: &Response) -> Verdict {
 }
 
 fn site(value: &str) -> Result<String, String> {
-    let legal = value.contains('.') && value.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'.' || b == b'-');
-    if legal {
+    if value.contains('.') && is_host_name(value) {
         Ok(value.to_owned())
     } else {
         Err("is not a Datadog site: expected `datadoghq.com`, `datadoghq.eu`, `us5.datadoghq.com` or the like"

@@ -110,7 +110,7 @@ impl Elasticsearch {
     .default("auto");
     const REGION: Setting<String> = Setting::new(
         "LOGFERRY_ELASTICSEARCH_REGION",
-        region,
+        read::region,
         "Region that requests are signed for; told by the host when empty.",
     );
     const LOGS_DATASET: Setting<String> = Setting::new(
@@ -339,18 +339,14 @@ fn sign(value: &str) -> Result<Sign, String> {
     }
 }
 
-fn region(value: &str) -> Result<String, String> {
-    let legal = value.contains('-') && value.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
-    if legal { Ok(value.to_owned()) } else { Err("is not a region: expected one as `eu-west-1`".to_owned()) }
-}
-
 /// A part of a data stream's name.
 fn dataset(value: &str) -> Result<String, String> {
     let illegal = |c: char| c.is_uppercase() || c.is_whitespace() || c.is_control() || "-\\/*?\"<>|,#:".contains(c);
-    if value.len() <= 100 && !value.contains(illegal) && !value.starts_with(['.', '_', '+']) {
+    let named = value.contains(char::is_alphanumeric);
+    if named && value.len() <= 100 && !value.contains(illegal) && !value.starts_with(['.', '_', '+']) {
         Ok(value.to_owned())
     } else {
-        Err("can't be a part of a data stream's name: expected at most 100 bytes, as `aws.lambda`, without capitals, blanks and `-`".to_owned())
+        Err("can't be a part of a data stream's name: expected at most 100 bytes, with letters or digits, as `aws.lambda`, without capitals, blanks and `-`".to_owned())
     }
 }
 
@@ -384,7 +380,7 @@ fn aws_host(url: &str) -> Option<(&'static str, String)> {
     } else {
         ("es", at("es")?.checked_sub(1)?)
     };
-    Some((service, region(labels.get(place)?).ok()?))
+    Some((service, read::region(labels.get(place)?).ok()?))
 }
 
 #[cfg(test)]

@@ -131,7 +131,7 @@ impl RemoteWrite {
     .default("auto");
     const REGION: Setting<String> = Setting::new(
         "LOGFERRY_REMOTE_WRITE_REGION",
-        read::text,
+        read::region,
         "Region that requests are signed for; the one in the address, or the forwarder's, when empty.",
     );
     const VERSION: Setting<Version> = Setting::new(
