@@ -618,3 +618,27 @@ fn no_two_backends_read_the_same_variables() {
         assert_mistakes(&[LOKI, ("LOGFERRY_BACKENDS", backends)], expected.as_slice());
     }
 }
+
+/// Where requests of `backend` would go.
+fn destinations(backend: &str, pairs: &[(&str, &str)]) -> BTreeSet<String> {
+    let (status, shown) = run(&["replay", "fixtures/events/edge.json", "--to", backend, "--dry-run"], pairs);
+    assert_eq!(status, Some(0), "{shown}");
+    shown.lines().filter_map(|line| line.strip_prefix("POST ")).map(str::to_owned).collect()
+}
+
+#[test]
+fn the_region_of_a_key_of_its_own_wins_over_a_shared_region() {
+    const SHARED: (&str, &str) = ("NEW_RELIC_REGION", "US");
+    let (eu, us) = ("https://log-api.eu.newrelic.com/log/v1", "https://log-api.newrelic.com/log/v1");
+    for (pairs, expected) in [
+        (&[SHARED, ("NEW_RELIC_LICENSE_KEY_EU", "eu01xx")][..], eu),
+        (&[SHARED, ("LICENSE_KEY_EU", "eu01xx"), ("NEW_RELIC_LICENSE_KEY", "k")], eu),
+        (&[("NEW_RELIC_LICENSE_KEY_EU", "eu01xx"), ("NEW_RELIC_REGION_EU", "us")], us),
+        // A region that is as shared as the key holds, and so does one of which the key says nothing.
+        (&[SHARED, ("NEW_RELIC_LICENSE_KEY", "eu01xx")], us),
+        (&[("NEW_RELIC_REGION", "eu"), ("NEW_RELIC_LICENSE_KEY_EU", "k")], eu),
+    ] {
+        let found = destinations("newrelic:eu", pairs);
+        assert!(found.contains(expected), "{pairs:?}: {found:?}");
+    }
+}

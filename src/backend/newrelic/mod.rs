@@ -92,7 +92,7 @@ impl NewRelic {
     const REGION: Setting<Region> = Setting::new(
         "NEW_RELIC_REGION",
         region,
-        "Region of the account: us, eu, jp or gov; the one that the key begins with, else us, when empty.",
+        "Region of the account: us, eu, jp or gov; the one that the key begins with, else us, when empty. Of a named backend's own key that one comes before a shared region.",
     );
     const LOGS_URL: Setting<Address> =
         Setting::new("NR_LOGGING_ENDPOINT", read::url, "Address that takes logs; that of the region when empty.")
@@ -137,7 +137,11 @@ impl NewRelic {
         let metrics = env.read_over(&Self::METRICS_URL, &Self::REGION);
         let tags = env.read(&Self::TAGS).unwrap_or_default();
         let license_key = key?;
-        let region = region.unwrap_or_else(|| Region::of(&license_key));
+        let own_key = env.is_own(&Self::KEY) || env.is_own(&Self::LAMBDA_KEY);
+        let of_key = Region::of(&license_key);
+        // A shared region isn't that of a key of its own which says another.
+        let region = if own_key && !env.is_own(&Self::REGION) { of_key.or(region) } else { region.or(of_key) };
+        let region = region.unwrap_or(Region::Us);
         Some(Self {
             logs: logs.unwrap_or_else(|| Address::of(format!("https://{}/log/v1", region.hosts().0))),
             metrics: metrics.unwrap_or_else(|| Address::of(format!("https://{}/metric/v1", region.hosts().1))),
@@ -233,12 +237,12 @@ impl NewRelic {
 }
 
 impl Region {
-    /// The one that a licence key begins with.
-    fn of(license_key: &Secret) -> Self {
+    /// The one that a licence key begins with; most of the US begin with none.
+    fn of(license_key: &Secret) -> Option<Self> {
         match license_key.expose().get(..2) {
-            Some("eu") => Self::Eu,
-            Some("jp") => Self::Jp,
-            _ => Self::Us,
+            Some("eu") => Some(Self::Eu),
+            Some("jp") => Some(Self::Jp),
+            _ => None,
         }
     }
 
