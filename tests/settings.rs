@@ -642,3 +642,24 @@ fn the_region_of_a_key_of_its_own_wins_over_a_shared_region() {
         assert!(found.contains(expected), "{pairs:?}: {found:?}");
     }
 }
+
+#[test]
+fn what_stands_beside_a_shared_address_stays_with_it() {
+    const KEY: (&str, &str) = ("DD_API_KEY", "k");
+    const SITE: (&str, &str) = ("DD_SITE_EU", "datadoghq.eu");
+    const SHARED: [(&str, &str); 3] = [("DD_URL", "agent.internal"), ("DD_PORT", "8080"), ("DD_NO_SSL", "true")];
+    for (backend, pairs, expected) in [
+        ("datadog:eu", &[SITE][..], "https://http-intake.logs.datadoghq.eu"),
+        ("datadog:eu", &[SITE, ("DD_PORT_EU", "10443")], "https://http-intake.logs.datadoghq.eu:10443"),
+        ("datadog:eu", &[SITE, ("DD_NO_SSL_EU", "true")], "http://http-intake.logs.datadoghq.eu"),
+        ("datadog:eu", &[SITE, ("DD_URL_EU", "other.internal")], "http://other.internal:8080"),
+        ("datadog:eu", &[], "http://agent.internal:8080"),
+        ("datadog", &[SITE], "http://agent.internal:8080"),
+    ] {
+        let found = destinations(backend, &[&[KEY], &SHARED[..], pairs].concat());
+        assert!(found.contains(&format!("{expected}/api/v2/logs")), "{backend} {pairs:?}: {found:?}");
+    }
+    // Without an address they are for whatever host there is.
+    let found = destinations("datadog:eu", &[KEY, SITE, ("DD_PORT", "10443")]);
+    assert!(found.contains("https://http-intake.logs.datadoghq.eu:10443/api/v2/logs"), "{found:?}");
+}

@@ -254,7 +254,12 @@ impl<'a> Env<'a> {
     /// The value of a setting that wins over another, unless it is shared and the other is a name's own.
     pub fn read_over<T, O>(&mut self, setting: &Setting<T>, other: &Setting<O>) -> Option<T> {
         let value = self.read(setting);
-        value.filter(|_| self.is_own(setting) || !self.is_own(other))
+        value.filter(|_| !self.gives_way(setting, other))
+    }
+
+    /// Whether a setting is shared, and another that stands in for it a name's own.
+    pub fn gives_way<T, O>(&self, setting: &Setting<T>, other: &Setting<O>) -> bool {
+        self.given(setting) && !self.is_own(setting) && self.is_own(other)
     }
 
     /// Reads under a name: `NAME_EU` before `NAME`, if the name is `eu`.

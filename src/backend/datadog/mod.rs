@@ -186,7 +186,10 @@ impl Datadog {
     pub fn from_env(env: &mut Env<'_>) -> Option<Self> {
         let api_key = env.require(&Self::API_KEY, "the datadog backend needs an API key");
         let site = env.read(&Self::SITE);
-        let (url, no_ssl) = (env.read_over(&Self::URL, &Self::SITE), env.read(&Self::NO_SSL));
+        let url = env.read_over(&Self::URL, &Self::SITE);
+        // What stands beside a shared address says nothing of the host that a site of its own has.
+        let alone = env.gives_way(&Self::URL, &Self::SITE);
+        let no_ssl = env.read(&Self::NO_SSL).map(|plain| plain && (!alone || env.is_own(&Self::NO_SSL)));
         let api = env.read_over(&Self::API_URL, &Self::SITE);
         let (tags, source) = (env.read(&Self::TAGS), env.read(&Self::SOURCE));
         let (forward_logs, enrich) = (env.read(&Self::FORWARD_LOG), env.read(&Self::ENRICH));
@@ -198,7 +201,11 @@ impl Datadog {
         }
         let host = url.or_else(|| Some(Address::of(format!("http-intake.logs.{}", site.as_ref()?))));
         let address = host.zip(no_ssl).map(|(host, plain)| with_scheme(host, plain));
-        let address = env.at_port(address, &Self::URL, &Self::PORT);
+        let address = if alone && env.gives_way(&Self::PORT, &Self::SITE) {
+            address
+        } else {
+            env.at_port(address, &Self::URL, &Self::PORT)
+        };
         let (site, compress, level) = (site?, compress?, level?);
         let codec = if compress { codec? } else { Codec::None };
         Some(Self {
