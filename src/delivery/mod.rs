@@ -28,6 +28,9 @@ pub const PROXY_WANTS_USER: &str = "status 407, of a proxy that wants a user and
 /// When sending has to end as the process was told to end; `None` until it is told.
 pub type Ending = tokio::sync::watch::Receiver<Option<Instant>>;
 
+/// How web pages begin.
+const PAGES: [&[u8]; 2] = [b"<!doctype html", b"<html"];
+
 /// What is said of requests that are not answered by then.
 const ENDING: &str = "the function was told to end before it was answered";
 
@@ -315,10 +318,18 @@ fn settle(request: &mut Request, response: &Response, delivered: &mut Delivered)
     })
 }
 
-/// The backend's verdict, except for a path that leads nowhere, which is told alike whichever backend sends to it.
+/// The backend's verdict, except for a path that leads nowhere and for a page for people, as of a login before an
+/// intake: these are told alike whichever backend sends to it.
 fn verdict(request: &Request, response: &Response) -> Verdict {
     let nowhere = response.status == 400 && memchr::memmem::find(&response.body, NO_SUCH_PATH).is_some();
-    if nowhere { Verdict::NotFound } else { (request.judge)(request, response) }
+    if nowhere || is_page(response) { Verdict::NotFound } else { (request.judge)(request, response) }
+}
+
+/// Whether a success is that of a web page: no intake answers so, and nothing says that it has taken anything.
+fn is_page(response: &Response) -> bool {
+    let body = response.body.trim_ascii_start();
+    let begins = |tag: &[u8]| body.get(..tag.len()).is_some_and(|start| start.eq_ignore_ascii_case(tag));
+    (200..=299).contains(&response.status) && PAGES.into_iter().any(begins)
 }
 
 /// What to do when only some items are taken: those that may be taken later stay in the request.
@@ -337,6 +348,7 @@ fn answer(response: &Response, request: &Request) -> String {
     let status = match (response.status, &response.location) {
         (300..=399, Some(to)) => format!("status {}, a redirect to {}", response.status, redacted(to, request)),
         (407, _) => PROXY_WANTS_USER.to_owned(),
+        (status, _) if is_page(response) => format!("status {status} with a web page"),
         (status, _) => format!("status {status}"),
     };
     let body = redacted(&String::from_utf8_lossy(&response.body), request);
