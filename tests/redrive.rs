@@ -63,6 +63,15 @@ fn says_why_something_stays_and_then_shows_it() {
 }
 
 #[test]
+fn what_a_link_in_the_store_leads_to_is_not_stored() {
+    let folder = stored("link", "datadog");
+    std::os::unix::fs::symlink(&folder, folder.join("pending/datadog/loop")).unwrap();
+    let (status, out, err) = redrive(folder.to_str().unwrap(), &Intake::accepting(), &["--dry-run"]);
+    assert_eq!((status, err.as_str()), (0, ""), "{out}");
+    assert_eq!((out.lines().count(), out.contains("1 stored request with 1 log would be sent")), (2, true), "{out}");
+}
+
+#[test]
 fn says_what_is_damaged() {
     let folder = stored("damaged", "datadog");
     let store = folder.to_str().unwrap();

@@ -73,8 +73,10 @@ impl Folder {
             Err(error) => return Err(failure(folder, &error)),
         };
         for entry in entries {
-            let path = entry.map_err(|error| failure(folder, &error))?.path();
-            if path.is_dir() {
+            let entry = entry.map_err(|error| failure(folder, &error))?;
+            let path = entry.path();
+            // A link to a folder isn't followed: it may lead back to where it is.
+            if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
                 self.walk(&path, keys)?;
             } else if path.extension().is_some_and(|extension| extension == "json")
                 && let Ok(key) = path.strip_prefix(&self.root)
