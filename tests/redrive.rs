@@ -72,6 +72,21 @@ fn what_a_link_in_the_store_leads_to_is_not_stored() {
 }
 
 #[test]
+fn a_wish_that_nothing_can_fulfil_is_a_mistake() {
+    let folder = stored("wish", "datadog");
+    for (args, expected) in [
+        (["--max", "0"], "is not a whole number above 0"),
+        (["--max", "ten"], "is not a whole number above 0"),
+        (["--prefix", "../.."], "is no beginning of a key: expected a day or an hour, as `2026/11/20`"),
+    ] {
+        let (status, out, err) = redrive(folder.to_str().unwrap(), &Intake::accepting(), &args);
+        assert_eq!((status, out.as_str()), (2, ""), "{args:?}");
+        assert!(err.contains(expected), "{args:?}: {err}");
+    }
+    assert_eq!(files(&folder).len(), 1);
+}
+
+#[test]
 fn says_what_is_damaged() {
     let folder = stored("damaged", "datadog");
     let store = folder.to_str().unwrap();

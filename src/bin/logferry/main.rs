@@ -55,14 +55,21 @@ struct RedriveArgs {
     #[arg(long, value_name = "AGE", value_parser = age)]
     older_than: Option<std::time::Duration>,
     /// Only keys that go on like this behind the backend, as `2026/11/20`.
-    #[arg(long)]
+    #[arg(long, value_parser = prefix)]
     prefix: Option<String>,
     /// At most so many requests.
-    #[arg(long, value_name = "COUNT")]
+    #[arg(long, value_name = "COUNT", value_parser = logferry::env::read::count)]
     max: Option<usize>,
     /// What was set aside, refused too often or too old, instead of what is pending.
     #[arg(long)]
     set_aside: bool,
+}
+
+fn prefix(value: &str) -> Result<String, String> {
+    if value.split('/').any(|part| matches!(part, "." | "..")) {
+        return Err("is no beginning of a key: expected a day or an hour, as `2026/11/20`".to_owned());
+    }
+    Ok(value.to_owned())
 }
 
 fn age(value: &str) -> Result<std::time::Duration, String> {
