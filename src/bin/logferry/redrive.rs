@@ -4,6 +4,7 @@ use std::io::{self, Write};
 use std::time::Duration;
 
 use logferry::delivery::Http;
+use logferry::env::Address;
 use logferry::event::Redrive;
 use logferry::forwarder::{Forwarder, Invocation, MAX_COUNTED, Redriven};
 use logferry::model;
@@ -139,7 +140,10 @@ fn tell_bound(looked_at: usize, most: usize) -> io::Result<()> {
 fn tell(redriven: &[Redriven]) -> io::Result<()> {
     let mut out = io::stdout().lock();
     if redriven.is_empty() {
-        return writeln!(out, "nothing was stored that could be sent");
+        // It may be another place than the one that was meant.
+        let place =
+            variable("LOGFERRY_STORE").map_or_else(String::new, |place| format!(" in {}", Address::shown(&place)));
+        return writeln!(out, "nothing is stored{place} that could be sent");
     }
     for Redriven { backend, requests, sent, left, set_aside, dropped, damaged } in redriven {
         let requests = count(*requests, "stored request");
