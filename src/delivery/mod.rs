@@ -264,7 +264,11 @@ async fn attempts<T: Transport>(
                 return (request, End::Dropped(Reason::Unreachable, error.to_string()));
             }
             Err(error) => {
-                last = (Reason::Unreachable, error.to_string());
+                // An attempt that the deadline cuts short says less than what came of the one before.
+                let is_cut = limit < now + attempt && matches!(error, TransportError::Timeout(..));
+                if !is_cut || last.0 == Reason::Deadline {
+                    last = (Reason::Unreachable, error.to_string());
+                }
                 None
             }
         };

@@ -97,6 +97,21 @@ async fn waits_as_long_as_asked_but_not_in_vain() {
     assert_eq!(took, Duration::ZERO);
 }
 
+/// An intake is overloaded or silent, and then the deadline leaves the last attempt less time than it may take.
+#[tokio::test(start_paused = true)]
+async fn an_attempt_that_the_deadline_cuts_short_hides_no_earlier_cause() {
+    for (statuses, seconds, reason, said) in [
+        (vec![503], 4, Reason::Busy, "status 503"),
+        (vec![], 12, Reason::Unreachable, "no response within 5000 ms"),
+        (vec![], 3, Reason::Unreachable, "no response within 3000 ms"),
+    ] {
+        let script = Script::statuses(&statuses);
+        let (delivered, _) = run(&script, 1, seconds).await;
+        let dropped = &delivered.dropped[0];
+        assert_eq!((dropped.reason, dropped.last.as_str()), (reason, said), "{statuses:?} {seconds}");
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn writes_nothing_twice_to_standard_output() {
     let full = Err(TransportError::Output("no space left".to_owned()));
