@@ -317,7 +317,9 @@ fn address(value: &str) -> Result<Address, String> {
     if value.contains("://") {
         return read::url(value);
     }
-    read::url(&format!("https://{value}")).map_err(|_| "is neither a host nor an address".to_owned())
+    read::url(&format!("https://{value}")).map_err(|_| {
+        "is neither a host nor an address: expected `https://host`, perhaps with a port and a path".to_owned()
+    })
 }
 
 #[cfg(test)]
