@@ -6,31 +6,16 @@
 
 mod document;
 mod inflate;
+mod limits;
 mod reply;
 mod source;
 mod subscription;
 
 pub use inflate::Payload;
+pub use limits::Limits;
 pub use reply::{Reply, TransformResult, Transformed};
 pub use source::{Content, Event, EventError, Record, Redrive, Source};
 pub use subscription::{Batch, Envelope, LogEvent, MessageType};
-
-/// How much a payload may make us hold or do.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Limits {
-    /// Bytes that one payload may inflate to, in all.
-    pub inflated_bytes: u64,
-    /// Bytes of one log event's JSON.
-    pub event_bytes: usize,
-}
-
-impl Limits {
-    /// 1 GiB inflated: a payload of 6 MB of real logs inflates to some 24 MB, of
-    /// very repetitive ones to 90 MB, and 1 GiB costs a third of a second of one
-    /// vCPU. 8 MiB for a log event: CloudWatch takes 1 MB, of which JSON may
-    /// escape each byte as six.
-    pub const DEFAULT: Self = Self { inflated_bytes: 1 << 30, event_bytes: 8 << 20 };
-}
 
 /// Why a payload can't be decoded (further).
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]

@@ -10,6 +10,7 @@ mod records;
 mod redrive;
 mod report;
 mod reserve;
+mod sending;
 mod waiting;
 
 use std::time::Duration;
@@ -19,12 +20,13 @@ use lane::{Landed, Lane, hand_out, land, lanes};
 pub use outcome::{Fate, Note, Outcome};
 pub use redrive::Redriven;
 pub use report::Report;
+pub use sending::Sending;
 use tokio::time::{Instant, timeout_at};
 pub use waiting::MAX_COUNTED;
 
 use crate::backend::{Backend, Context, Encoded, Encoder};
 use crate::delivery::{Delivered, Dropped, Patience, Transport, deliver};
-use crate::event::{Batch, DecodeError, Event, Limits, MessageType, TransformResult};
+use crate::event::{Batch, DecodeError, Event, Limits, MessageType};
 use crate::ledger::{Ledger, Reason};
 use crate::model::{self, Log, Metric, Origin, Sink, Timestamp};
 use crate::parcel::Parcel;
@@ -60,42 +62,6 @@ pub struct Forwarder<T> {
     pub sending: Sending,
     /// Where requests are kept that couldn't be sent.
     pub store: Option<Store>,
-}
-
-/// How requests are sent.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Sending {
-    /// Requests of one backend that are on their way at once.
-    pub concurrency: usize,
-    /// How long one attempt may take.
-    pub attempt: Duration,
-    /// How long before the deadline sending ends, to store what couldn't be sent: at most three quarters of the time.
-    pub reserve: Duration,
-    /// The same, as the store has shown to need it in earlier invocations; zero at first.
-    pub learnt: Duration,
-    /// What Firehose is to do with records that were forwarded.
-    pub firehose: TransformResult,
-    /// Stored requests that one invocation sends at most.
-    pub redrive_max: usize,
-    /// How often a stored request may be refused before it is set aside.
-    pub redrive_tries: u32,
-    /// Whether the summary holds metrics for CloudWatch.
-    pub own_metrics: bool,
-}
-
-impl Default for Sending {
-    fn default() -> Self {
-        Self {
-            concurrency: 4,
-            attempt: Duration::from_secs(10),
-            reserve: Duration::from_secs(1),
-            learnt: Duration::ZERO,
-            firehose: TransformResult::Ok,
-            redrive_max: 1000,
-            redrive_tries: 5,
-            own_metrics: true,
-        }
-    }
 }
 
 /// What differs from one invocation to the next.

@@ -1,3 +1,4 @@
+use crate::env::{Env, Row, Setting};
 use crate::model::Tag;
 use crate::parse::Report;
 
@@ -38,6 +39,31 @@ pub enum Architecture {
 }
 
 impl Prices {
+    const ARCHITECTURE: Setting<Architectures> = Setting::new(
+        "LOGFERRY_PRICE_ARCHITECTURE",
+        architectures,
+        "Architecture that costs are estimated for, x86_64 or arm64, and exceptions by function, as `x86_64,checkout:arm64`.",
+    )
+    .default("x86_64");
+    const GB_SECOND: Setting<f64> = Setting::new(
+        "LOGFERRY_PRICE_GB_SECOND",
+        price,
+        "US dollars for a GB-second; the list price of the first tier in us-east-1 when empty.",
+    );
+    const REQUEST: Setting<f64> =
+        Setting::new("LOGFERRY_PRICE_REQUEST", price, "US dollars for a request; the list price when empty.");
+
+    /// The settings, for documents.
+    pub const ROWS: [Row; 3] = [Self::ARCHITECTURE.row(), Self::GB_SECOND.row(), Self::REQUEST.row()];
+
+    /// Reads the settings; `None` after a mistake, which stays with `env`.
+    pub(super) fn from_env(env: &mut Env<'_>) -> Option<Self> {
+        let architectures = env.read(&Self::ARCHITECTURE);
+        let (gb_second, request) = (env.read(&Self::GB_SECOND), env.read(&Self::REQUEST));
+        let (architecture, exceptions) = architectures?;
+        Some(Self { architecture, exceptions, gb_second, request })
+    }
+
     /// Dollars that an invocation costs; none without a billed duration.
     pub(super) fn cost(&self, function: &str, report: &Report<'_>) -> Option<f64> {
         let gb = report.metrics.memory_size_mb? / 1024.0;
@@ -79,6 +105,30 @@ impl Architecture {
             Self::X86_64 => "x86_64",
         }
     }
+}
+
+/// The architecture of most functions, and those of others.
+type Architectures = (Architecture, Vec<(String, Architecture)>);
+
+fn architectures(value: &str) -> Result<Architectures, String> {
+    let mut all = Architecture::default();
+    let mut exceptions = Vec::new();
+    for item in value.split(',').map(str::trim).filter(|item| !item.is_empty()) {
+        let (function, name) = item.split_once(':').map_or((None, item), |(function, name)| (Some(function), name));
+        let architecture = Architecture::parse(name).ok_or_else(|| {
+            format!("names `{name}`, which is no architecture: expected `x86_64` or `arm64`, and exceptions as `checkout:arm64`")
+        })?;
+        match function {
+            None => all = architecture,
+            Some(function) => exceptions.push((function.to_owned(), architecture)),
+        }
+    }
+    Ok((all, exceptions))
+}
+
+fn price(value: &str) -> Result<f64, String> {
+    let price: Option<f64> = value.parse().ok().filter(|price| (0.0..1.0).contains(price));
+    price.ok_or_else(|| "is not a price: expected US dollars, as `0.0000166667`".to_owned())
 }
 
 #[cfg(test)]

@@ -1,3 +1,4 @@
+use crate::env::{Env, Row, Setting, read};
 use crate::json::JsonStr;
 use crate::model::Level;
 use crate::parse::{Failure, handler_error, oom_signature};
@@ -17,6 +18,28 @@ pub struct Hints {
 }
 
 impl Hints {
+    const OOM_SIGNATURES: Setting<bool> = Setting::new(
+        "LOGFERRY_OOM_SIGNATURES",
+        read::boolean,
+        "Whether a runtime's own words about lack of memory count as out_of_memory; they may be about an error that was handled.",
+    )
+    .default("false");
+    const HANDLER_ERRORS: Setting<bool> = Setting::new(
+        "LOGFERRY_HANDLER_ERRORS",
+        read::boolean,
+        "Whether exceptions that Node.js and Python report in the log count as errors; other languages' are not seen.",
+    )
+    .default("false");
+
+    /// The settings, for documents.
+    pub const ROWS: [Row; 2] = [Self::OOM_SIGNATURES.row(), Self::HANDLER_ERRORS.row()];
+
+    /// Reads the settings; `None` after a mistake, which stays with `env`.
+    pub(super) fn from_env(env: &mut Env<'_>) -> Option<Self> {
+        let (out_of_memory, handler_errors) = (env.read(&Self::OOM_SIGNATURES), env.read(&Self::HANDLER_ERRORS));
+        Some(Self { out_of_memory: out_of_memory?, handler_errors: handler_errors? })
+    }
+
     /// What a line tells; nothing when it is logged as less than an error.
     #[inline]
     pub(super) fn read(self, message: JsonStr<'_>, level: Option<Level>) -> Option<Failure> {

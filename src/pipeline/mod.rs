@@ -17,6 +17,7 @@ mod needles;
 mod origin;
 mod run;
 mod scrub;
+mod settings;
 mod spelling;
 
 pub use cost::{Architecture, Prices};
@@ -26,79 +27,11 @@ pub use measure::LATE;
 use needles::Needles;
 pub use run::Run;
 pub use scrub::{Rule, Scrub};
+pub use settings::{Bounds, Lines, Settings};
 
 use crate::event::{Envelope, LogEvent};
 use crate::json::JsonStr;
 use crate::model::{Forwarder, Sink, Timestamp};
-
-/// How telemetry is made of log events.
-#[derive(Clone, Debug)]
-pub struct Settings {
-    /// Which logs are shipped.
-    pub filter: Filter,
-    /// What is taken out of their messages.
-    pub scrub: Option<Scrub>,
-    /// Whether Lambda's own lines are shipped as logs.
-    pub platform_lines: Lines,
-    /// Whether lines that carry only a metric are shipped as logs too.
-    pub metric_lines: Lines,
-    /// Whether EMF documents are shipped as logs beside their metrics.
-    pub emf_lines: Lines,
-    /// What invocations cost.
-    pub prices: Prices,
-    /// Failures that only the words of a program tell.
-    pub hints: Hints,
-    /// Whether measures of an invocation are tagged with its tenant.
-    pub tenant_tag: bool,
-    /// Tags added to everything.
-    pub tags: Vec<(String, String)>,
-    /// How much of a batch is remembered.
-    pub bounds: Bounds,
-}
-
-/// As the variables' defaults.
-impl Default for Settings {
-    fn default() -> Self {
-        Self {
-            filter: Filter::default(),
-            scrub: None,
-            platform_lines: Lines::Keep,
-            metric_lines: Lines::Drop,
-            emf_lines: Lines::Keep,
-            prices: Prices::default(),
-            hints: Hints::default(),
-            tenant_tag: false,
-            tags: Vec::new(),
-            bounds: Bounds::default(),
-        }
-    }
-}
-
-/// What becomes of lines that were measured.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Lines {
-    /// They end here.
-    Drop,
-    /// They are logs.
-    Keep,
-}
-
-/// How much of a batch is remembered.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Bounds {
-    /// Requests whose lines are joined at the same time.
-    pub requests: usize,
-    /// Distinct names of custom metrics.
-    pub metric_names: usize,
-    /// Tags of one custom metric.
-    pub tags: usize,
-}
-
-impl Default for Bounds {
-    fn default() -> Self {
-        Self { requests: 10_000, metric_names: 1_000, tags: 64 }
-    }
-}
 
 /// What became of the events of a batch.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]

@@ -5,8 +5,12 @@ use std::ops::Range;
 use memchr::memchr;
 use regex::bytes::Regex;
 
-use crate::env::read;
+use super::settings::{Pattern, pattern};
+use crate::env::{Env, Row, Setting, read};
 use crate::json::JsonStr;
+
+/// As which a replacement is given that is empty: a variable that is empty isn't set.
+const NOTHING: &str = "''";
 
 /// What is taken out of messages, by one rule after the other.
 #[derive(Clone, Debug)]
@@ -30,6 +34,86 @@ enum Part {
 }
 
 impl Scrub {
+    const REDACT_IP: Setting<bool> = Setting::new(
+        "LOGFERRY_REDACT_IP",
+        read::boolean,
+        "Whether IPv4 addresses in messages become `xxx.xxx.xxx.xxx`.",
+    )
+    .default("false");
+    const REDACT_EMAIL: Setting<bool> = Setting::new(
+        "LOGFERRY_REDACT_EMAIL",
+        read::boolean,
+        "Whether addresses of e-mail in messages become `xxxxx@xxxxx.com`.",
+    )
+    .default("false");
+    const SCRUBBING_RULE: Pattern = Setting::new(
+        "LOGFERRY_SCRUBBING_RULE",
+        read::pattern,
+        "What matches this regular expression is replaced in messages; it is matched against their text, where quotes are not escaped.",
+    );
+    const SCRUBBING_RULE_REPLACEMENT: Setting<String> = Setting::new(
+        "LOGFERRY_SCRUBBING_RULE_REPLACEMENT",
+        read::text,
+        "What stands there instead: text in which `\\1` and `\\g<name>` are groups of the rule, or `''` for nothing.",
+    )
+    .default(Rule::REPLACEMENT);
+    const THEIR_REDACT_IP: Setting<bool> =
+        Setting::new("REDACT_IP", read::boolean, "The same as LOGFERRY_REDACT_IP, under the Datadog Forwarder's name.");
+    const THEIR_REDACT_EMAIL: Setting<bool> = Setting::new(
+        "REDACT_EMAIL",
+        read::boolean,
+        "The same as LOGFERRY_REDACT_EMAIL, under the Datadog Forwarder's name.",
+    );
+    const DD_SCRUBBING_RULE: Pattern = Setting::new(
+        "DD_SCRUBBING_RULE",
+        read::pattern,
+        "The same as LOGFERRY_SCRUBBING_RULE, under the Datadog Forwarder's name.",
+    );
+    const DD_SCRUBBING_RULE_REPLACEMENT: Setting<String> = Setting::new(
+        "DD_SCRUBBING_RULE_REPLACEMENT",
+        read::text,
+        "The same as LOGFERRY_SCRUBBING_RULE_REPLACEMENT, under the Datadog Forwarder's name.",
+    );
+
+    /// The settings, for documents.
+    pub const ROWS: [Row; 8] = [
+        Self::REDACT_IP.row(),
+        Self::REDACT_EMAIL.row(),
+        Self::SCRUBBING_RULE.row(),
+        Self::SCRUBBING_RULE_REPLACEMENT.row(),
+        Self::THEIR_REDACT_IP.row(),
+        Self::THEIR_REDACT_EMAIL.row(),
+        Self::DD_SCRUBBING_RULE.row(),
+        Self::DD_SCRUBBING_RULE_REPLACEMENT.row(),
+    ];
+
+    /// Reads the settings; rules come in the Datadog Forwarder's order. Nothing if there is none.
+    pub(super) fn from_env(env: &mut Env<'_>) -> Option<Self> {
+        let ip = either(&Self::REDACT_IP, &Self::THEIR_REDACT_IP, env);
+        let email = either(&Self::REDACT_EMAIL, &Self::THEIR_REDACT_EMAIL, env);
+        let pattern = pattern(&Self::SCRUBBING_RULE, &Self::DD_SCRUBBING_RULE, env);
+        // It isn't read where there is nothing to replace, as `logferry check` then says.
+        let rule = env.given(&Self::SCRUBBING_RULE) || env.given(&Self::DD_SCRUBBING_RULE);
+        let (replacement, given) =
+            if rule { Self::replacement(env) } else { (String::new(), Self::SCRUBBING_RULE_REPLACEMENT.row()) };
+        let rules = [
+            (ip == Some(true)).then(|| (Rule::ip(), Self::REDACT_IP.row())),
+            (email == Some(true)).then(|| (Rule::email(), Self::REDACT_EMAIL.row())),
+            pattern.map(|pattern| (Rule::new(pattern, &replacement), given)),
+        ];
+        let good = |(rule, row): (Result<Rule, String>, Row)| rule.map_err(|what| env.mistake(row.name, what)).ok();
+        Self::new(rules.into_iter().flatten().filter_map(good).collect())
+    }
+
+    /// What stands where a rule of one's own has matched, and the setting that says so.
+    fn replacement(env: &mut Env<'_>) -> (String, Row) {
+        let replacement =
+            either(&Self::SCRUBBING_RULE_REPLACEMENT, &Self::DD_SCRUBBING_RULE_REPLACEMENT, env).unwrap_or_default();
+        let theirs = env.given(&Self::DD_SCRUBBING_RULE_REPLACEMENT) && !env.given(&Self::SCRUBBING_RULE_REPLACEMENT);
+        let given = if theirs { &Self::DD_SCRUBBING_RULE_REPLACEMENT } else { &Self::SCRUBBING_RULE_REPLACEMENT };
+        (if replacement == NOTHING { String::new() } else { replacement }, given.row())
+    }
+
     /// Takes the rules; nothing if there is none.
     pub fn new(rules: Vec<Rule>) -> Option<Self> {
         (!rules.is_empty()).then_some(Self { rules })
@@ -143,6 +227,19 @@ impl Rule {
             }
         }
     }
+}
+
+/// A value that may stand under either name, but not another under each.
+fn either<T: PartialEq>(setting: &Setting<T>, same: &Setting<T>, env: &mut Env<'_>) -> Option<T> {
+    let (ours, theirs) = (env.read(setting), env.read(same));
+    if !env.given(setting) {
+        return theirs.or(ours);
+    }
+    if ours.is_some() && theirs.is_some() && ours != theirs {
+        let what = format!("is another value than {}: leave one of them out", setting.row().name);
+        env.mistake(same.row().name, what);
+    }
+    ours
 }
 
 /// The name of a group at the front of what is behind a backslash, and what is behind it.
