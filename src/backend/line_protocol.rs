@@ -14,7 +14,7 @@
 //! Sources: <https://docs.influxdata.com/influxdb/v1/write_protocols/line_protocol_reference/>
 //! and <https://github.com/GuanceCloud/cliutils> (`point`), which limits lengths.
 
-use super::write::number;
+use super::write::{number, start};
 
 /// Bytes of a key, and of a tag's value.
 const MAX_KEY: usize = 256;
@@ -201,7 +201,7 @@ fn free(key: &str, taken: impl Fn(&str) -> bool) -> String {
 
 /// A key or a tag's value, made legal: without what can't be escaped, and at most so long.
 fn word(text: &str, max: usize) -> String {
-    let cut = text.get(..text.floor_char_boundary(max)).unwrap_or_default();
+    let cut = start(text, max);
     let mut word = String::with_capacity(cut.len());
     // Backslashes that stand for themselves if what follows is not to be escaped.
     let mut backslashes = 0;

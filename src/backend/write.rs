@@ -11,6 +11,18 @@ pub(super) fn text(value: &str, out: &mut Vec<u8>) {
     out.push(b'"');
 }
 
+/// Writes the members of an object: names and texts.
+pub(super) fn members<'m>(members: impl IntoIterator<Item = (&'m str, &'m str)>, out: &mut Vec<u8>) {
+    for (place, (name, value)) in members.into_iter().enumerate() {
+        if place > 0 {
+            out.push(b',');
+        }
+        text(name, out);
+        out.push(b':');
+        text(value, out);
+    }
+}
+
 /// Writes a finite number: whole ones without a fraction, others as short as they can be read back.
 pub(super) fn number(value: f64, out: &mut Vec<u8>) {
     #[expect(clippy::cast_possible_truncation, reason = "what it changes isn't whole")]
@@ -40,13 +52,12 @@ pub(super) fn bounded(message: JsonStr<'_>, bytes: usize, escaped: usize) -> Cow
     if text.len() <= bytes && whole.len() <= escaped {
         return Cow::Borrowed(whole);
     }
-    let mut cut = Vec::new();
-    Cow::Owned(JsonStr::escape(&start(&text, bytes, escaped), &mut cut).escaped().to_owned())
+    Cow::Owned(JsonStr::escape(&cut(&text, bytes, escaped), &mut Vec::new()).escaped().to_owned())
 }
 
 /// As much of a text as fits, and how long it was.
 #[cold]
-fn start(text: &str, bytes: usize, escaped: usize) -> String {
+fn cut(text: &str, bytes: usize, escaped: usize) -> String {
     let (mark, mut taken, mut in_json) = (mark(text), 0, 0_usize);
     let room = |limit: usize| limit.saturating_sub(mark.len());
     let (bytes, escaped) = (room(bytes), room(escaped));
@@ -59,6 +70,11 @@ fn start(text: &str, bytes: usize, escaped: usize) -> String {
         };
         taken <= bytes && in_json <= escaped
     })
+}
+
+/// The beginning of a text, of at most so many bytes.
+pub(super) fn start(text: &str, bytes: usize) -> &str {
+    text.get(..text.floor_char_boundary(bytes)).unwrap_or(text)
 }
 
 /// What stands behind a text that is cut.

@@ -1,7 +1,7 @@
 use std::borrow::Cow;
 
 use super::super::record::Record;
-use super::super::write::{bounded, text};
+use super::super::write::{bounded, members, start, text};
 use super::Elasticsearch;
 use crate::model::{Log, Metric, Name, Origin, Tag, Timestamp};
 
@@ -273,8 +273,7 @@ fn labels(tags: &[Tag<'_>], shared: &[(String, String)], out: &mut Vec<u8>) {
     }
     if !labels.is_empty() {
         out.extend_from_slice(b",\"labels\":{");
-        let start = |value: &'_ String| value.floor_char_boundary(MAX_VALUE);
-        members(labels.iter().map(|(key, value)| (key.as_ref(), value.get(..start(value)).unwrap_or(value))), out);
+        members(labels.iter().map(|(key, value)| (key.as_ref(), start(value, MAX_VALUE))), out);
         out.push(b'}');
     }
 }
@@ -284,14 +283,6 @@ fn end(kind: &str, dataset: &str, namespace: &str, out: &mut Vec<u8>) {
     out.extend_from_slice(b",\"data_stream\":{");
     members([("type", kind), ("dataset", dataset), ("namespace", namespace)], out);
     out.extend_from_slice(b"},\"ecs\":{\"version\":\"8.11.0\"}}");
-}
-
-fn members<'m>(members: impl IntoIterator<Item = (&'m str, &'m str)>, out: &mut Vec<u8>) {
-    separated(members, out, |(key, value), out| {
-        text(key, out);
-        out.push(b':');
-        text(value, out);
-    });
 }
 
 fn separated<T>(items: impl IntoIterator<Item = T>, out: &mut Vec<u8>, write: impl Fn(T, &mut Vec<u8>)) {

@@ -9,6 +9,7 @@
 use std::collections::BTreeMap;
 
 use crate::backend::hash::fnv_1a;
+use crate::backend::write::start;
 use crate::model::{Kind, Tag};
 
 /// Bytes of a label's value: receivers take 1024 to 4096.
@@ -164,8 +165,7 @@ fn cut(value: &str) -> String {
     if value.len() <= MAX_VALUE {
         return value.to_owned();
     }
-    let kept = value.get(..value.floor_char_boundary(MAX_VALUE - 17)).unwrap_or_default();
-    format!("{kept}~{:016x}", hash(value))
+    format!("{}~{:016x}", start(value, MAX_VALUE - 17), hash(value))
 }
 
 /// A number that follows from a text alone.

@@ -29,10 +29,10 @@ use std::borrow::Cow;
 
 use super::body::{Body, Limits, Oversize, Template};
 use super::record::{Record, records};
-use super::write::{bounded, number, text};
+use super::write::{bounded, number, start, text};
 use super::{Encode, Encoded, Signals, auth};
 use crate::env::{Address, Env, Row, Secret, Setting, read};
-use crate::model::{Log, Measure, Metric, Name, Origin, Sink, Timestamp};
+use crate::model::{Level, Log, Measure, Metric, Name, Origin, Sink, Timestamp};
 use crate::parse::metric_name;
 use crate::request::{Compression, Destination, Endpoint, Frame, Header, Request, Weight};
 
@@ -238,7 +238,7 @@ impl Sink for Encoder<'_> {
             out.extend_from_slice(b"\",\"fields\":{");
             let own = [
                 ("event_id", Some(log.id).filter(|id| !id.is_empty())),
-                ("level", log.level.map(crate::model::Level::as_str)),
+                ("level", log.level.map(Level::as_str)),
                 ("request_id", log.request_id),
             ];
             for (name, value) in own.into_iter().filter_map(|(name, value)| Some((name, value?))) {
@@ -413,7 +413,7 @@ fn time(time: Timestamp, out: &mut Vec<u8>) {
 fn field(name: &str, value: &str, out: &mut Vec<u8>) {
     text(name, out);
     out.push(b':');
-    text(value.get(..value.floor_char_boundary(MAX_VALUE)).unwrap_or(value), out);
+    text(start(value, MAX_VALUE), out);
     out.push(b',');
 }
 
