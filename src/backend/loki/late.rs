@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::super::body::{compress, decompress};
 use super::super::protobuf;
-use super::JSON_VALUES;
+use super::format::JSON_VALUES;
 use crate::request::{Fallback, Frame, Request, Wrapper};
 
 /// A request whose entries may turn out to be late.

@@ -30,22 +30,22 @@
 //! <https://grafana.com/docs/loki/latest/configure/#limits_config>, and what Loki 3.7 answers.
 
 mod answer;
+mod format;
 mod late;
-
-use std::borrow::Cow;
-use std::collections::HashSet;
+mod stream;
 
 use answer::judge;
+use format::Format;
 pub(super) use late::with_fallback;
+use stream::{MAX_LABELS, MAX_VALUE, OWN_LABELS, Stream, label_name, pair};
 
 use super::body::{Body, Limits, Template};
 use super::order::Order;
-use super::write::{bounded, text};
-use super::{Encode, Encoded, Signals, auth, protobuf};
+use super::write::{bounded, start};
+use super::{Encode, Encoded, Signals, auth};
 use crate::env::{Address, Env, Row, Secret, Setting, read};
-use crate::json::JsonStr;
-use crate::model::{Log, Metric, Origin, Sink, Timestamp};
-use crate::request::{Compression, Destination, Endpoint, Frame, Header, Request, Weight, Wrapper};
+use crate::model::{Level, Log, Metric, Origin, Sink, Timestamp};
+use crate::request::{Compression, Destination, Endpoint, Header, Request, Weight};
 
 /// A megabyte is far below the burst of 6 MB that a tenant has by default.
 const LIMITS: Limits = Limits { bytes: 1_000_000, compressed: usize::MAX, items: usize::MAX, item_bytes: 900_000 };
@@ -55,19 +55,6 @@ const MAX_LINE: usize = 262_144;
 
 /// Bytes of a line as it stands in JSON, so that a body holds it.
 const MAX_ESCAPED: usize = 800_000;
-
-/// Labels of a stream: Loki's `max_label_names_per_series`, but one, as late entries have one more.
-const MAX_LABELS: usize = 14;
-
-/// Labels that are ours.
-const OWN_LABELS: usize = 5;
-
-/// Names of structured metadata that are ours: a label that finds no room in its stream has no place among them.
-const METADATA: [&str; 5] = ["event_id", "function_version", "level", "log_stream", "request_id"];
-
-/// Bytes of names and values: Loki takes names of 1024 and values of 2048.
-const MAX_NAME: usize = 256;
-const MAX_VALUE: usize = 1024;
 
 /// Bytes that an entry has at most beside its end: brackets, time, lengths, separator.
 const MAX_HEAD: usize = 32;
@@ -83,18 +70,11 @@ pub struct Loki {
     format: Format,
 }
 
-/// How a push is written.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Format {
-    Json,
-    Protobuf,
-}
-
 /// One batch on its way to Loki.
 pub struct Encoder<'b> {
     loki: &'b Loki,
     body: Body,
-    rendered: Option<Rendered>,
+    stream: Option<Stream>,
     /// Entries of the stream at hand, about a body's worth.
     held: Vec<Entry>,
     /// Their ends, one behind another.
@@ -111,13 +91,6 @@ struct Entry {
     /// Where its end ends in `ends`.
     to: usize,
     from: usize,
-}
-
-/// What logs of an origin share.
-struct Rendered {
-    generation: u32,
-    frame: Frame,
-    metadata: Vec<(String, String)>,
 }
 
 /// The one intake there is.
@@ -146,7 +119,7 @@ impl Loki {
         "Up to 9 labels added to every stream, as `name:value` pairs set apart by commas, or as lambda-promtail has them, `name,value,name,value`.",
     );
     const FORMAT: Setting<Format> =
-        Setting::new("LOKI_FORMAT", format, "How logs are sent: json, gzipped, or protobuf with snappy.")
+        Setting::new("LOKI_FORMAT", Format::parse, "How logs are sent: json, gzipped, or protobuf with snappy.")
             .default("json");
 
     /// Loki takes logs.
@@ -194,7 +167,7 @@ impl Loki {
         Encoder {
             loki: self,
             body: Body::new(self.template()),
-            rendered: None,
+            stream: None,
             held: Vec::new(),
             ends: Vec::new(),
             order: Order::default(),
@@ -266,13 +239,13 @@ impl Sink for Encoder<'_> {
         let own = [
             ("event_id", Some(log.id).filter(|id| !id.is_empty())),
             ("request_id", log.request_id),
-            ("level", log.level.map(crate::model::Level::as_str)),
+            ("level", log.level.map(Level::as_str)),
         ];
         let own = own.into_iter().filter_map(|(name, value)| Some((name, start(value?, MAX_VALUE))));
-        let shared = self.rendered.iter().flat_map(|rendered| &rendered.metadata);
+        let shared = self.stream.iter().flat_map(|stream| &stream.metadata);
         let metadata = own.chain(shared.map(pair));
         self.loki.format.end(&line, metadata, &mut self.ends);
-        let room = LIMITS.bytes - self.rendered.as_ref().map_or(0, |rendered| rendered.frame.overhead(LIMITS.bytes));
+        let room = LIMITS.bytes - self.stream.as_ref().map_or(0, |stream| stream.frame.overhead(LIMITS.bytes));
         if self.ends.len() + (self.held.len() + 1) * MAX_HEAD > room {
             let end = self.ends.split_off(from);
             self.flush();
@@ -290,15 +263,15 @@ impl Sink for Encoder<'_> {
 impl Encoder<'_> {
     /// Makes the stream of an origin the one at hand.
     fn turn_to(&mut self, origin: &Origin) {
-        if self.rendered.as_ref().is_some_and(|rendered| rendered.generation == origin.generation) {
+        if self.stream.as_ref().is_some_and(|stream| stream.generation == origin.generation) {
             return;
         }
-        let rendered = Rendered::new(origin, self.loki);
-        if self.rendered.as_ref().is_some_and(|before| before.frame != rendered.frame) {
+        let stream = Stream::new(origin, self.loki);
+        if self.stream.as_ref().is_some_and(|before| before.frame != stream.frame) {
             self.flush();
         }
-        self.body.reframe(&rendered.frame);
-        self.rendered = Some(rendered);
+        self.body.reframe(&stream.frame);
+        self.stream = Some(stream);
     }
 
     /// Writes what is held, in order, as one body.
@@ -314,147 +287,6 @@ impl Encoder<'_> {
         }
         self.ends.clear();
         self.body.end();
-    }
-}
-
-impl Rendered {
-    fn new(origin: &Origin, loki: &Loki) -> Self {
-        let function = origin.function.as_ref();
-        let name = function.map(|function| function.name.as_str());
-        let own = [
-            ("service_name", name.or(Some(&origin.log_group))),
-            ("function_name", name),
-            ("cloud_region", origin.region.as_deref()),
-            ("cloud_account_id", origin.account.as_deref()),
-            ("log_group", Some(&origin.log_group)),
-        ];
-        let own = own.into_iter().filter_map(|(name, value)| Some((name, value?)));
-        let (extra, tags) = (loki.labels.iter().map(pair), origin.tags.iter().map(pair));
-        let mut names = HashSet::new();
-        let mut labels: Vec<_> = extra
-            .chain(own)
-            .chain(tags)
-            .filter(|(_, value)| !value.is_empty())
-            .map(|(name, value)| (label_name(name), start(value, MAX_VALUE).to_owned()))
-            .filter(|(name, _)| names.insert(name.clone()))
-            .collect();
-        let mut beyond = labels.split_off(labels.len().min(MAX_LABELS));
-        beyond.retain(|(name, _)| !METADATA.contains(&name.as_str()));
-        let version = function.and_then(|function| function.version.as_deref());
-        let metadata = [("function_version", version), ("log_stream", Some(&origin.log_stream))];
-        let metadata = metadata.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?.to_owned())));
-        Self {
-            generation: origin.generation,
-            frame: loki.format.frame(&labels),
-            metadata: metadata.filter(|(_, value)| !value.is_empty()).chain(beyond).take(100).collect(),
-        }
-    }
-}
-
-impl Format {
-    /// What stands around the entries of a stream.
-    fn frame(self, labels: &[(String, String)]) -> Frame {
-        let mut open = Vec::new();
-        match self {
-            Self::Json => {
-                open.extend_from_slice(b"{\"streams\":[{\"stream\":{");
-                pairs(labels.iter().map(pair), &mut open);
-                open.extend_from_slice(JSON_VALUES);
-                Frame::Text { open: Cow::Owned(open), separator: b","[..].into(), close: Cow::Borrowed(b"]}]}") }
-            }
-            Self::Protobuf => {
-                // A label's value is quoted as Go does, which understands JSON's escapes.
-                let mut selector = b"{".to_vec();
-                for (index, (name, value)) in labels.iter().enumerate() {
-                    selector.extend_from_slice(if index == 0 { b"" } else { b", " });
-                    selector.extend_from_slice(name.as_bytes());
-                    selector.push(b'=');
-                    text(value, &mut selector);
-                }
-                selector.push(b'}');
-                protobuf::bytes(1, &selector, &mut open);
-                Frame::Protobuf(vec![Wrapper { field: 1, before: open }])
-            }
-        }
-    }
-
-    /// An entry from behind its time.
-    fn end<'m>(self, line: &str, metadata: impl Iterator<Item = (&'m str, &'m str)>, out: &mut Vec<u8>) {
-        match self {
-            Self::Json => {
-                out.extend_from_slice(b"\",\"");
-                out.extend_from_slice(line.as_bytes());
-                out.extend_from_slice(b"\",{");
-                pairs(metadata, out);
-                out.extend_from_slice(b"}]");
-            }
-            Self::Protobuf => {
-                protobuf::bytes(2, JsonStr::from_escaped(line).unescape().as_bytes(), out);
-                for (name, value) in metadata {
-                    protobuf::message(3, out, |out| {
-                        protobuf::bytes(1, name.as_bytes(), out);
-                        protobuf::bytes(2, value.as_bytes(), out);
-                    });
-                }
-            }
-        }
-    }
-
-    fn entry(self, nanos: i64, end: &[u8], out: &mut Vec<u8>) {
-        match self {
-            Self::Json => {
-                out.extend_from_slice(b"[\"");
-                out.extend_from_slice(itoa::Buffer::new().format(nanos).as_bytes());
-                out.extend_from_slice(end);
-            }
-            Self::Protobuf => protobuf::message(2, out, |out| {
-                protobuf::message(1, out, |out| {
-                    protobuf::uint(1, nanos.div_euclid(1_000_000_000).cast_unsigned(), out);
-                    protobuf::uint(2, nanos.rem_euclid(1_000_000_000).cast_unsigned(), out);
-                });
-                out.extend_from_slice(end);
-            }),
-        }
-    }
-}
-
-/// Members of an object.
-fn pairs<'m>(pairs: impl Iterator<Item = (&'m str, &'m str)>, out: &mut Vec<u8>) {
-    for (index, (name, value)) in pairs.enumerate() {
-        if index > 0 {
-            out.push(b',');
-        }
-        text(name, out);
-        out.push(b':');
-        text(value, out);
-    }
-}
-
-fn pair((name, value): &(String, String)) -> (&str, &str) {
-    (name, value)
-}
-
-/// A name made of letters, digits and `_` that begins with no digit: one that isn't costs the whole push.
-fn label_name(name: &str) -> String {
-    let legal = |c: char| if c.is_ascii_alphanumeric() { c } else { '_' };
-    let digit = name.starts_with(|c: char| c.is_ascii_digit());
-    let first = if digit || name.is_empty() { "_" } else { "" };
-    first.chars().chain(name.chars().map(legal)).take(MAX_NAME).collect()
-}
-
-/// The start of a text.
-fn start(text: &str, bytes: usize) -> &str {
-    text.get(..text.floor_char_boundary(bytes)).unwrap_or(text)
-}
-
-/// What stands between the labels of a stream and its entries.
-const JSON_VALUES: &[u8] = b"},\"values\":[";
-
-fn format(value: &str) -> Result<Format, String> {
-    match value {
-        "json" => Ok(Format::Json),
-        "protobuf" => Ok(Format::Protobuf),
-        _ => Err("is neither `json` nor `protobuf`".to_owned()),
     }
 }
 

@@ -3,7 +3,8 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 
 use super::*;
-use crate::backend::decompress;
+use crate::backend::{decompress, protobuf};
+use crate::json::JsonStr;
 use crate::model::{Function, Level, Timestamp};
 use crate::request::{Item, Refused, Response, Verdict};
 
