@@ -14,6 +14,7 @@
 //! the same lines again.
 
 use super::body::{Body, Limits, Template};
+use super::per_origin::PerOrigin;
 use super::write::{number, text};
 use super::{Encode, Encoded, Signals};
 use crate::env::Setting;
@@ -34,11 +35,10 @@ pub struct Stdout;
 pub struct Encoder {
     body: Body,
     /// What every log and every metric of this origin ends in.
-    rendered: Option<Rendered>,
+    rendered: PerOrigin<Rendered>,
 }
 
 struct Rendered {
-    generation: u32,
     function: Vec<u8>,
     stream: Vec<u8>,
     tags: Vec<u8>,
@@ -60,7 +60,7 @@ impl Stdout {
             route: "stdout",
             judge: Verdict::of,
         };
-        Encoder { body: Body::new(template), rendered: None }
+        Encoder { body: Body::new(template), rendered: PerOrigin::default() }
     }
 }
 
@@ -81,7 +81,7 @@ impl Encode for Encoder {
 impl Sink for Encoder {
     fn log(&mut self, origin: &Origin, log: &Log<'_>) {
         let Self { body, rendered } = self;
-        let rendered = Rendered::of(rendered, origin);
+        let rendered = rendered.get(origin, || Rendered::new(origin));
         // Nothing is too large for standard output.
         let _ = body.push(Weight::LOG, |out| {
             out.extend_from_slice(b"{\"kind\":\"log\"");
@@ -118,7 +118,7 @@ impl Sink for Encoder {
 impl Encoder {
     fn metric(&mut self, origin: &Origin, metric: &Metric<'_>) {
         let Self { body, rendered } = self;
-        let rendered = Rendered::of(rendered, origin);
+        let rendered = rendered.get(origin, || Rendered::new(origin));
         let _ = body.push(Weight::METRIC, |out| {
             out.extend_from_slice(b"{\"kind\":\"metric\"");
             field(out, "name", metric.name.as_str());
@@ -148,13 +148,6 @@ fn write_out(body: &mut Body) {
 }
 
 impl Rendered {
-    fn of<'a>(slot: &'a mut Option<Self>, origin: &Origin) -> &'a Self {
-        if slot.as_ref().is_none_or(|rendered| rendered.generation != origin.generation) {
-            *slot = None;
-        }
-        slot.get_or_insert_with(|| Self::new(origin))
-    }
-
     fn new(origin: &Origin) -> Self {
         let (mut function, mut stream, mut tags) = (Vec::new(), Vec::new(), Vec::new());
         if let Some(named) = &origin.function {
@@ -166,7 +159,7 @@ impl Rendered {
         some_field(&mut stream, "log_group", Some(&origin.log_group));
         some_field(&mut stream, "log_stream", Some(&origin.log_stream));
         write_members(&shared(origin).collect::<Vec<_>>(), &mut tags);
-        Self { generation: origin.generation, function, stream, tags }
+        Self { function, stream, tags }
     }
 }
 

@@ -1,5 +1,6 @@
 use std::borrow::Cow;
 
+use super::super::per_origin::PerOrigin;
 use super::super::record::Record;
 use super::super::write::{bounded, members, start, text};
 use super::Elasticsearch;
@@ -18,7 +19,7 @@ const MAX_VALUE: usize = 1024;
 /// Writes documents: an action, a line break, and the document itself.
 pub(super) struct Documents<'b> {
     elasticsearch: &'b Elasticsearch,
-    rendered: Option<Rendered>,
+    rendered: PerOrigin<Rendered>,
     /// The last event that metrics were read from, and how many documents it has so far.
     last: (String, u32),
     document: Vec<u8>,
@@ -26,7 +27,6 @@ pub(super) struct Documents<'b> {
 
 /// What the documents of an origin share.
 struct Rendered {
-    generation: u32,
     /// The function, but for the end of the object.
     faas: Option<Vec<u8>>,
     /// Service and cloud.
@@ -41,13 +41,13 @@ struct Rendered {
 
 impl<'b> Documents<'b> {
     pub(super) fn new(elasticsearch: &'b Elasticsearch) -> Self {
-        Self { elasticsearch, rendered: None, last: (String::new(), 0), document: Vec::new() }
+        Self { elasticsearch, rendered: PerOrigin::default(), last: (String::new(), 0), document: Vec::new() }
     }
 
     pub(super) fn log(&mut self, origin: &Origin, log: &Log<'_>, out: &mut Vec<u8>) {
         let elasticsearch = self.elasticsearch;
         action(elasticsearch, "logs", &elasticsearch.logs_dataset, log.id, out);
-        let rendered = Rendered::of(&mut self.rendered, origin, elasticsearch);
+        let rendered = self.rendered.get(origin, || Rendered::new(origin, elasticsearch));
         let own_time = log.application_time().map(|(time, _)| time);
         head(own_time.unwrap_or(log.time), out);
         out.extend_from_slice(b",\"message\":\"");
@@ -86,7 +86,7 @@ impl<'b> Documents<'b> {
 
     fn measured(&mut self, origin: &Origin, record: &Record<'_>, out: &mut Vec<u8>) {
         let elasticsearch = self.elasticsearch;
-        let rendered = Rendered::of(&mut self.rendered, origin, elasticsearch);
+        let rendered = self.rendered.get(origin, || Rendered::new(origin, elasticsearch));
         let (measures, custom): (Vec<_>, Vec<_>) =
             record.fields.iter().partition(|(_, metric)| matches!(metric.name, Name::Measure(_)));
         head(record.time, out);
@@ -126,13 +126,6 @@ impl<'b> Documents<'b> {
 }
 
 impl Rendered {
-    fn of<'a>(slot: &'a mut Option<Self>, origin: &Origin, elasticsearch: &Elasticsearch) -> &'a Self {
-        if slot.as_ref().is_none_or(|rendered| rendered.generation != origin.generation) {
-            *slot = None;
-        }
-        slot.get_or_insert_with(|| Self::new(origin, elasticsearch))
-    }
-
     fn new(origin: &Origin, elasticsearch: &Elasticsearch) -> Self {
         let function = origin.function.as_ref();
         let name = function.map(|function| function.name.as_str());
@@ -170,7 +163,7 @@ impl Rendered {
         labels(&[], &origin.tags, &mut logs_end);
         end("logs", &elasticsearch.logs_dataset, &elasticsearch.namespace, &mut logs_end);
         let tags = origin.tags.clone();
-        Self { generation: origin.generation, faas, place, cloudwatch, dimensions, tags, logs_end }
+        Self { faas, place, cloudwatch, dimensions, tags, logs_end }
     }
 
     /// The function, and the request that it works on; elsewhere a request is HTTP's.

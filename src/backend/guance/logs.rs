@@ -1,6 +1,7 @@
 use super::super::body::{Body, Oversize};
 use super::super::line_protocol::{Field, Tags, field, plain_tag, time, width};
 use super::super::order::Order;
+use super::super::per_origin::PerOrigin;
 use super::super::write::shortened;
 use super::{OWN_TAGS, Vocabulary};
 use crate::model::{Level, Log, Origin};
@@ -35,7 +36,7 @@ const PLATFORM_JSON_WITHIN: usize = 100;
 pub(super) struct Logs {
     pub(super) body: Body,
     vocabulary: Vocabulary,
-    rendered: Option<Rendered>,
+    rendered: PerOrigin<Rendered>,
     /// Text of the log at hand.
     text: String,
     order: Order,
@@ -43,7 +44,6 @@ pub(super) struct Logs {
 
 /// What all logs of an origin share.
 struct Rendered {
-    generation: u32,
     /// Measurement and tags.
     head: Vec<u8>,
     /// The stream as a field.
@@ -53,16 +53,12 @@ struct Rendered {
 
 impl Logs {
     pub(super) fn new(body: Body, vocabulary: Vocabulary) -> Self {
-        Self { body, vocabulary, rendered: None, text: String::new(), order: Order::default() }
+        Self { body, vocabulary, rendered: PerOrigin::default(), text: String::new(), order: Order::default() }
     }
 
     pub(super) fn push(&mut self, origin: &Origin, log: &Log<'_>) -> Result<(), Oversize> {
         let Self { body, vocabulary, rendered, text, order } = self;
-        if rendered.as_ref().is_none_or(|rendered| rendered.generation != origin.generation) {
-            *rendered = None;
-        }
-        let Rendered { head, stream, is_function, .. } =
-            rendered.get_or_insert_with(|| Rendered::new(origin, *vocabulary));
+        let Rendered { head, stream, is_function } = rendered.get(origin, || Rendered::new(origin, *vocabulary));
         let nanos = i64::from(order.nanos(log.time));
         let whole;
         let message = if log.message.escaped().len() > MAX_MESSAGE {
@@ -101,7 +97,7 @@ impl Rendered {
         tags.write(&mut head);
         let mut stream = Vec::new();
         some_field("log_stream", &origin.log_stream, &mut stream);
-        Self { stream, generation: origin.generation, head, is_function: origin.function.is_some() }
+        Self { stream, head, is_function: origin.function.is_some() }
     }
 }
 

@@ -4,6 +4,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use super::super::body::Body;
 use super::super::hash::fnv_1a;
 use super::super::line_protocol::{Field, Tags, field, key, tag, time};
+use super::super::per_origin::PerOrigin;
 use super::logs::place;
 use super::{Guance, Number, OWN_TAGS, Vocabulary};
 use crate::model::{Measure, Metric, Name, Origin, Timestamp};
@@ -23,7 +24,7 @@ const MAX_TAKEN: usize = 100_000;
 pub(super) struct Metrics {
     pub(super) body: Body,
     vocabulary: Vocabulary,
-    rendered: Option<Rendered>,
+    rendered: PerOrigin<Rendered>,
     /// Measurement, tags and field of the custom metric at hand.
     head: Vec<u8>,
     taken: Taken,
@@ -36,7 +37,6 @@ struct Taken(HashMap<u64, i64>);
 
 /// What all measures of an origin share: measurement and tags.
 struct Rendered {
-    generation: u32,
     head: Vec<u8>,
     /// Whether the settings' tags tell a tenant.
     has_tenant: bool,
@@ -47,7 +47,7 @@ type Point<'m> = Vec<(Measure, &'m Metric<'m>)>;
 
 impl Metrics {
     pub(super) fn new(body: Body, vocabulary: Vocabulary) -> Self {
-        Self { body, vocabulary, rendered: None, head: Vec::new(), taken: Taken::default() }
+        Self { body, vocabulary, rendered: PerOrigin::default(), head: Vec::new(), taken: Taken::default() }
     }
 
     /// Takes what one event measures; returns what can't be written.
@@ -75,10 +75,7 @@ impl Metrics {
 
     fn measures(&mut self, origin: &Origin, point: &Point<'_>, nanos: i64) -> Weight {
         let Self { body, vocabulary, rendered, .. } = self;
-        if rendered.as_ref().is_none_or(|rendered| rendered.generation != origin.generation) {
-            *rendered = None;
-        }
-        let Rendered { head, has_tenant, .. } = rendered.get_or_insert_with(|| Rendered::new(origin, *vocabulary));
+        let Rendered { head, has_tenant } = rendered.get(origin, || Rendered::new(origin, *vocabulary));
         let weight = Weight::metrics(point.len() as u64);
         let pushed = body.push(weight, |out| {
             out.extend_from_slice(head);
@@ -161,7 +158,7 @@ impl Rendered {
         let mut head = vocabulary.metric().as_bytes().to_vec();
         let has_tenant = tags.has("tenant_id");
         tags.write(&mut head);
-        Self { generation: origin.generation, head, has_tenant }
+        Self { head, has_tenant }
     }
 }
 

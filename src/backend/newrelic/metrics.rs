@@ -1,6 +1,7 @@
 use std::collections::HashMap;
 
 use super::super::body::Body;
+use super::super::key::part;
 use super::super::write::{finite, number, text};
 use super::attributes::{Attributes, MAX_OWN, MAX_SHARED};
 use super::logs::place;
@@ -187,9 +188,8 @@ fn key(metric: &Metric<'_>) -> Vec<u8> {
     key.push(u8::from(matches!(metric.name, Name::Custom(_))));
     key.extend_from_slice(&metric.time.seconds().to_le_bytes());
     let tags = metric.tags.iter().flat_map(|tag| [tag.key, tag.value]);
-    for part in std::iter::once(metric.name.as_str()).chain(tags) {
-        key.extend_from_slice(&part.len().to_le_bytes());
-        key.extend_from_slice(part.as_bytes());
+    for text in std::iter::once(metric.name.as_str()).chain(tags) {
+        part(text, &mut key);
     }
     key
 }

@@ -4,6 +4,7 @@ use std::collections::{HashMap, VecDeque};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
+use super::super::key::part;
 use super::super::write::finite;
 use super::histogram::{Aggregation, Histogram};
 use super::nanos;
@@ -313,10 +314,7 @@ fn write_form(resource: &Resource, version: &str, metric: &Metric<'_>, key: &mut
     key.extend_from_slice(&resource.number.to_le_bytes());
     key.push(metric.value.kind() as u8);
     key.push(u8::from(matches!(metric.name, Name::Measure(_))));
-    let mut part = |text: &str| {
-        key.extend_from_slice(&text.len().to_le_bytes());
-        key.extend_from_slice(text.as_bytes());
-    };
+    let mut part = |text: &str| part(text, key);
     part(version);
     match metric.name {
         Name::Custom(name) => {

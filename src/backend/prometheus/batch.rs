@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::buckets::{Buckets, Distribution};
 use super::{Asserts, Id, Nature, Options, Output, Piece, Scale, Temporality, Write, names, words};
+use crate::backend::key::part;
 use crate::model::{Kind, Measure, Metric, Name, Origin, Tag, Value};
 use crate::request::Weight;
 
@@ -162,20 +163,22 @@ impl<'b> Batch<'b> {
             Id { name, nature: Nature::of(measure), help, labels }
         };
         let labels = tags.iter().filter(|tag| is_label(Name::Measure(measure), tag)).copied();
-        let labels = self.labels(origin, "AWS/Lambda", None, labels);
+        let labels = self.labels(origin, Some("AWS/Lambda"), None, labels);
         if FROM_ZERO.contains(&measure) && self.options.temporality == Temporality::Cumulative {
             for measure in FROM_ZERO {
                 self.place(id(measure, labels.clone()));
             }
         }
         let extra = match measure {
-            Measure::Invocations => ("aws_lambda_cold_start", "Whether the last invocation was a cold start."),
-            Measure::MaxMemoryUsed => ("process_resident_memory_bytes", "Memory that the function has used at most."),
-            _ => ("", ""),
+            Measure::Invocations => Some(("aws_lambda_cold_start", "Whether the last invocation was a cold start.")),
+            Measure::MaxMemoryUsed => {
+                Some(("process_resident_memory_bytes", "Memory that the function has used at most."))
+            }
+            _ => None,
         };
-        let beside = (self.options.asserts.is_some() && !extra.0.is_empty()).then(|| {
-            let (name, labels) = (extra.0.to_owned(), labels.clone());
-            self.place(Id { name, nature: Nature::Gauge, help: extra.1, labels })
+        let beside = extra.filter(|_| self.options.asserts.is_some()).map(|(name, help)| {
+            let (name, labels) = (name.to_owned(), labels.clone());
+            self.place(Id { name, nature: Nature::Gauge, help, labels })
         });
         (self.place(id(measure, labels)), beside)
     }
@@ -194,14 +197,14 @@ impl<'b> Batch<'b> {
             names::metric(name, metric.value.kind())
         };
         let original = (!named.unique).then_some(name);
-        let labels = self.labels(origin, "", original, metric.tags.iter().copied());
+        let labels = self.labels(origin, None, original, metric.tags.iter().copied());
         Id { name: named.name, nature, help, labels }
     }
 
     fn labels<'t>(
         &'t self,
         origin: &'t Origin,
-        namespace: &'static str,
+        namespace: Option<&'t str>,
         original: Option<&str>,
         tags: impl Iterator<Item = Tag<'t>>,
     ) -> Vec<(String, String)> {
@@ -215,9 +218,7 @@ impl<'b> Batch<'b> {
             ("job", if name.is_empty() { &origin.log_group } else { name }),
             ("version", function.and_then(|function| function.version.as_deref()).unwrap_or("")),
         ];
-        if !namespace.is_empty() {
-            ours.push(("namespace", namespace));
-        }
+        ours.extend(namespace.map(|namespace| ("namespace", namespace)));
         if let Some(Asserts { tenant, environment, site }) = &self.options.asserts {
             let tenant = tenant.as_deref().unwrap_or("");
             ours.extend([("asserts_source", "prom-client"), ("asserts_tenant", tenant), ("tenant", tenant)]);
@@ -312,15 +313,10 @@ fn write_key(key: &mut Vec<u8>, origin: &Origin, metric: &Metric<'_>) {
     key.push(nature);
     match metric.name {
         Name::Measure(measure) => key.push(u8::try_from(measure.index()).unwrap_or_default()),
-        Name::Custom(name) => write_text(key, name),
+        Name::Custom(name) => part(name, key),
     }
     for tag in metric.tags.iter().filter(|tag| is_label(metric.name, tag)) {
-        write_text(key, tag.key);
-        write_text(key, tag.value);
+        part(tag.key, key);
+        part(tag.value, key);
     }
-}
-
-fn write_text(key: &mut Vec<u8>, text: &str) {
-    key.extend_from_slice(&text.len().to_le_bytes());
-    key.extend_from_slice(text.as_bytes());
 }

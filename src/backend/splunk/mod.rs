@@ -28,6 +28,7 @@ mod answer;
 use std::borrow::Cow;
 
 use super::body::{Body, Limits, Oversize, Template};
+use super::per_origin::PerOrigin;
 use super::record::{Record, records};
 use super::write::{bounded, number, start, text};
 use super::{Encode, Encoded, Signals, auth};
@@ -62,7 +63,7 @@ pub struct Encoder<'b> {
     splunk: &'b Splunk,
     events: Body,
     metrics: Body,
-    rendered: Option<Rendered>,
+    rendered: PerOrigin<Rendered>,
     oversize: Weight,
 }
 
@@ -71,7 +72,6 @@ const PATH: &str = "/services/collector";
 
 /// What events of an origin share.
 struct Rendered {
-    generation: u32,
     /// From behind the time to the event.
     event: Vec<u8>,
     metric: Vec<u8>,
@@ -150,7 +150,13 @@ impl Splunk {
     /// Begins a batch.
     pub fn encoder(&self) -> Encoder<'_> {
         let body = || Body::new(self.template());
-        Encoder { splunk: self, events: body(), metrics: body(), rendered: None, oversize: Weight::default() }
+        Encoder {
+            splunk: self,
+            events: body(),
+            metrics: body(),
+            rendered: PerOrigin::default(),
+            oversize: Weight::default(),
+        }
     }
 
     /// Whether both are sent the same bytes, if to different places.
@@ -227,7 +233,7 @@ impl Encode for Encoder<'_> {
 
 impl Sink for Encoder<'_> {
     fn log(&mut self, origin: &Origin, log: &Log<'_>) {
-        let rendered = Rendered::of(&mut self.rendered, origin, self.splunk);
+        let rendered = self.rendered.get(origin, || Rendered::new(origin, self.splunk));
         let pushed = self.events.push(Weight::LOG, |out| {
             time(log.time, out);
             out.extend_from_slice(&rendered.event);
@@ -253,7 +259,7 @@ impl Sink for Encoder<'_> {
     }
 
     fn metrics(&mut self, origin: &Origin, metrics: &[Metric<'_>]) {
-        let rendered = Rendered::of(&mut self.rendered, origin, self.splunk);
+        let rendered = self.rendered.get(origin, || Rendered::new(origin, self.splunk));
         for record in records(metrics, metric_field) {
             let weight = Weight::metrics(record.fields.len() as u64);
             if let Err(Oversize) = self.metrics.push(weight, |out| metric_event(origin, &record, rendered, out)) {
@@ -288,13 +294,6 @@ fn metric_event(origin: &Origin, record: &Record<'_>, rendered: &Rendered, out: 
 }
 
 impl Rendered {
-    fn of<'a>(slot: &'a mut Option<Self>, origin: &Origin, splunk: &Splunk) -> &'a Self {
-        if slot.as_ref().is_none_or(|rendered| rendered.generation != origin.generation) {
-            *slot = None;
-        }
-        slot.get_or_insert_with(|| Self::new(origin, splunk))
-    }
-
     fn new(origin: &Origin, splunk: &Splunk) -> Self {
         let function = origin.function.as_ref();
         let region = origin.region.as_deref().unwrap_or_default();
@@ -331,7 +330,6 @@ impl Rendered {
             field(&name, &value, &mut fields);
         }
         Self {
-            generation: origin.generation,
             event: head(splunk.sourcetype.as_deref().unwrap_or(sourcetype), splunk.index.as_ref()),
             metric: head(&splunk.metrics_sourcetype, splunk.metrics_index.as_ref()),
             place,
