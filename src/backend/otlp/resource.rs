@@ -137,19 +137,17 @@ pub(super) fn resource(format: Format, shared: &Shared, origin: &Origin, detail:
         ("aws.log.group.names", Some(origin.log_group.as_str())),
         ("aws.log.group.arns", group_arn.as_deref()),
     ];
-    let more = match detail {
-        Detail::Writer(forwarder) => [
-            ("service.instance.id", Some(forwarder.instance.as_str()).filter(|id| !id.is_empty())),
-            ("", None),
-            ("", None),
-        ],
-        Detail::Log | Detail::Stream => [
+    let more: &[(&str, Option<&str>)] = match detail {
+        Detail::Writer(forwarder) => {
+            &[("service.instance.id", Some(forwarder.instance.as_str()).filter(|id| !id.is_empty()))]
+        }
+        Detail::Log | Detail::Stream => &[
             ("faas.version", function.and_then(|function| function.version.as_deref())),
             ("faas.instance", function.map(|_| origin.log_stream.as_str())),
             ("aws.log.stream.names", Some(origin.log_stream.as_str())),
         ],
     };
-    let known = named.into_iter().chain(chosen).chain(told).chain(more);
+    let known = named.into_iter().chain(chosen).chain(told).chain(more.iter().copied());
     let mut all: Vec<_> = known.filter_map(|(key, value)| Some((key, value_of(key, value?)))).collect();
     if let (Detail::Log, Some(memory)) = (detail, function.and_then(|function| function.memory_size_mb)) {
         all.push(("faas.max_memory", Any::Integer(i64::try_from(memory << 20).unwrap_or(i64::MAX))));
