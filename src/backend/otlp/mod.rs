@@ -90,7 +90,7 @@ impl Otlp {
 
     /// The settings, for documents.
     pub fn rows() -> Vec<Row> {
-        std::iter::once(Self::SEND.row()).chain(settings::ROWS).collect()
+        std::iter::once(Self::SEND.row()).chain(settings::rows()).collect()
     }
 
     /// Reads the settings but [`SEND`](Self::SEND), which says which addresses there have to be.
