@@ -4,6 +4,7 @@
 //! other sends, and holds nothing of the event. The first runs until some requests are
 //! ready, then the second sends them.
 
+mod ferry;
 mod lane;
 mod outcome;
 mod records;
@@ -13,36 +14,22 @@ mod reserve;
 mod sending;
 mod waiting;
 
-use std::time::Duration;
-
-use futures_util::stream::{FuturesUnordered, StreamExt};
-use lane::{Landed, Lane, hand_out, land, lanes};
+use ferry::{FanOut, Ferry};
+use lane::lanes;
 pub use outcome::{Fate, Note, Outcome};
 pub use redrive::Redriven;
 pub use report::Report;
 pub use sending::Sending;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::Instant;
 pub use waiting::MAX_COUNTED;
 
-use crate::backend::{Backend, Context, Encoded, Encoder};
-use crate::delivery::{Delivered, Dropped, Patience, Transport, deliver};
-use crate::event::{Batch, DecodeError, Event, Limits, MessageType};
-use crate::ledger::{Ledger, Reason};
-use crate::model::{self, Log, Metric, Origin, Sink, Timestamp};
-use crate::parcel::Parcel;
-use crate::pipeline::{Counts, Pipeline, Run};
-use crate::request::{Destination, Request, Weight};
-use crate::store::{Copies, Shelf, Store};
-
-/// Log events, and bytes of their messages, that are encoded between two looks at whether requests are ready.
-const STRIDE: usize = 64;
-const STRIDE_BYTES: usize = 1 << 20;
-
-/// Bytes of bodies that may wait for slow backends while more is encoded for the others.
-const MAX_WAITING: usize = 16 << 20;
-
-/// What is said of a request that isn't sent as its backend is down.
-const DOWN: &str = "the backend did not take what came before in this invocation";
+use crate::backend::{Backend, Context};
+use crate::delivery::{Patience, Transport};
+use crate::event::{Batch, Event, Limits, MessageType};
+use crate::ledger::Ledger;
+use crate::model::{self, Sink, Timestamp};
+use crate::pipeline::Pipeline;
+use crate::store::{Copies, Store};
 
 /// What is said of a request that isn't stored in time.
 const NO_TIME: &str = "it did not answer in the time that was left";
@@ -75,13 +62,6 @@ pub struct Invocation<'a> {
     pub deadline: Instant,
     /// Makes jitter.
     pub seed: u64,
-}
-
-/// Sends one item to several places.
-struct FanOut<'b, 'o, S> {
-    /// Each with the place of its lane; one may encode for several lanes.
-    encoders: Vec<(usize, Encoder<'b>)>,
-    observer: &'o mut S,
 }
 
 impl<T: Transport> Forwarder<T> {
@@ -201,209 +181,5 @@ struct Terms<'a> {
 impl Terms<'_> {
     fn of(&self, backend: usize) -> Option<Patience> {
         (!self.down.contains(&backend)).then_some(self.patience)
-    }
-}
-
-/// Sends the requests of one delivery, and stores those that can't be sent.
-struct Ferry<'a, T> {
-    transport: &'a T,
-    sending: Sending,
-    /// Nothing is stored after this.
-    end: Instant,
-    seed: u64,
-    store: Option<&'a Store>,
-    copies: Copies<'a>,
-}
-
-impl<T: Transport> Ferry<'_, T> {
-    /// Lets the half that encodes and the half that sends take turns.
-    async fn drive<S: Sink>(
-        &self,
-        batch: &mut Batch<'_>,
-        run: &mut Run<'_>,
-        out: &mut FanOut<'_, '_, S>,
-        mut lanes: Vec<Lane>,
-        outcome: &mut Outcome,
-        log_group: String,
-    ) {
-        let mut flying = FuturesUnordered::new();
-        let mut more = true;
-        let mut launched = 0;
-        loop {
-            for (index, lane) in lanes.iter_mut().enumerate() {
-                while lane.flying < self.sending.concurrency
-                    && let Some(request) = lane.waiting.pop_front()
-                {
-                    lane.flying += 1;
-                    launched += 1;
-                    let (name, patience) = (lane.name.clone(), lane.patience);
-                    let seed = self.seed.wrapping_add(launched);
-                    flying.push(async move { (index, self.send(name, request, patience, seed).await) });
-                }
-            }
-            // Lets what was launched go out while more is encoded.
-            if more && !flying.is_empty() {
-                tokio::task::yield_now().await;
-                if let Some(Some((index, landed))) = futures_util::FutureExt::now_or_never(flying.next()) {
-                    land(&mut lanes, index, landed, outcome);
-                    continue;
-                }
-            }
-            let waiting: usize = lanes.iter().flat_map(|lane| &lane.waiting).map(|request| request.body.len()).sum();
-            let hungry = lanes.is_empty()
-                || lanes.iter().any(|lane| lane.waiting.is_empty() && lane.flying < self.sending.concurrency);
-            if more && (flying.is_empty() || (hungry && waiting < MAX_WAITING)) {
-                more = match fill(batch, run, out) {
-                    Ok(more) => more,
-                    Err(error) => {
-                        outcome.damaged(log_group.clone(), run.received(), error);
-                        false
-                    }
-                };
-                for (place, encoder) in &mut out.encoders {
-                    hand_out(&mut lanes, *place, encoder.take_ready(), run.oldest());
-                }
-                if !more && end(run, out, &mut lanes, outcome).other_forwarders > 0 {
-                    outcome.notes.push(Note::OtherForwarder { log_group: log_group.clone() });
-                }
-                continue;
-            }
-            match flying.next().await {
-                Some((index, landed)) => {
-                    land(&mut lanes, index, landed, outcome);
-                }
-                None => break,
-            }
-        }
-    }
-
-    /// Sends a request, unless its backend is down, and stores what wasn't taken.
-    async fn send(&self, name: String, request: Request, patience: Option<Patience>, seed: u64) -> Landed {
-        let delivered = match patience {
-            Some(patience) => deliver(self.transport, request, patience, seed).await,
-            None => unsent(request),
-        };
-        let unauthorized = delivered.dropped.iter().any(|dropped| dropped.reason == Reason::Unauthorized);
-        let mut landed = Landed {
-            delivered,
-            stored: Vec::new(),
-            aside: Vec::new(),
-            unauthorized,
-            storing: Duration::ZERO,
-            trouble: None,
-        };
-        if let Some(store) = self.store {
-            for dropped in std::mem::take(&mut landed.delivered.dropped) {
-                self.keep(store, &name, dropped, &mut landed).await;
-            }
-        }
-        landed
-    }
-
-    /// Stores what wasn't taken: to be sent again, or set aside if it never will be. What has no request of its own,
-    /// or was for standard output, stays dropped.
-    async fn keep(&self, store: &Store, name: &str, dropped: Dropped, landed: &mut Landed) {
-        let whole = dropped.weight == dropped.request.weight();
-        if !whole || matches!(dropped.request.destination, Destination::Stdout) {
-            landed.delivered.dropped.push(dropped);
-            return;
-        }
-        let place = if dropped.reason.may_pass() { Shelf::Pending } else { Shelf::SetAside };
-        // Marking the first one takes a hash of the whole payload: that is a part of storing.
-        let before = Instant::now();
-        let parcel = Parcel::pack(name, &dropped.request, dropped.reason.as_str(), &dropped.last);
-        let put = timeout_at(self.end, store.put(place, &self.copies.mark(parcel))).await;
-        landed.storing = landed.storing.max(before.elapsed());
-        let trouble = match put {
-            Ok(Ok(())) if place == Shelf::Pending => return landed.stored.push(dropped),
-            Ok(Ok(())) => return landed.aside.push(dropped),
-            Ok(Err(error)) => error.to_string(),
-            Err(_) => NO_TIME.to_owned(),
-        };
-        landed.trouble = Some(trouble);
-        landed.delivered.dropped.push(dropped);
-    }
-}
-
-/// A request to a backend that is down.
-fn unsent(request: Request) -> Delivered {
-    let (weight, last) = (request.weight(), DOWN.to_owned());
-    Delivered { dropped: vec![Dropped { request, weight, reason: Reason::Down, last }], ..Delivered::default() }
-}
-
-/// Ends the batch: hands out the last requests, and takes the counts into the ledger.
-fn end<S: Sink>(run: &mut Run<'_>, out: &mut FanOut<'_, '_, S>, lanes: &mut [Lane], outcome: &mut Outcome) -> Counts {
-    let counts = run.finish(out);
-    let ledger = &mut outcome.ledger;
-    ledger.received += counts.received;
-    ledger.oldest = (counts.received > 0).then(|| run.oldest());
-    ledger.consumed += counts.consumed;
-    ledger.made += Weight { logs: counts.logs, metrics: counts.metrics };
-    ledger.metric_names_over_bound += counts.metric_names_over_bound;
-    ledger.tags_over_bound += counts.tags_over_bound;
-    for (place, encoder) in std::mem::take(&mut out.encoders) {
-        let Encoded { requests, oversize, filtered } = encoder.finish();
-        hand_out(lanes, place, requests, run.oldest());
-        let of_lanes = lanes.iter().zip(&mut ledger.backends).filter(|(lane, _)| lane.leader == place);
-        for (lane, account) in of_lanes {
-            account.filtered += filtered;
-            account.filtered.logs += counts.filtered;
-            if oversize.total() > 0 {
-                account.drop(Reason::Oversize, oversize);
-                outcome.notes.push(Note::Undelivered {
-                    backend: lane.name.clone(),
-                    address: String::new(),
-                    fate: Fate::Dropped,
-                    reason: Reason::Oversize,
-                    weight: oversize,
-                    last: "larger than a request can be".to_owned(),
-                });
-            }
-        }
-    }
-    counts
-}
-
-/// Encodes log events until some backend has a request ready; `false` after the last one.
-fn fill<S: Sink>(batch: &mut Batch<'_>, run: &mut Run<'_>, out: &mut FanOut<'_, '_, S>) -> Result<bool, DecodeError> {
-    loop {
-        let mut bytes = 0;
-        for _ in 0..STRIDE {
-            // By reference: a copy would stall on what was just written.
-            match batch.next() {
-                Ok(Some(ref event)) => {
-                    bytes += event.message.escaped().len();
-                    run.push(event, out);
-                }
-                Ok(None) => return Ok(false),
-                Err(error) => return Err(error),
-            }
-            if bytes >= STRIDE_BYTES {
-                break;
-            }
-        }
-        if out.encoders.is_empty() || out.encoders.iter().any(|(_, encoder)| encoder.has_ready()) {
-            return Ok(true);
-        }
-    }
-}
-
-impl<S: Sink> Sink for FanOut<'_, '_, S> {
-    fn log(&mut self, origin: &Origin, log: &Log<'_>) {
-        self.observer.log(origin, log);
-        for (_, encoder) in &mut self.encoders {
-            encoder.log(origin, log);
-        }
-    }
-
-    fn wants_json_fields(&self) -> bool {
-        self.observer.wants_json_fields() || self.encoders.iter().any(|(_, encoder)| encoder.wants_json_fields())
-    }
-
-    fn metrics(&mut self, origin: &Origin, metrics: &[Metric<'_>]) {
-        self.observer.metrics(origin, metrics);
-        for (_, encoder) in &mut self.encoders {
-            encoder.metrics(origin, metrics);
-        }
     }
 }
