@@ -141,6 +141,25 @@ impl Note {
         let Dropped { reason, weight, last, .. } = dropped;
         Self::Undelivered { backend: backend.to_owned(), address, fate, reason, weight, last }
     }
+
+    /// Takes in another note of the same cause; `false` if it is of another.
+    fn absorb(&mut self, more: &Self) -> bool {
+        let (weight, further) = match (self, more) {
+            (
+                Self::Undelivered { backend, address, fate, reason, weight, .. },
+                Self::Undelivered { backend: to, address: at, fate: how, reason: why, weight: further, .. },
+            ) if (&*backend, &*address, &*fate, &*reason) == (to, at, how, why) => (weight, further),
+            (Self::Aside { backend, weight, why }, Self::Aside { backend: of, weight: further, why: because })
+                if (&*backend, &*why) == (of, because) =>
+            {
+                (weight, further)
+            }
+            (Self::Left(why), Self::Left(again)) | (Self::Store(why), Self::Store(again)) => return why == again,
+            _ => return false,
+        };
+        *weight += *further;
+        true
+    }
 }
 
 impl Outcome {
@@ -159,25 +178,9 @@ impl Outcome {
 
     /// Takes down a note; of several of one cause there is one.
     pub(super) fn note(&mut self, note: Note) {
-        match note {
-            Note::Undelivered { .. } => self.note_undelivered(note),
-            Note::Aside { .. } => self.note_aside(note),
-            Note::Store(_) => self.note_once(note),
-            note => self.notes.push(note),
+        if !self.notes.iter_mut().any(|known| known.absorb(&note)) {
+            self.notes.push(note);
         }
-    }
-
-    fn note_aside(&mut self, more: Note) {
-        let Note::Aside { backend: of, weight: many, why: because } = &more else { return };
-        for note in &mut self.notes {
-            if let Note::Aside { backend, weight, why } = note
-                && (&*backend, &*why) == (of, because)
-            {
-                *weight += *many;
-                return;
-            }
-        }
-        self.notes.push(more);
     }
 
     /// Items and records that only a repeated invocation can deliver.
@@ -199,40 +202,18 @@ impl Outcome {
 
     /// Takes down once why the store can't be used.
     pub(super) fn note_store(&mut self, why: String) {
-        self.note_once(Note::Store(why));
+        self.note(Note::Store(why));
     }
 
     /// Takes down what keeps a redrive from the store: nobody else would see it.
     pub(super) fn unread(&mut self, trouble: Note) {
         self.undone += u64::from(matches!(trouble, Note::Store(_)));
-        self.note_once(trouble);
-    }
-
-    pub(super) fn note_once(&mut self, note: Note) {
-        if !self.notes.contains(&note) {
-            self.notes.push(note);
-        }
+        self.note(trouble);
     }
 
     pub(super) fn damaged(&mut self, log_group: String, read: u64, error: DecodeError) {
         self.ledger.damaged += 1;
         self.notes.push(Note::Damaged { log_group, read, error });
-    }
-
-    /// One note for each cause.
-    pub(super) fn note_undelivered(&mut self, more: Note) {
-        let Note::Undelivered { backend: to, address: at, fate: how, reason: why, weight: many, .. } = &more else {
-            return;
-        };
-        for note in &mut self.notes {
-            if let Note::Undelivered { backend, address, fate, reason, weight, .. } = note
-                && (&*backend, &*address, &*fate, &*reason) == (to, at, how, why)
-            {
-                *weight += *many;
-                return;
-            }
-        }
-        self.notes.push(more);
     }
 
     /// Every item has to be accounted for, in every build.
@@ -298,6 +279,52 @@ impl std::fmt::Display for Note {
             ),
             Self::Unaccounted { what } => write!(f, "bug in logferry, please report it: {what}"),
             Self::Unknown(error) => error.fmt(f),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_several_notes_of_one_cause_there_is_one() {
+        let undelivered = |backend: &str, fate, logs| Note::Undelivered {
+            backend: backend.to_owned(),
+            address: "https://intake.example.com".to_owned(),
+            fate,
+            reason: Reason::Busy,
+            weight: Weight { logs, metrics: 0 },
+            last: format!("status 429: {logs}"),
+        };
+        let aside = |why, logs| Note::Aside { backend: "loki".to_owned(), weight: Weight { logs, metrics: 0 }, why };
+        let left = |why: &str| Note::Left(why.to_owned());
+        let unreadable = || Note::Unreadable { id: "1".to_owned() };
+        for (notes, expected) in [
+            (
+                vec![undelivered("loki", Fate::Stored, 2), undelivered("loki", Fate::Stored, 3)],
+                vec!["loki: 5 logs not delivered to https://intake.example.com but stored"],
+            ),
+            (
+                vec![undelivered("loki", Fate::Stored, 2), undelivered("loki", Fate::Dropped, 3)],
+                vec!["loki: 2 logs not delivered", "loki: 3 logs not delivered"],
+            ),
+            (vec![aside("too old", 1), aside("too old", 2)], vec!["loki: 3 logs set aside and not sent: too old"]),
+            (vec![aside("too old", 1), aside("damaged", 2)], vec!["loki: 1 log ", "loki: 2 logs "]),
+            (vec![left("newer"), left("newer")], vec!["a stored request was left as it is: newer"]),
+            (vec![left("one"), left("other")], vec!["a stored request", "a stored request"]),
+            // Each of these is a message that has to be delivered again.
+            (vec![unreadable(), unreadable()], vec!["message 1 holds neither", "message 1 holds neither"]),
+        ] {
+            let mut outcome = Outcome::default();
+            for note in notes {
+                outcome.note(note);
+            }
+            let said: Vec<_> = outcome.notes.iter().map(ToString::to_string).collect();
+            assert_eq!(said.len(), expected.len(), "{said:#?}");
+            for (said, expected) in said.iter().zip(expected) {
+                assert!(said.starts_with(expected), "{said}");
+            }
         }
     }
 }
