@@ -13,8 +13,7 @@ use crate::model::Timestamp;
 use crate::request::Weight;
 
 /// Why an item was dropped.
-#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub enum Reason {
     /// The intake asked to be left alone for longer than there was time.
     Busy,

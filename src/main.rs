@@ -1,6 +1,7 @@
 //! The Lambda function: cold start, and the only reader of the real environment and clock.
 
 use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::pin::pin;
 use std::process::ExitCode;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -253,7 +254,9 @@ fn own(context: &Context) -> model::Forwarder {
 
 /// A number that differs from one invocation to the next.
 fn seed(request_id: &str) -> u64 {
-    request_id.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
+    let mut hasher = DefaultHasher::new();
+    request_id.hash(&mut hasher);
+    hasher.finish()
 }
 
 fn log(kind: &str, message: &str) {

@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::io::{self, Write};
 
+use logferry::backend::Backend;
 use logferry::env::Env;
 use logferry::settings::Settings;
 
@@ -30,7 +31,7 @@ pub(crate) fn run() -> io::Result<Status> {
         }
     };
     let mut out = io::stdout().lock();
-    let names: Vec<_> = forwarder.backends.iter().map(logferry::backend::Backend::name).collect();
+    let names: Vec<_> = forwarder.backends.iter().map(Backend::name).collect();
     writeln!(out, "the settings are good; telemetry goes to {}\n", names.join(", "))?;
     let mut env = Env::new(&environment);
     let mut shown = Vec::new();

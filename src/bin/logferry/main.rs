@@ -11,11 +11,17 @@ mod style;
 mod summary;
 
 use std::fmt::Display;
-use std::io::Write;
+use std::io::{self, ErrorKind, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use clap::{Parser, Subcommand, ValueEnum};
+use logferry::delivery::Http;
+use logferry::env::{Mistake, read};
+use logferry::forwarder::Forwarder;
+use logferry::model::Timestamp;
+use logferry::settings::Settings;
 
 /// Turns what AWS Lambda functions write to CloudWatch Logs into logs and metrics.
 #[derive(Debug, Parser)]
@@ -53,12 +59,12 @@ struct RedriveArgs {
     backend: Option<String>,
     /// Only what is older than this, as `30m` or `2h`.
     #[arg(long, value_name = "AGE", value_parser = age)]
-    older_than: Option<std::time::Duration>,
+    older_than: Option<Duration>,
     /// Only keys that go on like this behind the backend, as `2026/11/20`.
     #[arg(long, value_parser = prefix)]
     prefix: Option<String>,
     /// At most so many requests.
-    #[arg(long, value_name = "COUNT", value_parser = logferry::env::read::count)]
+    #[arg(long, value_name = "COUNT", value_parser = read::count)]
     max: Option<usize>,
     /// What was set aside, refused too often or too old, instead of what is pending.
     #[arg(long)]
@@ -72,10 +78,10 @@ fn prefix(value: &str) -> Result<String, String> {
     Ok(value.to_owned())
 }
 
-fn age(value: &str) -> Result<std::time::Duration, String> {
+fn age(value: &str) -> Result<Duration, String> {
     match value.strip_suffix('h').map(str::parse::<u64>) {
-        Some(Ok(hours)) => Ok(std::time::Duration::from_secs(hours.saturating_mul(3600))),
-        _ => logferry::env::read::duration(value).map_err(|_| "is not an age: expected `30m` or `2h`".to_owned()),
+        Some(Ok(hours)) => Ok(Duration::from_secs(hours.saturating_mul(3600))),
+        _ => read::duration(value).map_err(|_| "is not an age: expected `30m` or `2h`".to_owned()),
     }
 }
 
@@ -149,7 +155,7 @@ fn main() -> ExitCode {
     match result {
         Ok(status) => status.into(),
         // Whoever reads us has seen enough.
-        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => ExitCode::SUCCESS,
         Err(error) => {
             complain(format_args!("logferry: {error}"));
             Status::Incomplete.into()
@@ -159,11 +165,11 @@ fn main() -> ExitCode {
 
 /// Writes a line to standard error: that nobody reads it on changes nothing else, the exit status least of all.
 fn complain(what: impl Display) {
-    let _ = writeln!(std::io::stderr(), "{what}");
+    let _ = writeln!(io::stderr(), "{what}");
 }
 
 /// Says what is wrong with the settings, and how the command ends for it.
-fn refuse(mistakes: &[logferry::env::Mistake]) -> Status {
+fn refuse(mistakes: &[Mistake]) -> Status {
     for mistake in mistakes {
         complain(format_args!("wrong setting: {mistake}"));
     }
@@ -191,20 +197,20 @@ fn variables() -> impl Iterator<Item = (String, String)> {
 }
 
 #[expect(clippy::disallowed_methods, reason = "the process reads the clock here, and nowhere else")]
-fn clock() -> std::time::SystemTime {
-    std::time::SystemTime::now()
+fn clock() -> SystemTime {
+    SystemTime::now()
 }
 
 /// Everything wired as in the Lambda, with secrets fetched from where they are kept.
 fn ready(
     lookup: &dyn Fn(&str) -> Option<String>,
     default: Option<&str>,
-) -> std::io::Result<Result<logferry::forwarder::Forwarder<logferry::delivery::Http>, Vec<logferry::env::Mistake>>> {
+) -> io::Result<Result<Forwarder<Http>, Vec<Mistake>>> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    Ok(runtime.block_on(logferry::settings::Settings::ready(lookup, default, clock)))
+    Ok(runtime.block_on(Settings::ready(lookup, default, clock)))
 }
 
-fn now() -> logferry::model::Timestamp {
-    let since = clock().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-    logferry::model::Timestamp::from_millis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+fn now() -> Timestamp {
+    let since = clock().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Timestamp::from_millis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
 }

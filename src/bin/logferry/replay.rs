@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use logferry::backend::{Backend, decompress, protobuf};
 use logferry::delivery::{Http, Transport, TransportError};
+use logferry::env::Mistake;
 use logferry::event::{Batch, Payload};
 use logferry::forwarder::{Forwarder, Invocation, Note, Outcome};
 use logferry::ledger::Ledger;
@@ -205,13 +206,13 @@ fn sentence(ledger: &Ledger, dry_run: bool) -> String {
 }
 
 /// Everything wired as in the Lambda; standard output is where nothing else is said.
-fn forwarder(args: &ReplayArgs, to: &str) -> Result<Forwarder<Carrier>, Vec<logferry::env::Mistake>> {
+fn forwarder(args: &ReplayArgs, to: &str) -> Result<Forwarder<Carrier>, Vec<Mistake>> {
     let lookup = |name: &str| {
         if name == "LOGFERRY_BACKENDS" && !to.is_empty() { Some(to.to_owned()) } else { variable(name) }
     };
     let mut forwarder = match ready(&lookup, Some("stdout")) {
         Ok(ready) => ready?,
-        Err(error) => return Err(vec![logferry::env::Mistake { name: "replay".to_owned(), what: error.to_string() }]),
+        Err(error) => return Err(vec![Mistake { name: "replay".to_owned(), what: error.to_string() }]),
     };
     if args.format == Format::Pretty && !args.dry_run {
         // The watcher shows it.

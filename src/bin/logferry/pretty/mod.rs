@@ -23,16 +23,16 @@ pub(crate) const TIGHT: f64 = 0.9;
 /// Shows everything that was made.
 #[derive(Debug)]
 pub(crate) struct Pretty {
-    /// Invocations that are shown of each function; all if none.
-    pub(crate) max_invocations: Option<usize>,
-    /// Logs that are shown of each function; all if none.
-    pub(crate) max_logs: Option<usize>,
+    /// Invocations that are shown of each function.
+    pub(crate) max_invocations: usize,
+    /// Logs that are shown of each function.
+    pub(crate) max_logs: usize,
     sections: Subjects<Section>,
 }
 
 impl Default for Pretty {
     fn default() -> Self {
-        Self { max_invocations: Some(200), max_logs: Some(50), sections: Subjects::default() }
+        Self { max_invocations: 200, max_logs: 50, sections: Subjects::default() }
     }
 }
 
@@ -53,9 +53,8 @@ impl Pretty {
 
 impl Sink for Pretty {
     fn log(&mut self, origin: &Origin, log: &Log<'_>) {
-        let max = self.max_logs.unwrap_or(usize::MAX);
         if let Some(section) = self.sections.of(origin) {
-            section.log(log, max);
+            section.log(log, self.max_logs);
         }
     }
 

@@ -110,14 +110,14 @@ impl Section {
         }
     }
 
-    /// The table of invocations, by time.
-    pub(super) fn invocations(&self, max: Option<usize>, style: Style) -> String {
+    /// The table of invocations, by time: the first `max` of them.
+    pub(super) fn invocations(&self, max: usize, style: Style) -> String {
         if self.attempts.is_empty() {
             return self.starts(style);
         }
         let mut attempts: Vec<_> = self.attempts.iter().collect();
         attempts.sort_by_key(|attempt| attempt.time);
-        let hidden = attempts.split_off(attempts.len().min(max.unwrap_or(usize::MAX)));
+        let hidden = attempts.split_off(attempts.len().min(max));
         let longest = attempts.iter().filter_map(|attempt| attempt.duration).fold(0.0, f64::max);
         let mut table = Table::new([
             Column::left("time"),

@@ -186,7 +186,7 @@ fn logs_of_no_function_are_under_their_group() {
 #[test]
 fn what_is_too_much_is_counted() {
     let reports = ['a', 'b', 'c'].map(|id| report(id, "Duration: 1.00 ms, Status: error"));
-    let mut pretty = Pretty { max_invocations: Some(1), max_logs: Some(1), ..Pretty::default() };
+    let mut pretty = Pretty { max_invocations: 1, max_logs: 1, ..Pretty::default() };
     let mut lines: Vec<_> = (0..).zip(&reports).map(|(millis, line)| (millis, line.as_str())).collect();
     lines.push((9, "2026-11-20T09:00:00.009Z\taaaaaaaa-0000-4000-8000-000000000000\tERROR\tlost"));
     play(&mut pretty, "/aws/lambda/f", &lines);
