@@ -1,10 +1,15 @@
-//! Headers that say who sends.
+//! Headers: which names they may have, and those that say who sends.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
 use crate::env::{Env, Secret, Setting};
 use crate::request::Header;
+
+/// Whether a header may have this name: a token of RFC 9110, §5.6.2.
+pub(super) fn is_header_name(name: &str) -> bool {
+    !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b))
+}
 
 /// `Basic`, of RFC 7617, in UTF-8.
 pub(super) fn basic(user: &str, password: &Secret) -> Header {

@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::super::histogram::Aggregation;
 use super::super::metrics::Temporality;
 use super::super::writer::Format;
+use crate::backend::auth::is_header_name;
 use crate::env::{Address, Secret, read};
 use crate::request::Compression;
 
@@ -32,8 +33,7 @@ pub(super) fn headers(value: &str) -> Result<Vec<(String, Secret)>, String> {
 }
 
 fn header(name: String, value: String) -> Result<(String, Secret), String> {
-    let legal = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
-    if !name.bytes().all(legal) {
+    if !is_header_name(&name) {
         return Err("holds a name that is none of a header: expected `name=value,name=value`".to_owned());
     }
     if OURS.iter().any(|ours| ours.eq_ignore_ascii_case(&name)) {

@@ -354,8 +354,8 @@ fn sign(value: &str) -> Result<Sign, String> {
 fn headers(value: &str) -> Result<Vec<(String, Secret)>, String> {
     const OURS: [&str; 4] = ["content-type", "content-encoding", "content-length", "x-prometheus-remote-write-version"];
     let header = |(name, value): (String, String)| {
-        let token = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
-        let legal = name.bytes().all(token) && !value.is_empty() && value.bytes().all(|b| (b' '..0x7f).contains(&b));
+        let legal =
+            auth::is_header_name(&name) && !value.is_empty() && value.bytes().all(|b| (b' '..0x7f).contains(&b));
         if !legal {
             return Err("holds something that is no header: expected `name:value,name:value`".to_owned());
         }
