@@ -144,44 +144,31 @@ enum End {
 
 /// Sends a request until it is acknowledged, refused, or out of time; `seed` makes the jitter of the pauses.
 ///
-/// What an intake calls too large is cut in two, and each half sent by itself; so is what holds something malformed
-/// that keeps the rest from being taken.
+/// What an intake calls too large is cut in two, and each half sent by itself; so is what holds something malformed or
+/// outdated that keeps the rest from being taken.
 pub async fn deliver<T: Transport>(transport: &T, request: Request, patience: Patience, seed: u64) -> Delivered {
     let mut delivered = Delivered::default();
     let mut waiting = vec![request];
     let mut cuts = 0;
     while let Some(request) = waiting.pop() {
         let (request, end) = attempts(transport, request, patience, seed, &mut delivered).await;
-        let (reason, last) = match end {
-            End::Accepted => {
-                delivered.accept(&request);
-                continue;
-            }
-            End::Outdated => {
-                match halves(&request).filter(|_| cuts < MAX_CUTS) {
-                    Some([first, second]) => waiting.extend([second, first]),
-                    None => delivered.accept(&request),
-                }
+        let halves = match end {
+            End::TooLarge => halves(&request),
+            End::Malformed(_) | End::Outdated if cuts < MAX_CUTS => {
                 cuts += 1;
-                continue;
+                halves(&request)
             }
-            End::TooLarge => (Reason::Oversize, "too large, even alone".to_owned()),
-            End::Malformed(last) if cuts < MAX_CUTS => {
-                cuts += 1;
-                (Reason::Refused, last)
-            }
-            End::Malformed(last) | End::Dropped(Reason::Refused, last) => {
-                delivered.drop(request, Reason::Refused, last);
-                continue;
-            }
-            End::Dropped(reason, last) => {
-                delivered.drop(request, reason, last);
-                continue;
-            }
+            End::Accepted | End::Dropped(..) | End::Malformed(_) | End::Outdated => None,
         };
-        match halves(&request) {
-            Some([first, second]) => waiting.extend([second, first]),
-            None => delivered.drop(request, reason, last),
+        if let Some([first, second]) = halves {
+            waiting.extend([second, first]);
+            continue;
+        }
+        match end {
+            End::Accepted | End::Outdated => delivered.accept(&request),
+            End::Dropped(reason, last) => delivered.drop(request, reason, last),
+            End::Malformed(last) => delivered.drop(request, Reason::Refused, last),
+            End::TooLarge => delivered.drop(request, Reason::Oversize, "too large, even alone".to_owned()),
         }
     }
     delivered
