@@ -47,10 +47,10 @@ pub(super) fn message(field: u32, out: &mut Vec<u8>, write: impl FnOnce(&mut Vec
     out.push(0);
     write(out);
     let len = out.len() - at - 1;
-    let mut prefix = Vec::new();
     if let (Ok(short @ 0..=0x7f), Some(byte)) = (u8::try_from(len), out.get_mut(at)) {
         *byte = short;
     } else {
+        let mut prefix = Vec::new();
         varint(len as u64, &mut prefix);
         out.splice(at..=at, prefix);
     }

@@ -30,6 +30,15 @@ pub struct Outcome {
 /// Something that went wrong.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Note {
+    /// Stored requests that aren't sent, as nobody would take them.
+    Aside {
+        /// Name of the backend.
+        backend: String,
+        /// How many items.
+        weight: Weight,
+        /// Why.
+        why: &'static str,
+    },
     /// A payload couldn't be decoded to its end.
     Damaged {
         /// Name of the log group, as far as it is known.
@@ -38,6 +47,41 @@ pub enum Note {
         read: u64,
         /// What is wrong.
         error: DecodeError,
+    },
+    /// Something in the store that can't be read.
+    DamagedStored {
+        /// Its key.
+        key: String,
+        /// Where it is now.
+        to: String,
+    },
+    /// Records that there was no time for.
+    Late {
+        /// How many.
+        records: usize,
+    },
+    /// Stored requests that can't be sent by this logferry, and stay where they are.
+    Left(String),
+    /// A wish for a backend that isn't there.
+    NoBackend {
+        /// Its name.
+        name: String,
+        /// The names of those that are.
+        names: String,
+    },
+    /// A wish to send what is stored, and there is no store.
+    NoStore,
+    /// The log of another forwarder of our kind.
+    OtherForwarder {
+        /// Name of its log group.
+        log_group: String,
+    },
+    /// The store can't be written or read.
+    Store(String),
+    /// Items that are neither sent nor given up: a bug of ours.
+    Unaccounted {
+        /// Name of the backend, items made, items accounted for.
+        what: String,
     },
     /// Items couldn't be delivered.
     Undelivered {
@@ -54,52 +98,8 @@ pub enum Note {
         /// The last answer, in words.
         last: String,
     },
-    /// Stored requests that aren't sent, as nobody would take them.
-    Aside {
-        /// Name of the backend.
-        backend: String,
-        /// How many items.
-        weight: Weight,
-        /// Why.
-        why: &'static str,
-    },
-    /// Something in the store that can't be read.
-    DamagedStored {
-        /// Its key.
-        key: String,
-        /// Where it is now.
-        to: String,
-    },
-    /// A wish for a backend that isn't there.
-    NoBackend {
-        /// Its name.
-        name: String,
-        /// The names of those that are.
-        names: String,
-    },
-    /// Records that there was no time for.
-    Late {
-        /// How many.
-        records: usize,
-    },
-    /// Stored requests that can't be sent by this logferry, and stay where they are.
-    Left(String),
-    /// Items that are neither sent nor given up: a bug of ours.
-    Unaccounted {
-        /// Name of the backend, items made, items accounted for.
-        what: String,
-    },
-    /// A wish to send what is stored, and there is no store.
-    NoStore,
-    /// The store can't be written or read.
-    Store(String),
     /// An event of no source that we know.
     Unknown(EventError),
-    /// The log of another forwarder of our kind.
-    OtherForwarder {
-        /// Name of its log group.
-        log_group: String,
-    },
     /// A message that holds nothing of ours.
     Unreadable {
         /// Id of the message.

@@ -97,15 +97,20 @@ pub enum Verdict {
     Accepted,
     /// Later: not before the answer's `retry_after`.
     Busy,
-    /// Never: sending them again can't help.
-    Refused,
     /// None was taken, as some are malformed: the others may be taken without them.
     Malformed,
+    /// Not here: the address leads elsewhere, a proxy is in the way, or what it names isn't there yet.
+    NotFound,
+    /// Some, and the others may be in the request's other form.
+    Otherwise {
+        /// Places of the others, in ascending order.
+        others: Vec<usize>,
+        /// What the intake says of them.
+        why: String,
+    },
     /// None was taken, as some are older than what is there: the others may be taken without them, which need
     /// no other attempt.
     Outdated,
-    /// Not here: the address leads elsewhere, a proxy is in the way, or what it names isn't there yet.
-    NotFound,
     /// Some.
     Partly {
         /// Places of those that may be taken later, in ascending order.
@@ -115,13 +120,8 @@ pub enum Verdict {
         /// What the intake says of them.
         why: String,
     },
-    /// Some, and the others may be in the request's other form.
-    Otherwise {
-        /// Places of the others, in ascending order.
-        others: Vec<usize>,
-        /// What the intake says of them.
-        why: String,
-    },
+    /// Never: sending them again can't help.
+    Refused,
     /// Not with so many at once.
     TooLarge,
     /// Not with these credentials.
@@ -216,6 +216,25 @@ impl Compression {
             Self::None => None,
             Self::Snappy => Some("snappy"),
             Self::Zstd(_) => Some("zstd"),
+        }
+    }
+}
+
+#[cfg(test)]
+impl Request {
+    /// A request to nowhere with these items: for tests of what its answers mean.
+    pub(crate) fn with_items(items: Vec<Item>, judge: fn(&Self, &Response) -> Verdict) -> Self {
+        Self {
+            destination: Destination::Stdout,
+            body: Vec::new(),
+            compression: Compression::None,
+            frame: Frame::text(b"", b"\n", b"\n"),
+            items,
+            route: "test",
+            oldest: Timestamp::default(),
+            judge,
+            select: |_, _| None,
+            fallback: None,
         }
     }
 }

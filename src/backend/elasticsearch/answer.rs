@@ -132,21 +132,10 @@ fn items(body: &[u8]) -> Option<Items> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::request::{Compression, Destination, Frame, Item, Weight};
+    use crate::request::{Item, Weight};
 
     fn request(items: usize) -> Request {
-        Request {
-            destination: Destination::Stdout,
-            body: Vec::new(),
-            compression: Compression::None,
-            frame: Frame::text(b"", b"\n", b"\n"),
-            items: vec![Item { end: 0, weight: Weight::metrics(2) }; items],
-            route: "test",
-            oldest: crate::model::Timestamp::default(),
-            judge,
-            select: |_, _| None,
-            fallback: None,
-        }
+        Request::with_items(vec![Item { end: 0, weight: Weight::metrics(2) }; items], judge)
     }
 
     fn partly(retry: &[usize], refused: &[usize], why: &str) -> Verdict {

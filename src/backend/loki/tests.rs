@@ -165,19 +165,8 @@ fn labels_beyond_what_a_stream_has_take_no_place_of_its_metadata() {
 }
 
 fn request(items: usize) -> Request {
-    let endpoint = Endpoint::default();
-    Request {
-        destination: Destination::Http(endpoint),
-        body: Vec::new(),
-        compression: Compression::None,
-        frame: Format::Json.frame(&[]),
-        items: vec![Item { end: 0, weight: Weight::LOG }; items],
-        route: "test",
-        oldest: Timestamp::default(),
-        judge,
-        select: |_, _| None,
-        fallback: None,
-    }
+    let items = vec![Item { end: 0, weight: Weight::LOG }; items];
+    Request { frame: Format::Json.frame(&[]), ..Request::with_items(items, judge) }
 }
 
 #[test]

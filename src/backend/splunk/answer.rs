@@ -50,22 +50,11 @@ fn invalid(request: &Request, number: usize, answer: &Answer) -> Verdict {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::request::{Compression, Destination, Frame, Item, Weight};
+    use crate::request::{Item, Weight};
 
     #[test]
     fn answers_mean_what_splunk_means() {
-        let request = Request {
-            destination: Destination::Stdout,
-            body: Vec::new(),
-            compression: Compression::None,
-            frame: Frame::text(b"", b"\n", b"\n"),
-            items: vec![Item { end: 0, weight: Weight::metrics(2) }; 4],
-            route: "test",
-            oldest: crate::model::Timestamp::default(),
-            judge,
-            select: |_, _| None,
-            fallback: None,
-        };
+        let request = Request::with_items(vec![Item { end: 0, weight: Weight::metrics(2) }; 4], judge);
         let partly = |retry: &[usize], refused: usize, why: &str| Verdict::Partly {
             retry: retry.to_vec(),
             refused: Refused::Items(vec![refused]),
