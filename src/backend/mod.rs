@@ -6,6 +6,7 @@
 
 mod auth;
 mod body;
+mod compress;
 mod datadog;
 mod elasticsearch;
 mod guance;
@@ -27,7 +28,7 @@ mod write;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-pub use body::decompress;
+pub use compress::decompress;
 pub use datadog::Datadog;
 pub use elasticsearch::Elasticsearch;
 pub use guance::Guance;

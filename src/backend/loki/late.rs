@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::super::body::{compress, decompress};
+use super::super::compress::{compress, decompress};
 use super::super::protobuf;
 use super::format::JSON_VALUES;
 use crate::request::{Fallback, Frame, Request, Wrapper};

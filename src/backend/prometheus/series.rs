@@ -4,7 +4,8 @@ use std::collections::HashMap;
 
 use super::remote_write::{LIMITS, MAX_SAMPLES, Version, set_version};
 use super::{Write, Written};
-use crate::backend::body::{Body, Oversize, Template, compress, decompress};
+use crate::backend::body::{Body, Oversize, Template};
+use crate::backend::compress::{compress, decompress};
 use crate::backend::protobuf::{self, Field, bytes, double, message, uint};
 use crate::request::{Destination, Fallback, Frame, Item, Request, Weight, Wrapper, varint};
 

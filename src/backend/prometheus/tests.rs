@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::backend::Context;
-use crate::backend::body::decompress;
+use crate::backend::compress::decompress;
 use crate::env::Env;
 use crate::model::{CheckStatus, Forwarder, Function, Name, Tag, Timestamp, Value};
 

@@ -15,7 +15,7 @@ use proptest::prelude::*;
 use prost::Message;
 use serde::de::DeserializeOwned;
 
-use super::super::body::decompress;
+use super::super::compress::decompress;
 use super::*;
 use crate::json::JsonStr;
 use crate::model::{CheckStatus, Forwarder, Function, Name, Tag, Value};

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::backend::Encode;
-use crate::backend::body::decompress;
+use crate::backend::compress::decompress;
 use crate::backend::prometheus::tests::{made, measure, metric, one_request, origin, push};
 use crate::backend::protobuf::{self, Field};
 use crate::env::Mistake;
