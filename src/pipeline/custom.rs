@@ -19,7 +19,7 @@ pub(super) struct Custom {
 type Tags<'a> = SmallVec<[Tag<'a>; 6]>;
 
 /// The event that a metric is read from, and where it goes.
-pub(super) struct From<'a, S> {
+pub(super) struct Reading<'a, S> {
     pub(super) bounds: Bounds,
     pub(super) origin: &'a Origin,
     pub(super) event: &'a LogEvent<'a>,
@@ -31,7 +31,7 @@ pub(super) struct From<'a, S> {
 
 impl Custom {
     /// Makes metrics of `MONITORING` records; `false` when there are too many names.
-    pub(super) fn monitoring<S: Sink>(&mut self, line: &MonitoringLine<'_>, from: &mut From<'_, S>) -> bool {
+    pub(super) fn monitoring<S: Sink>(&mut self, line: &MonitoringLine<'_>, from: &mut Reading<'_, S>) -> bool {
         if !self.admits(line.metrics().map(|metric| metric.name.as_ref()), from) {
             return false;
         }
@@ -54,7 +54,7 @@ impl Custom {
     }
 
     /// Makes a metric of Datadog's JSON; `false` when there are too many names.
-    pub(super) fn datadog<S: Sink>(&mut self, metric: &DatadogMetric<'_>, from: &mut From<'_, S>) -> bool {
+    pub(super) fn datadog<S: Sink>(&mut self, metric: &DatadogMetric<'_>, from: &mut Reading<'_, S>) -> bool {
         if !self.admits(std::iter::once(metric.name.as_ref()), from) {
             return false;
         }
@@ -67,7 +67,7 @@ impl Custom {
     /// Makes metrics of an EMF document: one for each value, with its dimensions
     /// and its namespace as tags. What counts (`Count`) is a count, all else a
     /// sample of a distribution. `false` when there are too many names.
-    pub(super) fn emf<S: Sink>(&mut self, emf: &Emf<'_>, from: &mut From<'_, S>) -> bool {
+    pub(super) fn emf<S: Sink>(&mut self, emf: &Emf<'_>, from: &mut Reading<'_, S>) -> bool {
         if !self.admits(emf.metrics().map(|metric| metric.name.as_ref()), from) {
             return false;
         }
@@ -95,7 +95,7 @@ impl Custom {
     }
 
     /// Whether metrics of these names are within bounds.
-    fn admits<'n, S: Sink>(&mut self, names: impl Iterator<Item = &'n str>, from: &mut From<'_, S>) -> bool {
+    fn admits<'n, S: Sink>(&mut self, names: impl Iterator<Item = &'n str>, from: &mut Reading<'_, S>) -> bool {
         for name in names {
             if self.names.contains(name) {
                 continue;
@@ -110,7 +110,7 @@ impl Custom {
     }
 }
 
-impl<'a, S: Sink> From<'a, S> {
+impl<'a, S: Sink> Reading<'a, S> {
     fn tags<'t>(&mut self, tags: impl Iterator<Item = Tag<'t>>) -> Tags<'t> {
         let mut kept = Tags::new();
         for tag in tags {

@@ -4,7 +4,7 @@ use memchr::{memchr, memmem};
 
 use super::about::About;
 use super::current::{Current, Held};
-use super::custom::{Custom, From};
+use super::custom::{Custom, Reading};
 use super::measure::{At, Attempts};
 use super::needles::Signs;
 use super::origin::Origins;
@@ -276,11 +276,11 @@ impl Run<'_> {
         &'e mut self,
         event: &'e LogEvent<'e>,
         out: &'e mut S,
-        make: impl FnOnce(&mut Custom, &mut From<'e, S>) -> bool,
+        make: impl FnOnce(&mut Custom, &mut Reading<'e, S>) -> bool,
     ) -> bool {
         let running = if self.correlates() { self.current.running() } else { None };
         let (origin, bounds) = (self.origins.current(), self.pipeline.settings.bounds);
-        make(&mut self.custom, &mut From { bounds, origin, event, running, counts: &mut self.counts, out })
+        make(&mut self.custom, &mut Reading { bounds, origin, event, running, counts: &mut self.counts, out })
     }
 
     /// Measures what Lambda says of itself; it is a log when it isn't Lambda that says it.

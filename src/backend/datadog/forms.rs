@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use super::super::key::part;
 use crate::model::{Origin, Tag, same};
 
 /// Forms whose marks are looked through before the hash: the measures of an invocation,
@@ -76,9 +77,9 @@ fn mark(origin: &Origin, tags: &[Tag<'_>]) -> u64 {
 #[inline]
 fn ends(text: &str) -> u64 {
     let bytes = text.as_bytes();
-    let ends = match (bytes.first_chunk(), bytes.last_chunk()) {
+    let ends = match (bytes.first_chunk::<8>(), bytes.last_chunk::<8>()) {
         (Some(first), Some(last)) => u64::from_le_bytes(*first) ^ u64::from_le_bytes(*last).rotate_left(20),
-        _ => match (bytes.first_chunk(), bytes.last_chunk()) {
+        _ => match (bytes.first_chunk::<4>(), bytes.last_chunk::<4>()) {
             (Some(first), Some(last)) => {
                 u64::from(u32::from_le_bytes(*first)) << 32 | u64::from(u32::from_le_bytes(*last))
             }
@@ -105,12 +106,6 @@ fn without<'k>(key: &'k [u8], text: &str) -> Option<&'k [u8]> {
     let (len, rest) = key.split_first_chunk()?;
     let (part, rest) = rest.split_at_checked(usize::from_le_bytes(*len))?;
     same(part, text).then_some(rest)
-}
-
-/// Adds a text to a key, so that no two lists of texts have the same key.
-pub(super) fn part(text: &str, key: &mut Vec<u8>) {
-    key.extend_from_slice(&text.len().to_le_bytes());
-    key.extend_from_slice(text.as_bytes());
 }
 
 #[cfg(test)]

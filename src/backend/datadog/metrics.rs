@@ -3,9 +3,9 @@ use std::collections::{BTreeMap, HashMap};
 
 use super::super::body::Body;
 use super::super::write::{number, text};
-use super::Datadog;
 use super::aggregate::{Aggregate, Point};
-use super::forms::{Forms, part};
+use super::forms::Forms;
+use super::{CustomAs, Datadog, tags};
 use crate::model::{CheckStatus, Kind, Measure, Metric, Name, Origin, Tag, Timestamp};
 use crate::parse::metric_name;
 use crate::request::{Request, Weight};
@@ -24,7 +24,7 @@ const OLDEST_CHECK: i64 = 9 * 60;
 
 /// Metrics on their way to Datadog: held until the batch ends, as a series says its name and tags once.
 pub(super) struct Metrics {
-    mode: super::Metrics,
+    mode: CustomAs,
     tags: Vec<(String, String)>,
     now: Timestamp,
     distributions: Body,
@@ -90,7 +90,7 @@ enum Nature {
 
 impl Metrics {
     pub(super) fn new(
-        mode: super::Metrics,
+        mode: CustomAs,
         tags: Vec<(String, String)>,
         now: Timestamp,
         distributions: Body,
@@ -178,9 +178,9 @@ impl Metrics {
     fn custom(&mut self, form: usize, origin: &Origin, tags: &[Tag<'_>]) -> Option<&mut Custom> {
         let form = self.by_form.get_mut(form)?;
         let place = *form.custom.get_or_insert_with(|| {
-            let written = custom_tags(origin, tags, &self.tags);
+            let written = tags::of_custom(origin, tags, &self.tags);
             let next = self.custom.len();
-            let place = *self.by_written.entry(written_key(origin, &written)).or_insert(next);
+            let place = *self.by_written.entry(tags::key(origin, &written)).or_insert(next);
             if place == next {
                 self.custom.push(Custom::new(origin, &written));
             }
@@ -229,7 +229,7 @@ impl Metrics {
     fn distribution(&mut self, name: &str, mut points: Vec<Point>, tags: &[u8]) {
         points.sort_by_key(|(second, _)| *second);
         for points in points.chunks(MAX_POINTS) {
-            let weight = Weight { logs: 0, metrics: points.len() as u64 };
+            let weight = Weight::metrics(points.len() as u64);
             let pushed = self.distributions.push(weight, |out| {
                 out.extend_from_slice(b"{\"metric\":");
                 text(name, out);
@@ -265,7 +265,7 @@ impl Metrics {
         points.sort_by_key(|(second, _)| *second);
         for points in points.chunk_by(|a, b| a.0 == b.0) {
             // What a second holds is told once for all of its series.
-            let mut weight = Weight { logs: 0, metrics: points.len() as u64 };
+            let mut weight = Weight::metrics(points.len() as u64);
             for aggregate in aggregates {
                 let (suffix, kind, value) = aggregate.of(points);
                 let second = points.first().map_or(0, |point| point.0);
@@ -288,7 +288,7 @@ impl Metrics {
                     out.push(b'}');
                 });
                 if pushed.is_err() {
-                    self.oversize += Weight { logs: 0, metrics: points.len() as u64 };
+                    self.oversize += Weight::metrics(points.len() as u64);
                     break;
                 }
             }
@@ -321,39 +321,30 @@ impl Metrics {
 }
 
 impl Nature {
-    fn of(metric: &Metric<'_>, mode: super::Metrics) -> Self {
+    fn of(metric: &Metric<'_>, mode: CustomAs) -> Self {
         match (metric.value.kind(), mode) {
             (Kind::Check, _) => Self::Check,
             (Kind::Gauge, _) => Self::Gauge,
-            (Kind::Count | Kind::Histogram, super::Metrics::Distributions) => Self::Distribution,
-            (Kind::Count, super::Metrics::Aggregates) => Self::Count,
-            (Kind::Histogram, super::Metrics::Aggregates) => Self::Histogram,
+            (Kind::Count | Kind::Histogram, CustomAs::Distributions) => Self::Distribution,
+            (Kind::Count, CustomAs::Aggregates) => Self::Count,
+            (Kind::Histogram, CustomAs::Aggregates) => Self::Histogram,
         }
     }
 }
 
 impl Measures {
     fn new(origin: &Origin, tags: &[Tag<'_>], settings: &[(String, String)]) -> Self {
-        let place = [("region", &origin.region), ("aws_account", &origin.account)];
-        let place = place.into_iter().filter_map(|(key, value)| Some(Tag { key, value: value.as_deref()? }));
-        let own = tags.iter().map(|tag| match tag.key {
-            // As the Datadog Forwarder calls it.
-            "memory_size_mb" => Tag { key: "memorysize", value: tag.value },
-            _ => *tag,
-        });
-        let named = function(origin).map(|value| Tag { key: "functionname", value });
-        let tags: Vec<_> = own.chain(place).chain(named).chain(shared(origin, settings)).collect();
-        Self { tags: list(&tags), points: Default::default() }
+        Self { tags: tags::list(&tags::of_measure(origin, tags, settings)), points: Default::default() }
     }
 }
 
 impl Custom {
     fn new(origin: &Origin, tags: &[Tag<'_>]) -> Self {
-        let host = function(origin).unwrap_or(&origin.log_group).to_owned();
-        Self { tags: list(tags), host, stream: origin.log_stream.clone(), points: BTreeMap::new() }
+        let host = tags::function(origin).unwrap_or(&origin.log_group).to_owned();
+        Self { tags: tags::list(tags), host, stream: origin.log_stream.clone(), points: BTreeMap::new() }
     }
 
-    fn push(&mut self, mode: super::Metrics, name: &str, metric: &Metric<'_>) {
+    fn push(&mut self, mode: CustomAs, name: &str, metric: &Metric<'_>) {
         let point = (metric.time.seconds(), metric.value.number());
         let nature = Nature::of(metric, mode);
         // A name that is known is legal.
@@ -364,54 +355,6 @@ impl Custom {
         let name = metric_name(name).map_or_else(|| "unnamed".to_owned(), Cow::into_owned);
         self.points.entry(name).or_default().entry(nature).or_default().push(point);
     }
-}
-
-fn function(origin: &Origin) -> Option<&str> {
-    origin.function.as_ref().map(|function| function.name.as_str())
-}
-
-/// Tags of everything.
-fn shared<'a>(origin: &'a Origin, settings: &'a [(String, String)]) -> impl Iterator<Item = Tag<'a>> {
-    settings.iter().chain(&origin.tags).map(|(key, value)| Tag { key, value })
-}
-
-/// Tags that a custom metric is written with.
-fn custom_tags<'a>(origin: &'a Origin, tags: &[Tag<'a>], settings: &'a [(String, String)]) -> Vec<Tag<'a>> {
-    let named = function(origin).map(|value| Tag { key: "function_name", value });
-    let named = named.filter(|named| tags.iter().all(|tag| tag.key != named.key));
-    tags.iter().copied().chain(named).chain(shared(origin, settings)).collect()
-}
-
-/// What tells custom metrics with these tags from others: not the order of tags, nor how often one is there.
-fn written_key(origin: &Origin, tags: &[Tag<'_>]) -> Vec<u8> {
-    let mut sorted: Vec<_> = tags.iter().map(|tag| (tag.key, tag.value)).collect();
-    sorted.sort_unstable();
-    sorted.dedup();
-    let mut key = Vec::with_capacity(256);
-    part(function(origin).unwrap_or(&origin.log_group), &mut key);
-    part(&origin.log_stream, &mut key);
-    for (name, value) in sorted {
-        part(name, &mut key);
-        part(value, &mut key);
-    }
-    key
-}
-
-/// `["a:b","c"]`
-fn list(tags: &[Tag<'_>]) -> Vec<u8> {
-    let mut out = b"[".to_vec();
-    for tag in tags {
-        if out.len() > 1 {
-            out.push(b',');
-        }
-        if tag.value.is_empty() {
-            text(tag.key, &mut out);
-        } else {
-            text(&format!("{}:{}", tag.key, tag.value), &mut out);
-        }
-    }
-    out.push(b']');
-    out
 }
 
 #[cfg(test)]

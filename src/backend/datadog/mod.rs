@@ -25,6 +25,7 @@ mod aggregate;
 mod forms;
 mod logs;
 mod metrics;
+mod tags;
 
 use std::time::Duration;
 
@@ -32,7 +33,7 @@ use super::body::{Body, Limits, Template};
 use super::{Context, Encode, Signals};
 use crate::env::{Address, Env, Row, Secret, Setting, is_host_name, read};
 use crate::model::{Log, Measure, Metric, Origin, Sink};
-use crate::request::{Compression, Destination, Endpoint, Frame, Header, Request, Response, Verdict};
+use crate::request::{Compression, Destination, Endpoint, Frame, Header, Request, Response, Verdict, Weight};
 
 /// "Maximum content size per payload (uncompressed): 5MB", "Maximum size for a
 /// single log: 1MB", "Maximum array size […]: 1000 entries".
@@ -62,12 +63,12 @@ pub struct Datadog {
     enrich: bool,
     logs_compression: Compression,
     metrics_compression: Compression,
-    metrics: Metrics,
+    custom: CustomAs,
 }
 
 /// How custom counts and histograms are sent.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Metrics {
+enum CustomAs {
     /// As series that are aggregated here, per second.
     Aggregates,
     /// As distributions, which the intake aggregates.
@@ -109,8 +110,8 @@ pub struct Encoder<'b> {
     metrics: metrics::Metrics,
     forward_logs: bool,
     /// Logs and metrics that no request can hold.
-    oversize: crate::request::Weight,
-    filtered: crate::request::Weight,
+    oversize: Weight,
+    filtered: Weight,
 }
 
 impl Datadog {
@@ -151,7 +152,7 @@ impl Datadog {
         "How logs are compressed: gzip, deflate, zstd (which Datadog's agents send and its public API does not document) or none.",
     )
     .default("gzip");
-    const METRICS: Setting<Metrics> = Setting::new(
+    const METRICS: Setting<CustomAs> = Setting::new(
         "LOGFERRY_DATADOG_METRICS",
         metrics_setting,
         "How custom counts and histograms are sent: distributions, or aggregates of each second.",
@@ -194,7 +195,7 @@ impl Datadog {
         let (tags, source) = (env.read(&Self::TAGS), env.read(&Self::SOURCE));
         let (forward_logs, enrich) = (env.read(&Self::FORWARD_LOG), env.read(&Self::ENRICH));
         let compress = env.read(&Self::USE_COMPRESSION);
-        let (level, codec, metrics) =
+        let (level, codec, custom) =
             (env.read(&Self::COMPRESSION_LEVEL), env.read(&Self::CODEC), env.read(&Self::METRICS));
         if compress == Some(false) && codec.is_some_and(|codec| codec != Codec::None) {
             Self::check_codec(env);
@@ -218,7 +219,7 @@ impl Datadog {
             enrich: enrich?,
             logs_compression: codec.at(level),
             metrics_compression: if compress { Compression::Deflate(level) } else { Compression::None },
-            metrics: metrics?,
+            custom: custom?,
         })
     }
 
@@ -247,7 +248,7 @@ impl Datadog {
         Encoder {
             logs: logs::Logs::new(body(Route::Logs), self, context),
             metrics: metrics::Metrics::new(
-                self.metrics,
+                self.custom,
                 self.tags.clone(),
                 context.now,
                 body(Route::Distributions),
@@ -255,8 +256,8 @@ impl Datadog {
                 body(Route::Checks),
             ),
             forward_logs: self.forward_logs,
-            oversize: crate::request::Weight::default(),
-            filtered: crate::request::Weight::default(),
+            oversize: Weight::default(),
+            filtered: Weight::default(),
         }
     }
 
@@ -364,9 +365,9 @@ impl Encode for Encoder<'_> {
 impl Sink for Encoder<'_> {
     fn log(&mut self, origin: &Origin, log: &Log<'_>) {
         if !self.forward_logs {
-            self.filtered += crate::request::Weight::LOG;
+            self.filtered += Weight::LOG;
         } else if self.logs.push(origin, log).is_err() {
-            self.oversize += crate::request::Weight::LOG;
+            self.oversize += Weight::LOG;
         }
     }
 
@@ -441,10 +442,10 @@ fn codec(value: &str) -> Result<Codec, String> {
     }
 }
 
-fn metrics_setting(value: &str) -> Result<Metrics, String> {
+fn metrics_setting(value: &str) -> Result<CustomAs, String> {
     match value {
-        "aggregates" => Ok(Metrics::Aggregates),
-        "distributions" => Ok(Metrics::Distributions),
+        "aggregates" => Ok(CustomAs::Aggregates),
+        "distributions" => Ok(CustomAs::Distributions),
         _ => Err("is neither `distributions` nor `aggregates`".to_owned()),
     }
 }
