@@ -155,6 +155,22 @@ fn reads_odd_events() {
     }
 }
 
+/// CloudWatch's ids have 56 digits and its times 13, which is read in a way of its own.
+#[test]
+fn heads_of_any_length_are_read_alike() {
+    for digits in [1, 13, 55, 56, 57, 63, 64, 70] {
+        for time in ["0", "999", "999999999999", "1764000000123", "9999999999999", "17640000001234"] {
+            let (id, message) = ("7".repeat(digits), "what was written, and it is long enough for a block or two");
+            let event = format!(r#"{{"id":"{id}","timestamp":{time},"message":"{message}"}}"#);
+            let json = format!(
+                r#"{{"messageType":"DATA_MESSAGE","owner":"1","logGroup":"g","logStream":"s","logEvents":[{event},{event}]}}"#
+            );
+            let expected = (id, time.parse().unwrap(), message.to_owned());
+            assert_eq!(Batch::all(&json), [expected.clone(), expected], "{json}");
+        }
+    }
+}
+
 #[test]
 fn knows_a_control_message() {
     let (envelope, _, end) = read_json(
