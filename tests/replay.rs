@@ -10,6 +10,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use flate2::Compression;
 use flate2::write::GzEncoder;
+use serde_json::{Value, json};
 use tokio::time::Instant;
 
 fn gzip(bytes: &[u8]) -> Vec<u8> {
@@ -43,7 +44,7 @@ fn run(args: &[&str], env: &[(&str, &str)], input: &[u8]) -> Ran {
 const NDJSON: [&str; 3] = ["replay", "--format", "ndjson"];
 
 /// The last line, and how many logs and metrics were before it.
-fn counted(ran: &Ran) -> (serde_json::Value, usize, usize) {
+fn counted(ran: &Ran) -> (Value, usize, usize) {
     let of = |kind: &str| ran.out.lines().filter(|line| line.starts_with(&format!("{{\"kind\":\"{kind}\""))).count();
     (serde_json::from_str(ran.out.lines().last().unwrap()).unwrap(), of("log"), of("metric"))
 }
@@ -70,7 +71,7 @@ fn replays_a_folder() {
 #[test]
 fn takes_each_form_of_input() {
     let batch = std::fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/events/edge.json")).unwrap();
-    let one_line: serde_json::Value = serde_json::from_slice(&batch).unwrap();
+    let one_line: Value = serde_json::from_slice(&batch).unwrap();
     let event = format!(r#"{{"awslogs":{{"data":"{}"}}}}"#, STANDARD.encode(gzip(&batch)));
     let failed = format!(r#"{{"version":"1.0","requestPayload":{event},"responsePayload":null}}"#);
     let twice = format!("{one_line}\n{one_line}\n");
@@ -86,6 +87,7 @@ fn takes_each_form_of_input() {
         ("two members of gzip", &[gzip(&twice.as_bytes()[..99]), gzip(&twice.as_bytes()[99..])].concat(), 30),
         ("an event", event.as_bytes(), 15),
         ("a gzipped event", &gzip(event.as_bytes()), 15),
+        ("a list of events", format!("[{event},{one_line}]").as_bytes(), 30),
         ("a record of a failed invocation", failed.as_bytes(), 15),
         ("records of failed invocations", format!("{failed}\n{failed}\n").as_bytes(), 30),
         ("lines of a log", lines.as_bytes(), 4),
@@ -125,13 +127,38 @@ fn takes_what_the_aws_cli_shows_of_a_log() {
     let events: Vec<_> = (1_795_165_334_310_i64..)
         .zip(lines)
         .map(|(time, (stream, _, message))| {
-            serde_json::json!({ "eventId": time.to_string(), "logStreamName": format!("2026/11/20/{stream}"),
+            json!({ "eventId": time.to_string(), "logStreamName": format!("2026/11/20/{stream}"),
                 "timestamp": time, "ingestionTime": time, "message": format!("{message}\n") })
         })
         .collect();
-    let events = serde_json::json!({ "events": events, "searchedLogStreams": [] });
+    // A query gives out the newest first.
+    let queried = || {
+        lines.iter().rev().map(|(stream, time, message)| {
+            let (time, stream) = (time.replace('T', " "), format!("2026/11/20/{stream}"));
+            [("@timestamp", time), ("@message", format!("{message}\n")), ("@logStream", stream)]
+        })
+    };
+    let fields = |row: [(&str, String); 3]| -> Value {
+        row.into_iter().map(|(field, value)| json!({ "field": field, "value": value })).collect()
+    };
+    let object = |row: [(&str, String); 3]| -> Value { row.into_iter().collect() };
+    let quoted = |row: [(&str, String); 3]| row.map(|(_, value)| format!("\"{value}\"")).join(",");
+    let csv: Vec<_> =
+        std::iter::once("@timestamp,@message,@logStream".to_owned()).chain(queried().map(quoted)).collect();
+    let of_stream =
+        events.iter().map(|event| format!("{},\"{}\"\n", event["timestamp"], event["message"].as_str().unwrap()));
+    let pretty = |value: Value| serde_json::to_string_pretty(&value).unwrap();
     for (name, input, time) in [
-        ("filter-log-events", serde_json::to_string_pretty(&events).unwrap(), 1_795_165_334_315_i64),
+        ("filter-log-events", pretty(json!({ "events": events, "searchedLogStreams": [] })), 1_795_165_334_315_i64),
+        ("filter-log-events --query events", pretty(json!(events)), 1_795_165_334_315),
+        (
+            "get-query-results",
+            pretty(json!({ "results": queried().map(fields).collect::<Vec<_>>(), "status": "Complete" })),
+            1_795_165_334_315,
+        ),
+        ("a query as JSON", pretty(queried().map(object).collect()), 1_795_165_334_315),
+        ("a query as CSV", csv.join("\r\n"), 1_795_165_334_315),
+        ("a stream as CSV", format!("timestamp,message\n{}", of_stream.collect::<String>()), 1_795_165_334_315),
         (
             "tail",
             write(|stream, time, message| format!("{time}000+00:00 2026/11/20/{stream} {message}\n")),
@@ -159,6 +186,44 @@ fn takes_what_the_aws_cli_shows_of_a_log() {
     // A time at the beginning of lines that tell nothing of Lambda's is the function's own.
     let ran = run(&[&NDJSON[..], &["-"]].concat(), &[], b"2026-11-20T09:02:14.310Z hello\nworld\n");
     assert!(counted(&ran).1 == 2 && ran.out.contains(r#""message":"2026-11-20T09:02:14.310Z hello""#), "{}", ran.out);
+}
+
+#[test]
+fn a_query_names_log_groups_and_what_it_lacks_is_told() {
+    let row = |log: &str, second: u32| {
+        let end = format!("END RequestId: 8edab1f8-7d34-4a8e-a965-15ccbbb78d4{second}");
+        json!({ "@timestamp": format!("2026-11-20 09:02:1{second}.000"), "@message": end, "@log": log })
+    };
+    let two = json!([row("111122223333:/aws/lambda/shop", 1), row("444455556666:/aws/lambda/stock", 2)]);
+    let ran = run(&[&NDJSON[..], &["-"]].concat(), &[], two.to_string().as_bytes());
+    for (function, account) in [("shop", "111122223333"), ("stock", "444455556666")] {
+        let log = ran.out.lines().find(|line| line.contains(&format!(r#""function_name":"{function}""#))).unwrap();
+        assert!(log.contains(account), "{log}");
+    }
+    // The newest first, also of one millisecond.
+    let newest_first =
+        "@timestamp,@message\n2026-11-20 09:02:12.000,c\n2026-11-20 09:02:12.000,b\n2026-11-20 09:02:11.000,a\n";
+    let ran = run(&[&NDJSON[..], &["-"]].concat(), &[], newest_first.as_bytes());
+    let places = ["a", "b", "c"].map(|message| ran.out.find(&format!(r#""message":"{message}""#)).unwrap());
+    assert!(places.is_sorted(), "{}", ran.out);
+    let lacking = json!([row("1:/aws/lambda/shop", 1), { "@timestamp": "2026-11-20 09:02:12.000", "@ptr": "x" }]);
+    let ran = run(&[&NDJSON[..], &["-"]].concat(), &[], lacking.to_string().as_bytes());
+    let said = "standard input: 1 of 2 rows can't be replayed, as they have no time or no message: a query needs `fields @timestamp, @message, @logStream, @log`\n";
+    assert_eq!((ran.status, counted(&ran).1, ran.err.as_str()), (1, 1, said));
+}
+
+#[test]
+fn what_cannot_be_read_is_told_and_nothing_made_of_it() {
+    let utf_16 = &utf_16("START RequestId: abc Version: 1\n")[2..];
+    for (input, said) in [
+        (&b"BZh91AY&SY"[..], "is bzip2, which isn't read: unpack it first, or pack it with gzip"),
+        (b"PK\x03\x04\x14\0", "is a zip archive, which isn't read: unpack it first, or pack it with gzip"),
+        (b"(\xb5/\xfd\x04", "is zstd, which isn't read: unpack it first, or pack it with gzip"),
+        (utf_16, "is neither UTF-8 text nor gzip: nothing of it is replayed"),
+    ] {
+        let ran = run(&[&NDJSON[..], &["-"]].concat(), &[], input);
+        assert_eq!((ran.status, counted(&ran).1, ran.err), (1, 0, format!("standard input: {said}\n")));
+    }
 }
 
 #[test]
@@ -482,7 +547,7 @@ fn explains_lines_of_each_form() {
     let input = "START RequestId: abc Version: 1\n\"END RequestId: abc\\n\"\n{\"message\":\"MONITORING|1700000000|1|count|a\",\"timestamp\":1700000000123}\n{\"message\":\"x\",\"timestamp\":\"1\"}\n\n";
     let ran = run(&["explain"], &[], input.as_bytes());
     let kinds: Vec<_> =
-        ran.out.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap()["kind"].clone()).collect();
+        ran.out.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()["kind"].clone()).collect();
     assert_eq!(kinds, ["start", "end", "monitoring", "app_json", "empty"]);
     let ran = run(&["explain", "--why", "--format", "pretty", "END RequestId: abc"], &[], b"");
     assert!(ran.out.starts_with("end\n  request_id") && ran.out.contains("because"), "{}", ran.out);
@@ -505,7 +570,7 @@ fn a_tab_is_a_tab_however_it_is_escaped() {
         events.join(",")
     );
     let ran = run(&[&NDJSON[..], &["-"]].concat(), &[("LOGFERRY_PLATFORM_LINES", "drop")], document.as_bytes());
-    let lines: Vec<serde_json::Value> = ran.out.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let lines: Vec<Value> = ran.out.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let of = |kind: &str| lines.iter().filter(|line| line["kind"] == kind).collect::<Vec<_>>();
     let logs = of("log");
     assert_eq!(logs.iter().map(|log| log["level"].as_str()).collect::<Vec<_>>(), [Some("warn"); 3], "{}", ran.out);

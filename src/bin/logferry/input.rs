@@ -7,18 +7,15 @@ use std::path::{Path, PathBuf};
 
 use flate2::read::MultiGzDecoder;
 use logferry::event::Limits;
-use logferry::model::Timestamp;
-use logferry::parse::Line;
-use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use crate::{mixed, now};
+use crate::{fetched, lines};
 
 /// What gzip begins with.
 const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
 
 /// What standard input is called.
-const STDIN: &str = "standard input";
+pub(crate) const STDIN: &str = "standard input";
 
 /// What is replayed: its name, and its bytes.
 pub(crate) struct Input {
@@ -35,6 +32,19 @@ pub(crate) enum Content {
     Event(String),
 }
 
+/// What an input holds.
+pub(crate) struct Contents {
+    pub(crate) all: Vec<Content>,
+    /// What of it isn't replayed, and why.
+    pub(crate) complaint: Option<String>,
+}
+
+impl From<Vec<Content>> for Contents {
+    fn from(all: Vec<Content>) -> Self {
+        Self { all, complaint: None }
+    }
+}
+
 impl Input {
     /// Reads a file, or standard input where the path is `-`.
     pub(crate) fn read(path: &Path) -> io::Result<Self> {
@@ -46,31 +56,37 @@ impl Input {
         Ok(Self { name: path.display().to_string(), bytes: std::fs::read(path)? })
     }
 
-    /// What it holds, gzipped or not: an event, a batch, either of them on each line, what the AWS CLI shows of a log, or
-    /// the lines of one.
-    pub(crate) fn contents(&self, limits: Limits) -> Vec<Content> {
+    /// What it holds, gzipped or not: an event, a batch, either of them on each line or in a list, what CloudWatch Logs
+    /// gives out of a log, or the lines of one.
+    pub(crate) fn contents(&self, limits: Limits) -> Contents {
         let inflated = inflated(&self.bytes, limits);
         let bytes = match &inflated {
             Some(inflated) => inflated,
             // What can't be inflated is damaged, or too large: the forwarder says how.
-            None if self.bytes.starts_with(&GZIP_MAGIC) => return vec![Content::Batch(self.bytes.clone())],
+            None if self.bytes.starts_with(&GZIP_MAGIC) => return vec![Content::Batch(self.bytes.clone())].into(),
             None => &self.bytes,
         };
         let decoded = without_mark(bytes);
         let bytes = decoded.as_ref();
-        if let Some(content) = one(bytes) {
-            return vec![content];
+        if let Some(packed) = packed(bytes) {
+            return Contents { all: Vec::new(), complaint: Some(packed) };
         }
-        if let Some(streams) = captured(bytes, &self.name) {
-            return streams;
+        if let Some(content) = one(bytes) {
+            return vec![content].into();
+        }
+        if let Some(all) = list(bytes) {
+            return all.into();
+        }
+        if let Some(fetched) = fetched::contents(bytes, &self.name) {
+            return fetched;
         }
         let lines = bytes.split(|byte| *byte == b'\n').filter(|line| !line.trim_ascii().is_empty());
         let lines: Option<Vec<_>> = lines.map(one).collect();
         match lines {
-            Some(lines) if !lines.is_empty() => lines,
+            Some(lines) if !lines.is_empty() => lines.into(),
             // What begins as an event or a batch is one that is damaged: the forwarder says how.
-            _ if looks_like_batch(bytes) => vec![Content::Batch(bytes.to_vec())],
-            _ => log_lines(&String::from_utf8_lossy(bytes), &self.name),
+            _ if looks_like_batch(bytes) => vec![Content::Batch(bytes.to_vec())].into(),
+            _ => lines::batches(&String::from_utf8_lossy(bytes), &self.name).into(),
         }
     }
 }
@@ -125,6 +141,34 @@ fn without_mark(bytes: &[u8]) -> Cow<'_, [u8]> {
     }
 }
 
+/// Says how bytes are packed that are no text and can't be unpacked here.
+fn packed(bytes: &[u8]) -> Option<String> {
+    const FORMS: [(&[u8], &str); 6] = [
+        (b"BZh", "bzip2"),
+        (b"PK\x03\x04", "a zip archive"),
+        (b"(\xb5/\xfd", "zstd"),
+        (b"\xfd7zXZ\0", "xz"),
+        (b"PAR1", "Parquet"),
+        (b"\xff\x06\0\0sNaPpY", "snappy"),
+    ];
+    let form = FORMS.iter().find(|(magic, _)| bytes.starts_with(magic)).map(|(_, form)| *form);
+    let head = bytes.get(..4096).unwrap_or(bytes);
+    match form {
+        Some(form) => Some(format!("is {form}, which isn't read: unpack it first, or pack it with gzip")),
+        // No text has a NUL, but UTF-16 whose beginning doesn't say so.
+        None if head.contains(&0) => Some("is neither UTF-8 text nor gzip: nothing of it is replayed".to_owned()),
+        None => None,
+    }
+}
+
+/// Events and batches in a list; `None` for anything else.
+fn list(bytes: &[u8]) -> Option<Vec<Content>> {
+    let text = String::from_utf8_lossy(bytes);
+    let list: Vec<&RawValue> = serde_json::from_str(&text).ok()?;
+    let all: Vec<_> = list.iter().map(|item| one(item.get().as_bytes())).collect::<Option<_>>()?;
+    (!all.is_empty()).then_some(all)
+}
+
 /// One event or batch; `None` for anything else.
 fn one(bytes: &[u8]) -> Option<Content> {
     let text = String::from_utf8_lossy(bytes);
@@ -145,183 +189,4 @@ fn looks_like_batch(bytes: &[u8]) -> bool {
     let head = String::from_utf8_lossy(bytes.get(..2000).unwrap_or(bytes));
     head.starts_with('{')
         && ["\"messageType\"", "\"logEvents\"", "\"logGroup\"", "\"awslogs\""].iter().any(|key| head.contains(key))
-}
-
-/// What `aws logs filter-log-events` and `get-log-events` print.
-#[derive(Deserialize)]
-struct Captured {
-    events: Vec<CapturedEvent>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct CapturedEvent {
-    event_id: Option<String>,
-    #[serde(default)]
-    log_stream_name: String,
-    timestamp: i64,
-    message: String,
-}
-
-/// Batches of what the AWS CLI has fetched of a log; `None` for anything else.
-fn captured(bytes: &[u8], name: &str) -> Option<Vec<Content>> {
-    let Captured { events } = serde_json::from_str(&String::from_utf8_lossy(bytes)).ok()?;
-    let mut streams = Streams::default();
-    for (number, CapturedEvent { event_id, log_stream_name, timestamp, message }) in events.into_iter().enumerate() {
-        let id = event_id.unwrap_or_else(|| (number + 1).to_string());
-        streams.push(&log_stream_name, Event { id, time: timestamp, message });
-    }
-    Some(streams.batches(name))
-}
-
-/// Batches of the lines of a log, as `aws logs tail`, an export to S3 or a test prints them.
-fn log_lines(text: &str, name: &str) -> Vec<Content> {
-    let now = now().millis();
-    let is_stamped = text.lines().filter_map(Stamped::parse).any(|line| is_lambdas_own(line.message));
-    let mut streams = Streams::default();
-    for (number, line) in text.lines().enumerate().filter(|(_, line)| !line.is_empty()) {
-        let stamped = Stamped::parse(line).filter(|_| is_stamped);
-        match streams.last() {
-            // What follows without a stamp belongs to the event before.
-            Some(event) if is_stamped && stamped.is_none() => event.append(line),
-            // The line that continues a REPORT belongs to its event.
-            Some(event) if line.starts_with("XRAY TraceId: ") && event.message.starts_with("REPORT ") => {
-                event.append(line);
-            }
-            _ => {
-                let Stamped { time, stream, message } =
-                    stamped.unwrap_or(Stamped { time: now, stream: "", message: line });
-                streams.push(stream, Event { id: (number + 1).to_string(), time, message: message.to_owned() });
-            }
-        }
-    }
-    streams.split();
-    streams.batches(name)
-}
-
-/// Whether Lambda itself writes such a line.
-fn is_lambdas_own(line: &str) -> bool {
-    Line::parse(line, None).into_platform().is_ok()
-}
-
-/// A line with what the AWS CLI and exports to S3 put before a log event.
-///
-/// ```text
-/// 2026-11-20T09:02:14.310000+00:00 2026/11/20/[$LATEST]c9286ce5 START RequestId: …     aws logs tail
-/// 2026-11-20T09:02:14 START RequestId: …                                               aws logs tail --format short
-/// 2026-11-20T09:02:14.310Z START RequestId: …                                          an export
-/// ```
-#[derive(Clone, Copy)]
-struct Stamped<'a> {
-    time: i64,
-    stream: &'a str,
-    message: &'a str,
-}
-
-impl<'a> Stamped<'a> {
-    fn parse(line: &'a str) -> Option<Self> {
-        let (time, message) = line.split_once(' ')?;
-        let time = stamp(time)?;
-        let stream = message.split_once(' ').filter(|(stream, _)| is_stream(stream));
-        let (stream, message) = stream.unwrap_or(("", message));
-        Some(Self { time, stream, message })
-    }
-}
-
-/// A time in milliseconds; whole seconds may stand without a fraction, and then without a zone.
-fn stamp(text: &str) -> Option<i64> {
-    let (seconds, rest) = text.split_at_checked("2026-11-20T09:02:14".len())?;
-    let rest = match rest {
-        "" => ".000Z".to_owned(),
-        zone if zone.starts_with(['+', '-', 'Z']) => format!(".000{zone}"),
-        rest => rest.to_owned(),
-    };
-    Timestamp::parse_rfc_3339(&format!("{seconds}{rest}")).map(|(time, _)| time.millis())
-}
-
-/// Whether Lambda would call a log stream so: `2026/11/20/[$LATEST]c9286ce5`.
-fn is_stream(word: &str) -> bool {
-    let mut date = word.splitn(4, '/');
-    let is_number = |part: &str, digits| part.len() == digits && part.bytes().all(|byte| byte.is_ascii_digit());
-    [4, 2, 2].into_iter().all(|digits| date.next().is_some_and(|part| is_number(part, digits))) && word.contains('[')
-}
-
-/// What CloudWatch Logs delivers.
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Batch {
-    message_type: &'static str,
-    owner: &'static str,
-    log_group: String,
-    log_stream: String,
-    log_events: Vec<Event>,
-}
-
-/// One log event of a batch.
-#[derive(Serialize)]
-struct Event {
-    id: String,
-    #[serde(rename = "timestamp")]
-    time: i64,
-    message: String,
-}
-
-impl Event {
-    fn append(&mut self, line: &str) {
-        self.message.push('\n');
-        self.message.push_str(line);
-    }
-}
-
-/// Log events by log stream, in the order in which they came.
-#[derive(Default)]
-struct Streams {
-    streams: Vec<(String, Vec<Event>)>,
-    /// Which one the last event went to.
-    current: usize,
-}
-
-impl Streams {
-    fn push(&mut self, stream: &str, event: Event) {
-        let known = self.streams.iter().position(|(name, _)| name == stream);
-        self.current = known.unwrap_or(self.streams.len());
-        match self.streams.get_mut(self.current) {
-            Some((_, events)) => events.push(event),
-            None => self.streams.push((stream.to_owned(), vec![event])),
-        }
-    }
-
-    fn last(&mut self) -> Option<&mut Event> {
-        self.streams.get_mut(self.current)?.1.last_mut()
-    }
-
-    /// Gives environments whose lines were mixed, as no log stream was named, a stream each.
-    fn split(&mut self) {
-        let Some((_, unnamed)) = self.streams.iter_mut().find(|(name, _)| name.is_empty()) else { return };
-        let Some(streams) = mixed::streams(unnamed.iter().map(|event| event.message.as_str())) else { return };
-        let mut split: Vec<Vec<Event>> = Vec::new();
-        for (event, stream) in std::mem::take(unnamed).into_iter().zip(streams) {
-            if stream >= split.len() {
-                split.resize_with(stream + 1, Vec::new);
-            }
-            if let Some(events) = split.get_mut(stream) {
-                events.push(event);
-            }
-        }
-        let mut split = split.into_iter();
-        *unnamed = split.next().unwrap_or_default();
-        self.streams.extend(split.map(|events| (String::new(), events)));
-    }
-
-    /// A batch for each log stream: the file's name stands for the function's.
-    fn batches(self, name: &str) -> Vec<Content> {
-        let stem = Path::new(name).file_stem().filter(|_| name != STDIN);
-        let function = stem.map_or_else(|| "stdin".to_owned(), |stem| stem.to_string_lossy().replace(' ', "-"));
-        let batch = |(log_stream, log_events): (String, Vec<Event>)| {
-            let log_group = format!("/aws/lambda/{function}");
-            let batch = Batch { message_type: "DATA_MESSAGE", owner: "", log_group, log_stream, log_events };
-            Content::Batch(serde_json::to_vec(&batch).unwrap_or_default())
-        };
-        self.streams.into_iter().map(batch).collect()
-    }
 }

@@ -2,11 +2,14 @@
 
 mod check;
 mod explain;
+mod fetched;
 mod input;
+mod lines;
 mod mixed;
 mod pretty;
 mod redrive;
 mod replay;
+mod streams;
 mod style;
 mod summary;
 
@@ -35,8 +38,9 @@ struct Cli {
 enum Command {
     /// Shows what the forwarder makes of events, and sends it where asked.
     ///
-    /// Takes what the Lambda is invoked with, decoded batches, what `aws logs filter-log-events`, `get-log-events` and
-    /// `tail` print, exports to S3, and plain lines of a log, each gzipped or not.
+    /// Takes what the Lambda is invoked with, decoded batches, what `aws logs filter-log-events`, `get-log-events`,
+    /// `get-query-results` and `tail` print, what the console exports as CSV or JSON, exports to S3, and plain lines of
+    /// a log, each gzipped or not.
     Replay(ReplayArgs),
     /// Says what a line is and what was read from it.
     ///

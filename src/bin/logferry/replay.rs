@@ -15,7 +15,7 @@ use logferry::model::{self, Log, Metric, Origin, Sink};
 use logferry::request::{Destination, Endpoint, Frame, Request, Response};
 use tokio::time::Instant;
 
-use crate::input::{Content, Input, files};
+use crate::input::{Content, Contents, Input, files};
 use crate::pretty::Pretty;
 use crate::style::{Style, count, is_dumb};
 use crate::summary::Summary;
@@ -77,7 +77,13 @@ pub(crate) fn run(args: &ReplayArgs) -> io::Result<Status> {
                 continue;
             }
         };
-        for content in input.contents(forwarder.limits) {
+        let Contents { all, complaint } = input.contents(forwarder.limits);
+        if let Some(complaint) = complaint {
+            progress.clear();
+            complain(format_args!("{}: {complaint}", input.name));
+            all_read = false;
+        }
+        for content in all {
             let outcome = runtime.block_on(replay(&mut forwarder, &content, &mut watcher));
             if let Some(error) = forwarder.transport.unwritten.take() {
                 progress.clear();
