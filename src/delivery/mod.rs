@@ -254,7 +254,8 @@ async fn attempts<T: Transport>(
                 // An attempt that the deadline cuts short says less than what came of the one before.
                 let is_cut = limit < now + attempt && matches!(error, TransportError::Timeout(..));
                 if !is_cut || last.0 == Reason::Deadline {
-                    last = (Reason::Unreachable, error.to_string());
+                    let advice = if is_cut { "" } else { advice(&error, &request) };
+                    last = (Reason::Unreachable, format!("{error}{advice}"));
                 }
                 None
             }
@@ -268,6 +269,17 @@ async fn attempts<T: Transport>(
             return (request, End::Dropped(last.0, last.1));
         }
         delivered.retries += 1;
+    }
+}
+
+/// What to do about an intake that is there, but takes longer than an attempt may.
+fn advice(error: &TransportError, request: &Request) -> &'static str {
+    match error {
+        TransportError::Timeout(..) if request.timeout().is_some() => {
+            "; if the intake is only slow, raise OTEL_EXPORTER_OTLP_TIMEOUT"
+        }
+        TransportError::Timeout(..) => "; if the intake is only slow, raise LOGFERRY_SEND_TIMEOUT",
+        _ => "",
     }
 }
 

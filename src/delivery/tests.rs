@@ -102,7 +102,12 @@ async fn waits_as_long_as_asked_but_not_in_vain() {
 async fn an_attempt_that_the_deadline_cuts_short_hides_no_earlier_cause() {
     for (statuses, seconds, reason, said) in [
         (vec![503], 4, Reason::Busy, "status 503"),
-        (vec![], 12, Reason::Unreachable, "no response within 5000 ms"),
+        (
+            vec![],
+            12,
+            Reason::Unreachable,
+            "no response within 5000 ms; if the intake is only slow, raise LOGFERRY_SEND_TIMEOUT",
+        ),
         (vec![], 3, Reason::Unreachable, "no response within 3000 ms"),
     ] {
         let script = Script::statuses(&statuses);
