@@ -71,6 +71,11 @@ pub enum Note {
     },
     /// A wish to send what is stored, and there is no store.
     NoStore,
+    /// A notice of S3 about a bucket that isn't the store.
+    OtherBucket {
+        /// Its name.
+        bucket: String,
+    },
     /// The log of another forwarder of our kind.
     OtherForwarder {
         /// Name of its log group.
@@ -154,7 +159,9 @@ impl Note {
             {
                 (weight, further)
             }
-            (Self::Left(why), Self::Left(again)) | (Self::Store(why), Self::Store(again)) => return why == again,
+            (Self::Left(one), Self::Left(other))
+            | (Self::Store(one), Self::Store(other))
+            | (Self::OtherBucket { bucket: one }, Self::OtherBucket { bucket: other }) => return one == other,
             _ => return false,
         };
         *weight += *further;
@@ -269,6 +276,10 @@ impl std::fmt::Display for Note {
             Self::Store(why) => {
                 write!(f, "the store cannot be used: {why}; check LOGFERRY_STORE, and the function's role and network")
             }
+            Self::OtherBucket { bucket } => write!(
+                f,
+                "S3 tells of objects in `{bucket}`, which is not the store: nothing of them was sent, as logs in buckets are not read; take the notification off the bucket, or name it in LOGFERRY_STORE"
+            ),
             Self::OtherForwarder { log_group } => write!(
                 f,
                 "{log_group} is the log of another logferry: if that one is subscribed to ours, each invocation causes another, for ever; leave one of the two out"

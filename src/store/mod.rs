@@ -239,7 +239,16 @@ impl Store {
         }
     }
 
-    /// The key of an object of this store; `None` when it is another bucket's.
+    /// Whether it keeps what it keeps in this bucket.
+    pub fn is_in(&self, bucket: &str) -> bool {
+        match self {
+            Self::Folder(_) => false,
+            Self::S3(s3) => s3.is_in(bucket),
+            Self::Sqs(sqs) => sqs.is_in(bucket),
+        }
+    }
+
+    /// The key of an object of this store; `None` when it is another's.
     pub fn own_key(&self, bucket: &str, object: &str) -> Option<String> {
         match self {
             Self::Folder(_) => None,

@@ -24,8 +24,12 @@ impl S3 {
         Self { bucket, prefix, client }
     }
 
+    pub(super) fn is_in(&self, bucket: &str) -> bool {
+        bucket == self.bucket
+    }
+
     pub(super) fn own_key(&self, bucket: &str, object: &str) -> Option<String> {
-        (bucket == self.bucket).then(|| object.strip_prefix(&self.prefix)).flatten().map(str::to_owned)
+        self.is_in(bucket).then(|| object.strip_prefix(&self.prefix)).flatten().map(str::to_owned)
     }
 
     pub(super) async fn put(&self, key: &str, bytes: &[u8], overwrite: Overwrite) -> Result<(), StoreError> {

@@ -39,6 +39,10 @@ impl Sqs {
         self.send(key, &json!({ "logferry": 1, "key": key }).to_string()).await
     }
 
+    pub(super) fn is_in(&self, bucket: &str) -> bool {
+        self.bucket.as_ref().is_some_and(|own| own.is_in(bucket))
+    }
+
     pub(super) fn own_key(&self, bucket: &str, object: &str) -> Option<String> {
         self.bucket.as_ref()?.own_key(bucket, object)
     }

@@ -92,7 +92,7 @@ impl<T: Transport> Forwarder<T> {
         outcome
     }
 
-    /// Sends the stored requests that an event of S3 names; objects of others are passed over.
+    /// Sends the stored requests that an event of S3 names; of other objects only those in another bucket are told of.
     pub(super) async fn redrive_objects(&self, places: &[(String, String)], invocation: &Invocation<'_>) -> Outcome {
         let mut outcome = self.outcome();
         let Some(store) = &self.store else {
@@ -100,6 +100,9 @@ impl<T: Transport> Forwarder<T> {
             return outcome;
         };
         for (bucket, key) in places {
+            if !store.is_in(bucket) {
+                outcome.note(Note::OtherBucket { bucket: bucket.clone() });
+            }
             let Some(key) = store.own_key(bucket, key).filter(|key| key.starts_with(Shelf::Pending.name())) else {
                 continue;
             };
