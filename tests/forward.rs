@@ -981,6 +981,22 @@ async fn what_cannot_be_stored_fails_the_invocation() {
     assert_eq!(outcome.failed(), 1);
 }
 
+#[tokio::test]
+async fn what_was_sent_and_cannot_be_deleted_is_said_to_come_again() {
+    let aws = Aws::start();
+    let mut forwarder = with_aws(&aws, &[("LOGFERRY_STORE", "s3://kept")], Script::new(|_, _| Answer::status(403)));
+    forward(&mut forwarder, &packed(batch(["a"]))).await;
+    let path = aws.objects().into_keys().next().unwrap();
+    aws.keep();
+    forwarder.transport.turn(|_, _| Answer::status(202));
+    let outcome = redrive(&mut forwarder, &json!(true)).await;
+    assert_eq!((outcome.redriven[0].sent.logs, aws.objects().len()), (1, 1));
+    let (notes, key) = (notes(&outcome), path.strip_prefix("/kept/").unwrap());
+    let said =
+        format!("{key} was sent and stays there, to be sent again until it can be deleted; check LOGFERRY_STORE");
+    assert!(notes.starts_with("the store cannot be used: s3") && notes.contains(&said), "{notes}");
+}
+
 #[tokio::test(start_paused = true)]
 async fn what_cannot_be_set_aside_is_not_said_to_be() {
     for (name, status, hours, said) in [

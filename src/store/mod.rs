@@ -83,6 +83,14 @@ pub enum StoreError {
     /// A queue can't be looked into.
     #[error("an SQS queue invokes the function by itself: it can't be looked into or redriven by hand")]
     NotAList,
+    /// What was sent can't be deleted.
+    #[error("{cause}; {key} was sent and stays there, to be sent again until it can be deleted")]
+    Sent {
+        /// Its key.
+        key: String,
+        /// Why not.
+        cause: Box<Self>,
+    },
     /// Larger than the queue takes, and there is no bucket.
     #[error("larger than an SQS message of 1 MiB, and LOGFERRY_STORE_BUCKET names no bucket for such ones")]
     TooLarge,

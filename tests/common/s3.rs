@@ -22,6 +22,8 @@ struct State {
     /// Method and target of each call.
     calls: Vec<String>,
     trouble: Option<Answer>,
+    /// Whether nothing may be deleted.
+    keeps: bool,
     /// How long each answer takes.
     slow: Duration,
     /// What the queue takes no longer messages than, if it says so.
@@ -70,6 +72,11 @@ impl Aws {
         self.state.lock().unwrap().trouble = answer;
     }
 
+    /// Lets nothing be deleted, as a role without that permission.
+    pub(crate) fn keep(&self) {
+        self.state.lock().unwrap().keeps = true;
+    }
+
     /// Takes no longer messages.
     pub(crate) fn longest_message(&self, bytes: usize) {
         self.state.lock().unwrap().longest_message = Some(bytes);
@@ -105,6 +112,7 @@ impl State {
                 Some(content) => Answer::with(200, &[], content),
                 None => Answer::with(404, &[], b"<Error><Code>NoSuchKey</Code></Error>"),
             },
+            "DELETE" if self.keeps => Answer::with(403, &[], b"<Error><Code>AccessDenied</Code></Error>"),
             "DELETE" => {
                 self.objects.remove(path);
                 Answer::raw("HTTP/1.1 204 No Content\r\n\r\n")

@@ -233,7 +233,10 @@ async fn take_apart(
         }
     }
     match key {
-        Some(key) => store.delete(key).await.map(|()| next),
+        Some(key) => {
+            let sent = |cause| StoreError::Sent { key: key.to_owned(), cause: Box::new(cause) };
+            store.delete(key).await.map(|()| next).map_err(sent)
+        }
         // What is left of the message is in messages of their own.
         None => Ok(Next::GoOn),
     }
