@@ -23,7 +23,13 @@ static MARK: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\"_aws\"
 /// the bounds below, or a small line could stand for millions of values: the
 /// first definitions, dimensions and values hold.
 ///
-/// Source: <https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html>
+/// The specification has a number or a list of numbers as a value. AWS's distribution of OpenTelemetry writes a
+/// histogram as an object there: `{"Values":[10.5,21],"Counts":[3,1],…}`, each value so many times, or no more than
+/// `{"Count":4,"Sum":53.1,"Min":10.1,"Max":21.4}`, of which samples are made that have this count, sum, minimum and
+/// maximum: these two, and for all others their mean.
+///
+/// Sources: <https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html>,
+/// <https://github.com/aws-observability/aws-otel-python-instrumentation> (`base_emf_exporter.py`)
 #[derive(Clone, Debug, PartialEq)]
 pub struct Emf<'a> {
     /// When: the log event's time where the document has none, or one that can't be.
@@ -154,8 +160,8 @@ enum Member<'a> {
     Text(Cow<'a, str>),
     /// The place that it has among the document's dimensions.
     Dimension(usize),
-    /// Values of a metric: a number, or the numbers of a list.
-    Values(Vec<f64>),
+    /// Values of a metric, and how often each was measured.
+    Values(Vec<(f64, usize)>),
     /// Something else.
     Other,
 }
@@ -165,12 +171,55 @@ impl<'a> Member<'a> {
         if let Some(text) = string(json) {
             return Self::Text(text);
         }
-        let values: Vec<f64> = match elements(json) {
-            Some(list) => list.take(Emf::MAX_VALUES).filter_map(number).collect(),
-            None => number(json).into_iter().collect(),
+        let once = |number| (number, 1);
+        let values: Vec<_> = match elements(json) {
+            Some(list) => list.take(Emf::MAX_VALUES).filter_map(number).map(once).collect(),
+            None => number(json).map(once).into_iter().collect(),
         };
-        if values.is_empty() { Self::Other } else { Self::Values(values) }
+        if values.is_empty() { histogram(json).map_or(Self::Other, Self::Values) } else { Self::Values(values) }
     }
+}
+
+/// What a histogram measured; nothing of one that counts more than a document may hold, as a part of it would be wrong.
+fn histogram(json: &str) -> Option<Vec<(f64, usize)>> {
+    let (mut values, mut counts, mut of_all) = (None, None, [None; 4]);
+    for (key, json) in members(json)? {
+        let [count, sum, min, max] = &mut of_all;
+        match key.as_ref() {
+            "Values" => fill(&mut values, elements(json)),
+            "Counts" => fill(&mut counts, elements(json)),
+            "Count" => fill(count, number(json)),
+            "Sum" => fill(sum, number(json)),
+            "Min" => fill(min, number(json)),
+            "Max" => fill(max, number(json)),
+            _ => false,
+        };
+    }
+    let samples = if let Some((values, counts)) = values.zip(counts) {
+        let pairs = values.take(Emf::MAX_VALUES).zip(counts);
+        pairs.map(|(value, count)| Some((number(value)?, times(number(count)?)?))).collect::<Option<Vec<_>>>()?
+    } else {
+        let [Some(count), Some(sum), Some(min), Some(max)] = of_all else { return None };
+        spread(times(count)?, sum, min, max)?
+    };
+    let total = samples.iter().map(|(_, count)| count).sum::<usize>();
+    (1..=Emf::MAX_DOCUMENT_VALUES).contains(&total).then_some(samples)
+}
+
+/// Samples with this count, sum, minimum and maximum, where there can be such.
+fn spread(count: usize, sum: f64, min: f64, max: f64) -> Option<Vec<(f64, usize)>> {
+    let Some(others @ 1..) = count.checked_sub(2) else {
+        return Some(if count == 2 { vec![(min, 1), (max, 1)] } else { vec![(sum, count)] });
+    };
+    #[expect(clippy::cast_precision_loss, reason = "a count is small")]
+    let mean = ((sum - min - max) / others as f64).clamp(min, max.max(min));
+    Some(vec![(min, 1), (mean, others), (max, 1)]).filter(|_| min <= max)
+}
+
+/// A count that can be: whole, and no more than fits.
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "whole, and within bounds")]
+fn times(count: f64) -> Option<usize> {
+    (count.fract() == 0.0 && (0.0..=1e9).contains(&count)).then_some(count as usize)
 }
 
 /// What is known of a document while its directives are read.
@@ -225,8 +274,8 @@ impl<'a> Reader<'a> {
         let Some(Member::Values(values)) = self.root.get(&name) else { return None };
         let said = said + name.len() + unit.as_ref().map_or(0, |unit| unit.len());
         let fitting = (Emf::MAX_DOCUMENT_TEXT - self.text).checked_div(said).unwrap_or(Emf::MAX_VALUES);
-        let values: Vec<f64> =
-            values.iter().take(fitting.min(Emf::MAX_DOCUMENT_VALUES - self.values)).copied().collect();
+        let samples = values.iter().flat_map(|(value, count)| std::iter::repeat_n(*value, *count));
+        let values: Vec<f64> = samples.take(fitting.min(Emf::MAX_DOCUMENT_VALUES - self.values)).collect();
         self.values += values.len();
         self.text += values.len() * said;
         (!values.is_empty()).then_some(EmfMetric { name, unit, values })
@@ -271,6 +320,7 @@ mod tests {
             (document(1, 1, 1, 101), 1, 1, 1, 100),
             (document(300, 100, 40, 120), 1, 100, 30, 10_000),
             (document(4, 50, 2, 99), 3, 102, 2, 10_000),
+            (document(1, 2, 0, 1).replace("[0]", r#"{"Values":[1],"Counts":[6000]}"#), 1, 2, 0, 10_000),
         ] {
             let emf = Emf::parse(&document, None).unwrap();
             let found: usize = emf.metrics().map(|metric| metric.values.len()).sum();
@@ -281,6 +331,38 @@ mod tests {
             }
             assert_eq!(emf.clone().into_owned(), emf);
         }
+    }
+
+    #[test]
+    fn reads_histograms_as_their_samples() {
+        let of = |histogram: &str| {
+            let metrics = r#"[{"Namespace":"N","Metrics":[{"Name":"m","Unit":"Milliseconds"}]}]"#;
+            let line = format!(r#"{{"_aws":{{"CloudWatchMetrics":{metrics}}},"m":{histogram}}}"#);
+            Emf::parse(&line, None).map(|emf| emf.directives[0].metrics[0].values.clone())
+        };
+        for (histogram, expected) in [
+            (
+                r#"{"Values":[10.5,21.0],"Counts":[3.0,1.0],"Count":4,"Sum":53.1,"Max":21.4,"Min":10.1}"#,
+                Some(vec![10.5, 10.5, 10.5, 21.0]),
+            ),
+            (r#"{"Count":4,"Sum":20,"Min":2,"Max":8}"#, Some(vec![2.0, 5.0, 5.0, 8.0])),
+            (r#"{"Count":2,"Sum":8.4,"Min":3.6,"Max":4.8}"#, Some(vec![3.6, 4.8])),
+            (r#"{"Count":1,"Sum":3,"Min":3,"Max":3}"#, Some(vec![3.0])),
+            (r#"{"Values":[1,2],"Counts":[0,1]}"#, Some(vec![2.0])),
+            (r#"{"Count":0,"Sum":0,"Min":0,"Max":0}"#, None),
+            (r#"{"Count":3,"Sum":0,"Min":2,"Max":1}"#, None),
+            (r#"{"Count":1.5,"Sum":3,"Min":3,"Max":3}"#, None),
+            (r#"{"Count":-3,"Sum":3,"Min":3,"Max":3}"#, None),
+            (r#"{"Values":[1,2],"Counts":[1,-1]}"#, None),
+            (r#"{"Values":[1],"Counts":[10001]}"#, None),
+            (r#"{"Values":[1,"x"],"Counts":[1,1]}"#, None),
+            (r#"{"Values":[],"Counts":[]}"#, None),
+            (r#"{"Sum":3}"#, None),
+            ("{}", None),
+        ] {
+            assert_eq!(of(histogram), expected, "{histogram}");
+        }
+        assert_eq!(of(r#"{"Values":[1],"Counts":[10000]}"#).map(|values| values.len()), Some(10_000));
     }
 
     #[test]
