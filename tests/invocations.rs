@@ -106,6 +106,11 @@ const JSON_INIT: &str = r#"{"time":"2026-11-20T09:00:00.000Z","type":"platform.i
 const FAILED: &str = "REPORT RequestId: {A}\tDuration: 9.00 ms\tBilled Duration: 9 ms\tMemory Size: 192 MB\tMax Memory Used: 72 MB\tStatus: error\tError Type: Runtime.ExitError\n";
 const CRASHED: &str = "RequestId: {A} Error: Runtime exited with error: exit status 1\nRuntime.ExitError\n";
 const ECHO: &str = "Unknown application error occurred\nRuntime.ImportModuleError\n";
+const ECHO_PLAIN: &str = "Unknown application error occurred\nError\n";
+const KILLED_B: &str = "RequestId: {B} Error: Runtime exited with error: signal: killed\nRuntime.ExitError\n";
+const OLD_TIMEOUT_B: &str = "2026-11-20T09:00:00.000Z {B} Task timed out after 3.00 seconds\n\n";
+const JSON_BARE: &str =
+    r#"{"type":"platform.report","record":{"requestId":"{B}","metrics":{"durationMs":3000.0},"status":"timeout"}}"#;
 const START_B: &str = "START RequestId: {B} Version: $LATEST\n";
 const END_B: &str = "END RequestId: {B}\n";
 const REPORT_B: &str =
@@ -141,6 +146,10 @@ fn each_invocation_counts_once() {
         ),
         ("the end of an invocation that began in another batch", vec![END, REPORT], [1.0, 0.0, 0.0, 0.0]),
         ("a beginning", vec![START], [0.0; 4]),
+        ("a failed end, told without an id", vec![ECHO, END, FAILED], [1.0, 1.0, 0.0, 0.0]),
+        ("told behind its END", vec![END, ECHO, FAILED], [1.0, 1.0, 0.0, 0.0]),
+        ("told of one whose end the batch doesn't have", vec![ECHO, START_B, END_B, REPORT_B], [1.0, 1.0, 0.0, 0.0]),
+        ("told by an error of any name", vec![START, ECHO_PLAIN, END, REPORT], [1.0, 1.0, 0.0, 0.0]),
         ("REPORT before END", vec![START, REPORT, END, "START RequestId: {B} Version: 1\n"], [1.0, 0.0, 0.0, 0.0]),
         ("JSON", vec![JSON_INIT, JSON_START, JSON_DONE, JSON_REPORT], [1.0, 0.0, 0.0, 0.0]),
         ("JSON, told twice", vec![JSON_START, JSON_DONE_LATE, JSON_LATE], [1.0, 1.0, 1.0, 0.0]),
@@ -159,6 +168,27 @@ fn each_invocation_counts_once() {
         assert_eq!(tally(&seen), expected, "{name}: {seen:#?}");
         assert_eq!(seen.logs.len(), lines.len(), "{name}: every line is a log");
     }
+}
+
+#[test]
+fn a_report_that_ends_late_is_counted_before_another_is_held() {
+    for (name, lines, expected) in [
+        ("END behind it", vec![START, START_B, REPORT, END, REPORT_B, END_B], 2.0),
+        ("no END at all", vec![START, START_B, REPORT, REPORT_B], 2.0),
+        ("printed with its START, and no END", vec![START, START_B, REPORT_B, REPORT], 1.0),
+        ("printed by itself, twice", vec![START, REPORT, END, REPORT, START_B, REPORT_B, END_B], 2.0),
+    ] {
+        assert_eq!(tally(&run(&lines))[0], expected, "{name}");
+    }
+}
+
+#[test]
+fn the_beginning_of_an_environment_shows_how_lambda_writes() {
+    let json =
+        r#"{"time":"2026-11-20T09:00:00.000Z","type":"platform.extension","record":{"name":"x","state":"Ready"}}"#;
+    let init = "INIT_START Runtime Version: nodejs:22.v1\tRuntime Version ARN: arn:aws:lambda:eu-west-1::runtime:0a\n";
+    assert_eq!(tally(&run(&[init, json, START, END, TIMED_OUT])), [1.0, 1.0, 1.0, 0.0]);
+    assert_eq!(tally(&run(&["INIT_START Runtime Version: x\n", JSON_START, JSON_REPORT])), [1.0, 0.0, 0.0, 0.0]);
 }
 
 #[test]
@@ -393,6 +423,9 @@ fn what_a_function_makes_up_measures_nothing_where_it_can_be_told() {
         ("JSON in a stream of text", vec![START, JSON_LATE, END, REPORT], [1.0, 0.0, 0.0, 0.0]),
         ("text in a stream of JSON", vec![JSON_START, TIMED_OUT, JSON_REPORT], [1.0, 0.0, 0.0, 0.0]),
         ("a second JSON report after one start", vec![JSON_START, JSON_REPORT, JSON_LATE], [1.0, 0.0, 0.0, 0.0]),
+        ("a failure of another while it runs", vec![START, KILLED_B, END, REPORT], [1.0, 0.0, 0.0, 0.0]),
+        ("its time-out", vec![START, OLD_TIMEOUT_B, END, REPORT], [1.0, 0.0, 0.0, 0.0]),
+        ("JSON without a time in a stream of JSON", vec![JSON_START, JSON_BARE, JSON_REPORT], [1.0, 0.0, 0.0, 0.0]),
         ("in the middle of a line", vec!["saw REPORT RequestId: {A}\tDuration: 1.00 ms\n"], [0.0; 4]),
         ("on the second line of an event", vec!["look:\nREPORT RequestId: {A}\tDuration: 1.00 ms\n"], [0.0; 4]),
         ("in a JSON field", vec![r#"{"level":"INFO","message":"REPORT RequestId: {A}\tDuration: 1.00 ms"}"#], [0.0; 4]),
@@ -577,6 +610,11 @@ fn a_start_is_of_a_type_that_is_stated_or_can_be_told() {
 fn hints_count_only_if_set_and_only_once() {
     let words = "java.lang.OutOfMemoryError: Java heap space";
     let python = "[ERROR] KeyError: 'x'\nTraceback (most recent call last):\n  File \"a.py\"\n";
+    let unhandled = r#"{"timestamp":"2026-11-20T09:00:00Z","log_level":"ERROR","errorMessage":"'x'","errorType":"KeyError","requestId":"{A}","stackTrace":[]}"#.to_owned();
+    let warned = format!(
+        "LAMBDA_WARNING: Unhandled exception. The most likely cause is an issue in the function code.\r{unhandled}\n"
+    );
+    let logged = unhandled.replace(r#""errorMessage""#, r#""message":"m","errorMessage""#);
     let lines = [START, words, python, END, REPORT];
     assert_eq!(tally(&run(&lines)), [1.0, 0.0, 0.0, 0.0]);
     let with = |out_of_memory, handler_errors, lines: &[&str]| {
@@ -588,6 +626,21 @@ fn hints_count_only_if_set_and_only_once() {
     assert_eq!(with(true, true, &[START, words, python, END, NO_MEMORY]), [1.0, 1.0, 0.0, 1.0]);
     assert_eq!(with(true, true, &[START, python]), [0.0, 1.0, 0.0, 0.0], "the REPORT of the next batch won't tell");
     assert_eq!(with(true, true, &[START, words]), [0.0; 4], "the REPORT of the next batch may tell");
+    for (name, lines, expected) in [
+        ("whose START was in another batch", vec![python, END, REPORT], 1.0),
+        ("before a START", vec![python, START, END, REPORT], 0.0),
+        ("behind its END", vec![START, END, python, REPORT], 1.0),
+        ("of which nothing else is in the batch", vec![python], 0.0),
+        ("JSON", vec![JSON_START, &unhandled, JSON_REPORT], 1.0),
+        ("JSON behind words", vec![JSON_START, &warned, JSON_REPORT], 1.0),
+        ("JSON that is logged", vec![JSON_START, &logged, JSON_REPORT], 0.0),
+    ] {
+        assert_eq!(with(false, true, &lines)[1], expected, "{name}");
+    }
+    let managed =
+        r#"{"time":"x","type":"platform.initStart","record":{"initializationType":"lambda-managed-instances"}}"#;
+    let lines = [managed, JSON_START, words, JSON_REPORT];
+    assert_eq!(with(true, true, &lines), [1.0, 0.0, 0.0, 0.0], "these run beside each other");
     let info = "2026-11-20T09:00:00.000Z\t{A}\tINFO\tretries on java.lang.OutOfMemoryError\n";
     assert_eq!(with(true, true, &[START, info, END, REPORT]), [1.0, 0.0, 0.0, 0.0]);
 }

@@ -26,7 +26,7 @@ pub use platform::{
     Failure, Fault, InitReport, InitStart, Metrics, Platform, Registration, Report, RestoreReport, Span, Start, Status,
     Timeout, Xray,
 };
-pub use signature::{handler_error, oom_signature};
+pub use signature::{UNHANDLED, handler_error, oom_signature, unhandled_object};
 
 use crate::model::Timestamp;
 

@@ -1,5 +1,9 @@
 use super::fields::Prefix;
+use super::lenient;
 use crate::model::Level;
+
+/// How Python begins to tell of an exception that nobody handled.
+pub const UNHANDLED: &str = "LAMBDA_WARNING: Unhandled exception";
 
 /// What runtimes say when they lack memory, each in its own language.
 ///
@@ -41,13 +45,24 @@ pub fn oom_signature(line: &str) -> bool {
 /// [ERROR] KeyError: 'x'⏎Traceback (most recent call last):⏎…
 /// ```
 ///
-/// Python's may have no message, or one of several lines. A line that is merely
-/// logged as an error is none.
+/// Python's may have no message, or one of several lines; in JSON it has neither the message nor the logger
+/// of a line that is logged, and words may stand before it:
+///
+/// ```text
+/// {"timestamp":"2026-11-20T09:48:55Z","log_level":"ERROR","errorMessage":"'x'","errorType":"KeyError","requestId":"…","stackTrace":[…]}
+/// ```
+///
+/// A line that is merely logged as an error is none, and what Node.js writes in JSON looks like one.
+///
+/// Source of Python's: <https://github.com/aws/aws-lambda-python-runtime-interface-client> (`bootstrap.py`).
 pub fn handler_error(line: &str) -> bool {
     const NODE: [&str; 3] = ["Invoke Error ", "Uncaught Exception ", "Unhandled Promise Rejection "];
     if let Some(prefix) = Prefix::parse(line) {
         let rest = line.get(prefix.len..).unwrap_or_default();
         return NODE.iter().any(|start| rest.strip_prefix(start).is_some_and(|rest| rest.starts_with('\t')));
+    }
+    if let Some(object) = unhandled_object(line) {
+        return is_unhandled(object);
     }
     let Some((first, rest)) = line.strip_prefix("[ERROR] ").and_then(|rest| rest.split_once(['\n', '\r'])) else {
         return false;
@@ -55,6 +70,20 @@ pub fn handler_error(line: &str) -> bool {
     let kind = first.split(':').next().unwrap_or_default();
     let named = !kind.is_empty() && kind.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.'));
     named && rest.split(['\n', '\r']).any(|line| line.starts_with("Traceback (most recent call last)"))
+}
+
+/// The JSON object that a line is, or that stands behind what Python says of an exception that nobody handled.
+pub fn unhandled_object(line: &str) -> Option<&str> {
+    let behind = || line.strip_prefix(UNHANDLED)?.split_once(['\r', '\n']).map(|(_, object)| object);
+    Some(line).filter(|line| line.starts_with('{')).or_else(behind)
+}
+
+/// Whether an object is an exception as Python's runtime writes it, and not as a logger does.
+fn is_unhandled(object: &str) -> bool {
+    const NEEDED: [&str; 3] = ["errorMessage", "errorType", "stackTrace"];
+    let keys: Vec<_> = lenient::object(object).into_iter().flatten().map(|(key, _)| key).collect();
+    let has = |name: &str| keys.iter().any(|key| key == name);
+    NEEDED.into_iter().all(has) && (has("log_level") || has("level")) && !has("message") && !has("logger")
 }
 
 #[cfg(test)]

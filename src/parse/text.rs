@@ -293,6 +293,7 @@ fn timeout(line: &str) -> Option<Timeout<'_>> {
 /// RequestId: 5952… Error: Runtime exited with error: signal: killed⏎Runtime.ExitError⏎
 /// RequestId: 5952… Process exited before completing request⏎⏎
 /// Unknown application error occurred⏎Runtime.ImportModuleError⏎
+/// Unknown application error occurred⏎Error⏎                                     of a runtime of one's own
 /// ```
 fn fault(line: &str) -> Option<Fault<'_>> {
     const UNKNOWN: &str = "Unknown application error occurred";
@@ -302,8 +303,7 @@ fn fault(line: &str) -> Option<Fault<'_>> {
     let head = head.trim_end();
     let kind = error_type(tail).filter(|kind| kind.contains('.'));
     if head == UNKNOWN {
-        kind?;
-        return Some(Fault { request_id: None, reason: UNKNOWN, error_type: kind });
+        return Some(Fault { request_id: None, reason: UNKNOWN, error_type: Some(error_type(tail)?) });
     }
     let (id, rest) = head.strip_prefix("RequestId: ")?.split_once(' ')?;
     let id = Some(request_id(id)?);

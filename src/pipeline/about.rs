@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use crate::json::JsonStr;
 use crate::model::Level;
-use crate::parse::{Application, Line, Prefix};
+use crate::parse::{Application, Line, Prefix, unhandled_object};
 
 /// What is known of a line that will be a log.
 #[derive(Clone, Copy, Debug, Default)]
@@ -76,8 +76,7 @@ impl<'a> About<'a> {
     /// Takes what Python says of an exception that nobody handled: an object on a line of its own, behind words.
     pub(super) fn take_unhandled(&mut self, message: JsonStr<'_>, text: &'a mut String) {
         message.unescape_into(text);
-        let object = text.find(['\r', '\n']).and_then(|end| text.get(end + 1..));
-        if let Some(app) = object.and_then(Application::parse) {
+        if let Some(app) = unhandled_object(text).and_then(Application::parse) {
             self.take_json(&app);
         }
     }

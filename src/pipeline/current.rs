@@ -41,6 +41,11 @@ impl Current {
         self.running.as_deref()
     }
 
+    /// The request that runs, or that has ended and wasn't reported.
+    pub(super) fn at_hand(&self) -> Option<&str> {
+        self.running.as_deref().or(self.ended.as_deref())
+    }
+
     /// Forgets what may have been made up.
     pub(super) fn distrust(&mut self) {
         (self.running, self.overtaken, self.ended, self.reported, self.held) = (None, None, None, None, None);
@@ -129,6 +134,22 @@ impl Current {
         let restored = self.restored.take();
         report.metrics.restore_duration_ms = report.metrics.restore_duration_ms.or(restored);
         true
+    }
+
+    /// Whether the report that is held was Lambda's after all, as this one is of another request: its `END` has come, or
+    /// none does and its request is the earlier of the two.
+    pub(super) fn holds_another(&self, report: &Report<'_>) -> bool {
+        self.held.as_ref().is_some_and(|held| {
+            let id = held.report.request_id.as_deref();
+            let earlier = !self.any_end && id == self.overtaken.as_deref();
+            id != report.request_id.as_deref() && (held.ended || earlier)
+        })
+    }
+
+    /// Whether it is another request that runs than the one that a line names, and that one isn't of those before it.
+    pub(super) fn runs_another(&self, request_id: &str) -> bool {
+        let before = [&self.running, &self.overtaken, &self.ended, &self.reported];
+        self.running.is_some() && before.into_iter().all(|id| id.as_deref() != Some(request_id))
     }
 
     /// The report that was held, if it was Lambda's after all.

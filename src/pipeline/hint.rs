@@ -40,10 +40,15 @@ impl Hints {
         Some(Self { out_of_memory: out_of_memory?, handler_errors: handler_errors? })
     }
 
+    /// Whether any is looked for.
+    pub(super) const fn any(self) -> bool {
+        self.out_of_memory || self.handler_errors
+    }
+
     /// What a line tells; nothing when it is logged as less than an error.
     #[inline]
     pub(super) fn read(self, message: JsonStr<'_>, level: Option<Level>) -> Option<Failure> {
-        if !(self.out_of_memory || self.handler_errors) || level.is_some_and(|level| level < Level::Error) {
+        if !self.any() || level.is_some_and(|level| level < Level::Error) {
             return None;
         }
         self.told(&message.unescape())

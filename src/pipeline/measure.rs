@@ -32,6 +32,25 @@ pub(super) struct Attempts {
     last: Ended,
     /// The last start of an environment, until a `report` has shown whether it tells of it too.
     init: Option<Init>,
+    /// What a line without an id tells of a request that began in another batch, until its end names it.
+    unnamed: Option<Unnamed>,
+}
+
+/// A failure of a request that isn't named yet, and the event that it was read from.
+#[derive(Debug)]
+struct Unnamed {
+    failure: Failure,
+    told: Told,
+    time: Timestamp,
+    event_id: String,
+}
+
+/// Who tells of a failure.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Told {
+    ByLambda,
+    /// In words that prove little.
+    ByTheProgram,
 }
 
 /// The start of an environment, as its own line tells it.
@@ -147,7 +166,7 @@ impl<'a, S: Sink> At<'a, S> {
 
 impl Attempts {
     pub(super) fn new(max: usize, tenant_tag: bool) -> Self {
-        Self { by_request: HashMap::new(), max, tenant_tag, last: Ended::default(), init: None }
+        Self { by_request: HashMap::new(), max, tenant_tag, last: Ended::default(), init: None, unnamed: None }
     }
 
     /// An environment that started: its init duration, unless a `report` has it.
@@ -175,7 +194,8 @@ impl Attempts {
     }
 
     /// Begins an attempt, and remembers for whom.
-    pub(super) fn started(&mut self, start: &Start<'_>) {
+    pub(super) fn started<S: Sink>(&mut self, start: &Start<'_>, at: &mut At<'_, S>) {
+        self.end_unnamed(at);
         let request_id = start.request_id.as_deref();
         self.last.request_id.take_if(|last| Some(last.as_str()) == request_id);
         let Some(tenant_id) = start.tenant_id.as_deref().filter(|_| self.tenant_tag) else { return };
@@ -236,6 +256,45 @@ impl Attempts {
         self.last.duration_ms = report.metrics.duration_ms.filter(|_| attempt.runtime_duration_ms.is_none());
     }
 
+    /// Takes down a failure of a request that isn't named, as its `START` was in another batch.
+    pub(super) fn unnamed<S: Sink>(&mut self, failure: Failure, told: Told, at: &At<'_, S>) {
+        match &mut self.unnamed {
+            Some(known) if known.told == told => known.failure = both(known.failure, failure),
+            Some(known) if known.told == Told::ByLambda => {}
+            none => *none = Some(Unnamed { failure, told, time: at.time, event_id: at.event_id.to_owned() }),
+        }
+    }
+
+    /// Whether a failure waits for the name of its request.
+    pub(super) const fn awaits_name(&self) -> bool {
+        self.unnamed.is_some()
+    }
+
+    /// Names the request whose failure was told.
+    pub(super) fn name<S: Sink>(&mut self, request_id: &str, at: &mut At<'_, S>) {
+        let Some(Unnamed { failure, told, time, event_id }) = self.unnamed.take() else { return };
+        let At { origin, out, made, .. } = at;
+        let mut at = At { origin, time, event_id: &event_id, out: &mut **out, made };
+        match told {
+            Told::ByLambda => self.failed(failure, Some(request_id), &mut at),
+            Told::ByTheProgram => self.hinted(failure, request_id, &mut at),
+        }
+    }
+
+    /// Counts a failure of a request that nothing names; words of a program alone are forgotten.
+    fn end_unnamed<S: Sink>(&mut self, at: &mut At<'_, S>) {
+        if let Some(Unnamed { failure, time, event_id, .. }) = self.unnamed.take_if(|one| one.told == Told::ByLambda) {
+            let At { origin, out, made, .. } = at;
+            At { origin, time, event_id: &event_id, out: &mut **out, made }.emit_failure(failure, None, &[]);
+        }
+        self.unnamed = None;
+    }
+
+    /// The request whose `REPORT` is of this moment: what else is may be about it.
+    pub(super) fn just_ended(&self, time: Timestamp) -> Option<&str> {
+        self.last.request_id.as_deref().filter(|_| self.last.time == time)
+    }
+
     /// Remembers what a program's words tell until its `REPORT`; behind that there is
     /// nothing to wait for.
     pub(super) fn hinted<S: Sink>(&mut self, failure: Failure, request_id: &str, at: &mut At<'_, S>) {
@@ -254,6 +313,7 @@ impl Attempts {
     /// batch: it never tells of them. Lack of memory it may tell, so that waits.
     pub(super) fn finish<S: Sink>(&mut self, at: &mut At<'_, S>) {
         self.end_init(at);
+        self.end_unnamed(at);
         let mut pending: Vec<_> = self.by_request.drain().filter(|(_, attempt)| attempt.hinted.error).collect();
         pending.sort_unstable_by(|a, b| a.0.cmp(&b.0));
         for (id, attempt) in pending.iter().filter(|(_, attempt)| !attempt.hinted.out_of_memory) {
@@ -313,6 +373,11 @@ impl Attempts {
             return Some(&mut self.last.counted);
         }
         self.attempt(request_id).map(|attempt| &mut attempt.counted)
+    }
+
+    /// Whether something is remembered of a request.
+    pub(super) fn knows(&self, request_id: &str) -> bool {
+        self.by_request.contains_key(request_id) || self.last.request_id.as_deref() == Some(request_id)
     }
 
     /// The attempt of a request, when there is room to remember it.

@@ -5,7 +5,7 @@ use memchr::{memchr, memmem};
 use super::about::About;
 use super::current::{Current, Held};
 use super::custom::{Custom, Reading};
-use super::measure::{At, Attempts};
+use super::measure::{At, Attempts, Told};
 use super::needles::Signs;
 use super::origin::Origins;
 use super::spelling::{Spelled, Spelling, Written};
@@ -13,13 +13,10 @@ use super::{Counts, Lines, Pipeline, Scrub};
 use crate::event::{Envelope, LogEvent};
 use crate::json::JsonStr;
 use crate::model::{Forwarder, Level, Log, Sink, Timestamp};
-use crate::parse::{Application, Failure, Line, MonitoringLine, Platform, Prefix};
+use crate::parse::{Application, Failure, Line, MonitoringLine, Platform, Prefix, UNHANDLED};
 
 /// How the summary of an invocation of ours begins, as it stands in JSON.
 const OUR_SUMMARY: &str = r#"{\"kind\":\"summary\",\"received\":"#;
-
-/// How Python begins to tell of an exception that nobody handled.
-const UNHANDLED: &str = "LAMBDA_WARNING: Unhandled exception";
 
 /// One batch on its way through the pipeline.
 #[derive(Debug)]
@@ -115,7 +112,7 @@ impl Run<'_> {
             Some(b'M') if escaped.starts_with("MONITORING|") => self.metric_text(event, text, about, out),
             Some(b'0'..=b'9' | b'[') => self.prefixed(event, text, about, out),
             Some(b'L') if escaped.starts_with(UNHANDLED) => {
-                if out.wants_json_fields() {
+                if self.wants_json_fields(out) {
                     about.take_unhandled(event.message, text);
                 }
                 Fate::Log
@@ -211,7 +208,7 @@ impl Run<'_> {
         }
         let Signs { special, tags } = self.pipeline.needles.signs(escaped.as_bytes());
         about.tags = tags;
-        if !special && !out.wants_json_fields() {
+        if !special && !self.wants_json_fields(out) {
             return Fate::Log;
         }
         let read = Line::json_escaped(escaped, Some(event.time));
@@ -248,6 +245,11 @@ impl Run<'_> {
             }
         }
         fate
+    }
+
+    /// Whether what JSON lines say of themselves is of use: to whoever takes them, or to tell whose failure they hint at.
+    fn wants_json_fields(&self, out: &impl Sink) -> bool {
+        out.wants_json_fields() || self.pipeline.settings.hints.any()
     }
 
     /// A line that may hold metrics.
@@ -292,7 +294,7 @@ impl Run<'_> {
         about: &mut About<'a>,
         out: &mut impl Sink,
     ) -> Fate {
-        if !self.spelled.admits(written) || matches!(platform, Platform::Unknown) {
+        if !self.spelled.admits(written) || matches!(platform, Platform::Unknown) || self.is_of_another(platform) {
             return Fate::Log;
         }
         if written.identifies() {
@@ -309,15 +311,29 @@ impl Run<'_> {
         Fate::Platform
     }
 
+    /// Whether a failure is of a request that this environment can't have had: the function prints what another said.
+    fn is_of_another(&self, platform: &Platform<'_>) -> bool {
+        let fails = matches!(platform, Platform::Fault(_) | Platform::Timeout(_));
+        let id = platform.request_id().filter(|_| fails);
+        id.is_some_and(|id| self.current.runs_another(id) && !self.attempts.knows(id))
+    }
+
     fn measure(&mut self, platform: &mut Platform<'_>, spelling: Spelling, event: &LogEvent<'_>, out: &mut impl Sink) {
         match platform {
             Platform::Start(start) => {
                 self.release(out);
-                self.attempts.started(start);
+                self.attempts.started(start, &mut at(&self.origins, event, out, &mut self.counts));
                 self.current.start(start);
             }
-            Platform::End { request_id } => self.current.end(request_id),
+            Platform::End { request_id } => {
+                self.current.end(request_id);
+                self.name(Some(request_id), event, out);
+            }
             Platform::Report(report) => {
+                self.name(report.request_id.as_deref(), event, out);
+                if self.current.holds_another(report) {
+                    self.release(out);
+                }
                 if self.current.report(report, spelling, event) {
                     let prices = &self.pipeline.settings.prices;
                     self.attempts.report(report, prices, &mut at(&self.origins, event, out, &mut self.counts));
@@ -352,8 +368,20 @@ impl Run<'_> {
     }
 
     fn failed(&mut self, failure: Failure, request_id: Option<&str>, event: &LogEvent<'_>, out: &mut impl Sink) {
-        let request_id = request_id.or(self.current.running());
-        self.attempts.failed(failure, request_id, &mut at(&self.origins, event, out, &mut self.counts));
+        let just_ended = self.attempts.just_ended(event.time).map(str::to_owned);
+        let request_id = request_id.or(self.current.at_hand()).or(just_ended.as_deref());
+        let mut at = at(&self.origins, event, out, &mut self.counts);
+        match request_id {
+            Some(_) => self.attempts.failed(failure, request_id, &mut at),
+            None => self.attempts.unnamed(failure, Told::ByLambda, &at),
+        }
+    }
+
+    /// Says whose failure it was that a line without an id told, where requests come one after another.
+    fn name(&mut self, request_id: Option<&str>, event: &LogEvent<'_>, out: &mut impl Sink) {
+        if let Some(id) = request_id.filter(|_| self.attempts.awaits_name() && !self.interleaves()) {
+            self.attempts.name(id, &mut at(&self.origins, event, out, &mut self.counts));
+        }
     }
 
     /// Counts the report that was held, if it was Lambda's after all.
@@ -438,20 +466,32 @@ impl Run<'_> {
     fn correlates(&self) -> bool {
         match self.spelled.last() {
             Some(Spelling::Text) => true,
-            Some(Spelling::Json) => {
-                let function = self.origins.current().function.as_ref();
-                let kind = function.and_then(|function| function.initialization_type.as_deref());
-                kind.is_some_and(|kind| kind != "lambda-managed-instances")
-            }
+            Some(Spelling::Json) => self.kind().is_some() && !self.interleaves(),
             None => false,
         }
+    }
+
+    /// Whether requests are known to run beside each other.
+    fn interleaves(&self) -> bool {
+        self.kind() == Some("lambda-managed-instances")
+    }
+
+    /// How the environment was started, as far as it is known.
+    fn kind(&self) -> Option<&str> {
+        self.origins.current().function.as_ref()?.initialization_type.as_deref()
     }
 
     /// Takes down a failure that a program's words tell, until its `REPORT`.
     fn hint(&mut self, event: &LogEvent<'_>, level: Option<Level>, request_id: Option<&str>, out: &mut impl Sink) {
         let Some(hinted) = self.pipeline.settings.hints.read(event.message, level) else { return };
-        if let Some(id) = request_id.or(self.current.running()) {
-            self.attempts.hinted(hinted, id, &mut at(&self.origins, event, out, &mut self.counts));
+        let one_by_one = !self.interleaves();
+        let just_ended = self.attempts.just_ended(event.time).map(str::to_owned);
+        let at_hand = self.current.at_hand().or(just_ended.as_deref()).filter(|_| one_by_one);
+        let mut at = at(&self.origins, event, out, &mut self.counts);
+        match request_id.or(at_hand) {
+            Some(id) => self.attempts.hinted(hinted, id, &mut at),
+            None if one_by_one => self.attempts.unnamed(hinted, Told::ByTheProgram, &at),
+            None => {}
         }
     }
 }

@@ -45,13 +45,18 @@ impl Written {
         !matches!(self, Self::Json { timed: false })
     }
 
-    /// Whether hardly anything but Lambda writes what is written so: of text it is what
-    /// begins and ends an invocation, whose id is a UUID.
+    /// Whether hardly anything but Lambda writes what is written so: of text it is what begins and ends an
+    /// invocation, whose id is a UUID, and what begins an environment, which has the ARN of its runtime.
     fn proves(self, platform: &Platform<'_>) -> bool {
-        let invocation = || matches!(platform, Platform::Start(_) | Platform::End { .. } | Platform::Report(_));
-        match self {
-            Self::Json { timed } => timed,
-            Self::Text => invocation() && platform.request_id().is_some_and(is_uuid),
+        match (self, platform) {
+            (Self::Json { timed }, _) => timed,
+            (Self::Text, Platform::Start(_) | Platform::End { .. } | Platform::Report(_)) => {
+                platform.request_id().is_some_and(is_uuid)
+            }
+            (Self::Text, Platform::InitStart(start) | Platform::RestoreStart(start)) => {
+                start.runtime_version_arn.as_deref().is_some_and(|arn| arn.starts_with("arn:"))
+            }
+            (Self::Text, _) => false,
         }
     }
 }
@@ -62,9 +67,10 @@ impl Spelled {
         self.last
     }
 
-    /// Whether Lambda can have written a line so: what is in the other way the function has printed.
+    /// Whether Lambda can have written a line so: what is in the other way the function has printed, and once a
+    /// record has shown that they have a time, one without.
     pub(super) fn admits(&self, written: Written) -> bool {
-        !self.proven || self.last == Some(written.spelling())
+        !self.proven || (self.last == Some(written.spelling()) && written.identifies())
     }
 
     /// Takes one of Lambda's own lines; returns whether it is the one that proves the way.
