@@ -15,8 +15,8 @@ use tokio::time::{Instant, timeout_at};
 use crate::ledger::Reason;
 use crate::request::{Destination, Header, Refused, Request, Response, Verdict, Weight};
 
-/// How often a request is cut to find what is malformed or outdated in it: enough for a few
-/// items of a thousand, and a bound where all of them are.
+/// How often a request is cut to find what is malformed or outdated in it before the intake has taken any more of it:
+/// a bound where that is all of it. Otherwise time is the bound.
 const MAX_CUTS: u32 = 64;
 
 /// What `VictoriaMetrics`, vmagent and `VictoriaLogs` say of a path that they don't have, with a status of 400.
@@ -151,7 +151,11 @@ pub async fn deliver<T: Transport>(transport: &T, request: Request, patience: Pa
     let mut waiting = vec![request];
     let mut cuts = 0;
     while let Some(request) = waiting.pop() {
+        let sent = delivered.sent;
         let (request, end) = attempts(transport, request, patience, seed, &mut delivered).await;
+        if matches!(end, End::Accepted) || delivered.sent != sent {
+            cuts = 0;
+        }
         let halves = match end {
             End::TooLarge => halves(&request),
             End::Malformed(_) | End::Outdated if cuts < MAX_CUTS => {

@@ -28,6 +28,16 @@ impl Transport for Script {
     }
 }
 
+/// Takes no request with an item whose end is divisible by this.
+struct Picky(usize);
+
+impl Transport for Picky {
+    async fn send(&self, request: &Request, _: Instant) -> Result<Response, TransportError> {
+        let refuses = request.items.iter().any(|item| item.end.is_multiple_of(self.0));
+        Ok(Response { status: if refuses { 422 } else { 200 }, ..Response::default() })
+    }
+}
+
 #[expect(clippy::unnecessary_wraps, reason = "as a request has it")]
 fn select(request: &Request, wanted: &[usize]) -> Option<Request> {
     let items = wanted.iter().map(|place| request.items[*place]).collect();
@@ -53,7 +63,7 @@ async fn run(script: &Script, items: usize, seconds: u64) -> (Delivered, Duratio
     send(script, request(items), seconds).await
 }
 
-async fn send(script: &Script, request: Request, seconds: u64) -> (Delivered, Duration) {
+async fn send(script: &impl Transport, request: Request, seconds: u64) -> (Delivered, Duration) {
     let start = Instant::now();
     let patience = Patience { attempt: Duration::from_secs(5), deadline: start + Duration::from_secs(seconds) };
     let delivered = deliver(script, request, patience, 1).await;
@@ -191,6 +201,15 @@ async fn finds_what_is_malformed_and_sends_the_rest() {
     let (delivered, _) = send(&script, Request { judge, ..request(4) }, 30).await;
     assert_eq!(*script.sent.borrow(), [4, 2, 2, 1, 1]);
     assert_eq!((delivered.sent.logs, delivered.dropped.len()), (3, 1));
+
+    // However many there are, as long as there are others.
+    let mut many = Request { judge, ..request(1000) };
+    (0..).zip(&mut many.items).for_each(|(place, item)| item.end = place);
+    for every in [2, 7, 25, 100] {
+        let (delivered, _) = send(&Picky(every), many.clone(), 30).await;
+        let bad = 1000_usize.div_ceil(every) as u64;
+        assert_eq!((delivered.sent.logs, delivered.dropped.len() as u64), (1000 - bad, bad));
+    }
 
     let all_bad = Script::statuses(&[422; 300]);
     let (delivered, _) = send(&all_bad, Request { judge, ..request(1000) }, 30).await;
