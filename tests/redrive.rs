@@ -63,6 +63,36 @@ fn says_why_something_stays_and_then_shows_it() {
 }
 
 #[test]
+fn a_redrive_is_signed_for_the_region_of_the_environment() {
+    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("redrive-signed");
+    let _ = std::fs::remove_dir_all(&folder);
+    let refusing = Intake::answering(|_, _| Answer::status(403));
+    let url = refusing.url();
+    let settings = [
+        ("LOGFERRY_BACKENDS", "remote_write"),
+        ("PROMETHEUS_REMOTE_WRITE_URL", url.as_str()),
+        ("LOGFERRY_REMOTE_WRITE_SIGN", "true"),
+        ("LOGFERRY_STORE", folder.to_str().unwrap()),
+        ("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE"),
+        ("AWS_SECRET_ACCESS_KEY", "EXAMPLEKEY"),
+    ];
+    let run = |command: &[&str], region: Option<&str>| {
+        let mut logferry = Command::new(env!("CARGO_BIN_EXE_logferry"));
+        logferry.args(command).current_dir(env!("CARGO_MANIFEST_DIR")).env_clear().envs(settings);
+        let output = logferry.envs(region.map(|region| ("AWS_REGION", region))).output().unwrap();
+        String::from_utf8(output.stderr).unwrap()
+    };
+    run(&["replay", "fixtures/events/node-text.json"], Some("eu-west-1"));
+    run(&["redrive"], Some("eu-north-1"));
+    let regions: Vec<_> =
+        refusing.requests().iter().map(|received| received.headers["authorization"].clone()).collect();
+    assert!(regions.first().unwrap().contains("/eu-west-1/aps/"), "{regions:?}");
+    assert!(regions.last().unwrap().contains("/eu-north-1/aps/"), "{regions:?}");
+    let said = run(&["redrive"], None);
+    assert!(said.contains("no region to sign for: expected AWS_REGION"), "{said}");
+}
+
+#[test]
 fn what_a_link_in_the_store_leads_to_is_not_stored() {
     let folder = stored("link", "datadog");
     std::os::unix::fs::symlink(&folder, folder.join("pending/datadog/loop")).unwrap();

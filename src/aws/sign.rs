@@ -32,6 +32,9 @@ pub enum SignError {
     /// Nobody to sign for.
     #[error("no AWS credentials: expected AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, which Lambda sets")]
     NoCredentials,
+    /// No region to sign for.
+    #[error("no region to sign for: expected AWS_REGION, which Lambda sets")]
+    NoRegion,
     /// The address or a header isn't legal.
     #[error("the request cannot be signed")]
     Unsignable,
@@ -71,7 +74,7 @@ impl Signer {
     ///
     /// # Errors
     ///
-    /// When there are no credentials, or the address isn't legal.
+    /// When there are no credentials or no region, or the address isn't legal.
     pub fn headers(
         &self,
         method: &str,
@@ -80,6 +83,9 @@ impl Signer {
         signing: &Signing,
     ) -> Result<Vec<(&'static str, Secret)>, SignError> {
         let credentials = self.credentials.as_ref().ok_or(SignError::NoCredentials)?;
+        if signing.region.is_empty() {
+            return Err(SignError::NoRegion);
+        }
         let token = credentials.session_token.as_ref().map(|token| token.expose().to_owned());
         let key = credentials.secret_access_key.expose();
         let identity = Identity::new(credentials.access_key_id.clone(), key, token, None, "environment").into();
@@ -143,11 +149,13 @@ mod tests {
     }
 
     #[test]
-    fn says_that_there_is_nobody_to_sign_for() {
+    fn says_what_is_missing_to_sign() {
         let signing = Signing { service: "es", region: "eu-west-1".to_owned() };
         let signer = Signer::new(None, || SystemTime::UNIX_EPOCH);
         let error = signer.headers("POST", "https://x", b"", &signing).unwrap_err();
         assert!(error.to_string().starts_with("no AWS credentials"));
+        let nowhere = Signing { service: "aps", region: String::new() };
+        assert_eq!(self::signer(None).headers("POST", "https://x", b"", &nowhere), Err(SignError::NoRegion));
         assert_eq!(self::signer(None).headers("POST", "not an address", b"", &signing), Err(SignError::Unsignable));
     }
 }

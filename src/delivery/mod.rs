@@ -250,8 +250,8 @@ async fn attempts<T: Transport>(
                 last = (Reason::Busy, answer(&response, &request));
                 response.retry_after
             }
-            // Another attempt would write a part of it twice.
-            Err(error @ TransportError::Output(_)) => {
+            // Another attempt would write a part of it twice, or fail in the same way.
+            Err(error @ (TransportError::Output(_) | TransportError::Unsigned(_))) => {
                 return (request, End::Dropped(Reason::Unreachable, error.to_string()));
             }
             Err(error) => {

@@ -23,7 +23,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 use logferry::delivery::Http;
 use logferry::env::{Mistake, read};
 use logferry::forwarder::Forwarder;
-use logferry::model::Timestamp;
+use logferry::model::{self, Timestamp};
 use logferry::settings::Settings;
 
 /// Turns what AWS Lambda functions write to CloudWatch Logs into logs and metrics.
@@ -203,6 +203,15 @@ fn variables() -> impl Iterator<Item = (String, String)> {
 #[expect(clippy::disallowed_methods, reason = "the process reads the clock here, and nowhere else")]
 fn clock() -> SystemTime {
     SystemTime::now()
+}
+
+/// What is known of the forwarder while a command stands for it.
+fn stand_in(command: &str) -> model::Forwarder {
+    model::Forwarder {
+        region: variable("AWS_REGION").filter(|region| !region.is_empty()),
+        instance: format!("{command}-{}", std::process::id()),
+        ..Default::default()
+    }
 }
 
 /// Everything wired as in the Lambda, with secrets fetched from where they are kept.

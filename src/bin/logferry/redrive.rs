@@ -7,14 +7,13 @@ use logferry::delivery::Http;
 use logferry::env::Address;
 use logferry::event::Redrive;
 use logferry::forwarder::{Forwarder, Invocation, MAX_COUNTED, Redriven};
-use logferry::model;
 use logferry::parcel::{Parcel, ParcelError};
 use logferry::request::Weight;
 use logferry::store::Store;
 use tokio::time::Instant;
 
 use crate::style::count;
-use crate::{RedriveArgs, Status, complain, now, ready, refuse, variable};
+use crate::{RedriveArgs, Status, complain, now, ready, refuse, stand_in, variable};
 
 /// How long a redrive may take: a person waits, and may interrupt it without losing anything.
 const PATIENCE: Duration = Duration::from_hours(1);
@@ -66,7 +65,7 @@ async fn show_stored(forwarder: &Forwarder<Http>, wish: &Redrive) -> io::Result<
 
 /// Sends what is stored; how many requests were looked at, and how the command ends.
 async fn send_stored(forwarder: &Forwarder<Http>, wish: &Redrive) -> io::Result<(usize, Status)> {
-    let own = model::Forwarder { instance: format!("redrive-{}", std::process::id()), ..Default::default() };
+    let own = stand_in("redrive");
     let now = now();
     let (deadline, seed) = (Instant::now() + PATIENCE, now.millis().unsigned_abs());
     let outcome = forwarder.redrive(wish, &Invocation { forwarder: &own, now, deadline, seed }).await;

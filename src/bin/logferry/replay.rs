@@ -11,7 +11,7 @@ use logferry::env::Mistake;
 use logferry::event::{Batch, Payload};
 use logferry::forwarder::{Forwarder, Invocation, Note, Outcome};
 use logferry::ledger::Ledger;
-use logferry::model::{self, Log, Metric, Origin, Sink};
+use logferry::model::{Log, Metric, Origin, Sink};
 use logferry::request::{Destination, Endpoint, Frame, Request, Response};
 use tokio::time::Instant;
 
@@ -19,7 +19,7 @@ use crate::input::{Content, Contents, Input, files};
 use crate::pretty::Pretty;
 use crate::style::{Style, count, is_dumb};
 use crate::summary::Summary;
-use crate::{Format, ReplayArgs, Status, complain, now, ready, refuse, variable};
+use crate::{Format, ReplayArgs, Status, complain, now, ready, refuse, stand_in, variable};
 
 /// How long one payload may take: somebody waits.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -133,11 +133,7 @@ fn sort_out(args: &ReplayArgs) -> Result<(Vec<String>, Vec<PathBuf>), String> {
 }
 
 async fn replay(forwarder: &mut Forwarder<Carrier>, content: &Content, watcher: &mut Watcher) -> Outcome {
-    let own = model::Forwarder {
-        region: variable("AWS_REGION").filter(|region| !region.is_empty()),
-        instance: format!("replay-{}", std::process::id()),
-        ..Default::default()
-    };
+    let own = stand_in("replay");
     let now = now();
     let seed = now.millis().unsigned_abs();
     let invocation = Invocation { forwarder: &own, now, deadline: Instant::now() + PATIENCE, seed };
