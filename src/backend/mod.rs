@@ -298,7 +298,7 @@ impl Backend {
         let request = parcel.unpack(template.ok_or(ParcelError::Damaged)?.request(Vec::new(), Vec::new()))?;
         match &self.kind {
             Kind::Loki(_) => Ok(loki::with_fallback(request)),
-            Kind::RemoteWrite(_) => RemoteWrite::revived(request).ok_or(ParcelError::Damaged),
+            Kind::RemoteWrite(remote_write) => remote_write.revived(request).ok_or(ParcelError::Damaged),
             _ => Ok(request),
         }
     }

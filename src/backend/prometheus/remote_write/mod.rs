@@ -217,12 +217,20 @@ impl RemoteWrite {
 
     /// Begins a batch.
     pub(in crate::backend) fn encoder<'b>(&'b mut self, context: &Context<'b>) -> Encoder<'b, Series> {
-        let known = self.only_version_1.load(Ordering::Relaxed);
-        let version = if known { Version::One } else { self.version };
+        let version = self.version();
         let template = self.template(version, context.forwarder.region.as_ref());
-        let fallback = Fallback { encode: in_version_1, needed: Arc::clone(&self.only_version_1) };
-        let series = Series::new(template, (version == Version::Two).then_some(fallback));
+        let series = Series::new(template, (version == Version::Two).then(|| self.fallback()));
         Encoder::new(&self.options, &mut self.state, context, series)
+    }
+
+    /// The version that the receiver is sent.
+    fn version(&self) -> Version {
+        if self.only_version_1.load(Ordering::Relaxed) { Version::One } else { self.version }
+    }
+
+    /// What becomes of a request of version 2 that the receiver doesn't know.
+    fn fallback(&self) -> Fallback {
+        Fallback { encode: in_version_1, needed: Arc::clone(&self.only_version_1) }
     }
 
     /// What requests of a route are like; `region` is the forwarder's.
@@ -231,9 +239,15 @@ impl RemoteWrite {
         known.map(|version| self.template(version, region))
     }
 
-    /// A stored request is sent as version 1, which all receivers take.
-    pub(in crate::backend) fn revived(request: Request) -> Option<Request> {
-        if request.route == Version::One.route() { Some(request) } else { in_version_1(&request) }
+    /// A stored request of version 2 as the receiver is sent now: one of version 1 stays, as all that takes it is new.
+    pub(in crate::backend) fn revived(&self, request: Request) -> Option<Request> {
+        if request.route == Version::One.route() {
+            return Some(request);
+        }
+        match self.version() {
+            Version::One => in_version_1(&request),
+            Version::Two => Some(Request { fallback: Some(self.fallback()), ..request }),
+        }
     }
 
     fn template(&self, version: Version, region: Option<&String>) -> Template {

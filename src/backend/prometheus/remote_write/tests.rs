@@ -248,6 +248,21 @@ fn what_a_receiver_does_not_know_is_said_in_version_1_from_then_on() {
 }
 
 #[test]
+fn a_stored_request_is_sent_in_the_version_that_the_receiver_is_sent() {
+    let (mut two, one) = (read(&[URL, TWO]).unwrap(), read(&[URL]).unwrap());
+    let stored = with_context(|context| one_request(two.encoder(context)));
+    let bare = Request { fallback: None, ..stored.clone() };
+    let revived = two.revived(bare.clone()).unwrap();
+    assert!((revived.route, &revived.body) == (stored.route, &stored.body) && revived.fallback.is_some());
+    // The receiver turned out, or is said, to know version 1 alone.
+    let in_one = one.revived(bare.clone()).unwrap();
+    assert_eq!((in_one.route, in_one.fallback.is_none()), (Version::One.route(), true));
+    revived.fall_back().unwrap();
+    assert_eq!(two.revived(bare).unwrap().body, in_one.body);
+    assert_eq!(two.revived(in_one.clone()).unwrap().route, in_one.route);
+}
+
+#[test]
 fn a_request_has_not_too_many_samples() {
     for pairs in [&[URL][..], &[URL, TWO], &[URL, DELTA], &[URL, DELTA, TWO]] {
         let mut remote_write = read(pairs).unwrap();
