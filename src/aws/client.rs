@@ -191,13 +191,15 @@ impl Client {
 }
 
 impl Answer {
-    /// Whether another try may have another answer. Most services say by 400 and a code that there were too many calls.
+    /// Whether another try may have another answer. Most services say by 400 and a code that there were too many calls,
+    /// and S3 by 409 that another call to the same object was under way.
     ///
-    /// Source: <https://docs.aws.amazon.com/sdkref/latest/guide/feature-retry-behavior.html>
+    /// Sources: <https://docs.aws.amazon.com/sdkref/latest/guide/feature-retry-behavior.html>,
+    /// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes.html>
     fn may_pass(&self) -> bool {
         match self.status {
             400 => code(&self.body).is_some_and(|code| THROTTLED.iter().any(|part| code.contains(part))),
-            status => status >= 500 || status == 429,
+            status => status >= 500 || matches!(status, 409 | 429),
         }
     }
 
@@ -254,6 +256,8 @@ mod tests {
             (400, json("AccessDeniedException"), false),
             (400, "Throttling".to_owned(), false),
             (403, json("ThrottlingException"), false),
+            (409, String::new(), true),
+            (412, String::new(), false),
             (429, String::new(), true),
             (503, String::new(), true),
             (200, json("ThrottlingException"), false),

@@ -20,6 +20,11 @@ impl Backoff {
         Self { next: FIRST, seed }
     }
 
+    /// Lets the next pause be as short as the first.
+    pub const fn restart(&mut self) {
+        self.next = FIRST;
+    }
+
     /// The next pause: never shorter than what the intake asks for.
     pub fn pause(&mut self, asked: Option<Duration>) -> Duration {
         let whole = self.next;

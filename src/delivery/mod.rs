@@ -242,10 +242,15 @@ async fn attempts<T: Transport>(
         let asked = match result {
             Ok(response) => {
                 delivered.slowest = delivered.slowest.max(now.elapsed());
+                let items = request.items.len();
                 match settle(&mut request, &response, delivered) {
                     Next::End(end) => return (request, end),
                     Next::Now => continue,
                     Next::Later => {}
+                }
+                // Some of it is done with: what is left wasn't kept waiting yet.
+                if request.items.len() < items {
+                    backoff.restart();
                 }
                 last = (Reason::Busy, answer(&response, &request));
                 response.retry_after

@@ -183,6 +183,12 @@ async fn sends_again_what_was_not_taken_and_only_that() {
     assert_eq!((dropped.reason, dropped.weight.logs, dropped.last.as_str()), (Reason::Refused, 1, "bad field"));
     assert_eq!(dropped.request.items.len(), 1);
 
+    // What is left each time wasn't kept waiting: the pauses don't grow.
+    let script = Script::statuses(&[207; 15]);
+    let (delivered, took) = send(&script, Request { judge, ..request(30) }, 30).await;
+    assert_eq!((delivered.sent.logs, delivered.dropped.len(), delivered.retries), (15, 15, 14));
+    assert!(took < Duration::from_secs(10), "{took:?}");
+
     let script = Script::statuses(&[207]);
     let (delivered, _) = send(&script, Request { judge, ..request(2) }, 30).await;
     assert_eq!((delivered.sent.logs, delivered.dropped[0].weight.logs, delivered.requests), (1, 1, 1));

@@ -7,11 +7,12 @@ use std::sync::Arc;
 use super::buckets::{Buckets, Distribution};
 use super::{Asserts, Id, Nature, Options, Output, Piece, Scale, Temporality, Write, names, words};
 use crate::backend::key::part;
+use crate::backend::write::finite;
 use crate::model::{Kind, Measure, Metric, Name, Origin, Tag, Value};
 use crate::request::Weight;
 
-/// So many values are held at once: as samples of one series they fit into one request.
-const MAX_HELD: usize = 50_000;
+/// So many values are held at once: as samples of one series they fit into one request, whichever way it is written.
+const MAX_HELD: usize = 45_000;
 
 /// So many series are held at once.
 const MAX_SERIES: usize = 5_000;
@@ -257,7 +258,7 @@ impl Held {
 
 fn write_numbers<W: Write>(series: &[Held], instance: &str, out: &mut Output<'_, W>) {
     for held in series {
-        let sum = |points: &[(i64, f64)]| points.iter().map(|(_, value)| value).sum();
+        let sum = |points: &[(i64, f64)]| finite(points.iter().map(|(_, value)| value).sum());
         let samples: Vec<_> = match held.id.nature {
             Nature::Counter => held.each().map(|points| (time_of(points), sum(points))).collect(),
             Nature::Gauge | Nature::Histogram(_) => held.each().filter_map(|points| points.last().copied()).collect(),

@@ -1,5 +1,6 @@
 //! Buckets of histograms.
 
+use crate::backend::write::finite;
 use crate::env::read;
 
 /// Those of `client_python`, and so of the Asserts layer, in seconds.
@@ -104,7 +105,7 @@ impl Distribution {
         if let Some(count) = self.counts.get_mut(place) {
             *count += 1;
         }
-        self.sum += value;
+        self.sum = finite(self.sum + value);
     }
 
     /// Sum of all values.

@@ -7,6 +7,7 @@ use super::batch::{Held, Part};
 use super::buckets::Distribution;
 use super::{Id, Nature, Options, Output, Piece, Write, names};
 use crate::backend::Context;
+use crate::backend::write::finite;
 use crate::request::Weight;
 
 /// So many series are remembered. One takes some 500 bytes.
@@ -126,7 +127,9 @@ impl State {
 impl Total {
     fn add(&mut self, held: &Held, new: bool, options: &Options) {
         match held.id.nature {
-            Nature::Counter if new => self.number += held.points.iter().map(|(_, value)| value).sum::<f64>(),
+            Nature::Counter if new => {
+                self.number = finite(self.number + held.points.iter().map(|(_, value)| value).sum::<f64>());
+            }
             Nature::Histogram(scale) if new => {
                 let buckets = options.buckets(scale);
                 for (_, value) in &held.points {

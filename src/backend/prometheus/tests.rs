@@ -194,6 +194,22 @@ fn counters_never_fall() {
 }
 
 #[test]
+fn sums_stay_finite() {
+    let huge = |name, value| metric(Name::Custom(name), value, 0, &[], "g");
+    for pairs in [&[][..], &[("LOGFERRY_PROMETHEUS_TEMPORALITY", "delta")]] {
+        let mut prometheus = prometheus(pairs);
+        for event in ["a", "b"] {
+            let all = [huge("orders", Value::Count(1e308)), huge("took", Value::Histogram(1e308))];
+            let twice: Vec<_> =
+                [all, all].concat().into_iter().map(|metric| Metric { event_id: event, ..metric }).collect();
+            let (lines, _) = send(&mut prometheus, 0, "s", &twice);
+            let sums: Vec<_> = lines.iter().filter(|line| line.contains("_sum") || line.contains("orders")).collect();
+            assert!(sums.len() > 1 && !sums.iter().any(|line| line.contains(" +Inf ")), "{lines:#?}");
+        }
+    }
+}
+
+#[test]
 fn asserts_has_what_its_layer_sent() {
     let mut prometheus = prometheus(&[("ASSERTS_TENANT_NAME", "shop"), ("ASSERTS_SITE", "dublin")]);
     let cold = [Tag { key: "cold_start", value: "true" }];

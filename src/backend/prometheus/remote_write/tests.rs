@@ -9,6 +9,7 @@ use crate::backend::prometheus::tests::{made, measure, metric, one_request, orig
 use crate::backend::protobuf::{self, Field};
 use crate::env::Mistake;
 use crate::model::{Forwarder, Measure, Name, Sink, Timestamp, Value};
+use crate::request::Weight;
 
 const URL: (&str, &str) = ("PROMETHEUS_REMOTE_WRITE_URL", "https://mimir.example.com/api/v1/push");
 const DELTA: (&str, &str) = ("LOGFERRY_REMOTE_WRITE_TEMPORALITY", "delta");
@@ -287,6 +288,22 @@ fn a_request_has_not_too_many_samples() {
             metrics += request.weight().metrics;
         }
         assert_eq!(metrics, 3700);
+    }
+}
+
+#[test]
+fn as_many_samples_as_are_held_fit_into_one_request() {
+    for pairs in [&[URL, DELTA][..], &[URL, DELTA, TWO]] {
+        let mut remote_write = read(pairs).unwrap();
+        let encoded = with_context(|context| {
+            let mut encoder = remote_write.encoder(context);
+            for time in 0..49_000 {
+                encoder.metrics(&origin("s"), &[metric(Name::Custom("queue"), Value::Gauge(0.1), time, &[], "e")]);
+            }
+            encoder.finish()
+        });
+        let sent: Weight = encoded.requests.iter().map(Request::weight).sum();
+        assert_eq!((sent.metrics, encoded.oversize.metrics), (49_000, 0));
     }
 }
 
