@@ -24,6 +24,8 @@ pub(super) fn judge(request: &Request, response: &Response) -> Verdict {
                 refused: Refused::Count(Weight { logs, metrics: 0 }),
                 why: format!("status 400: {text}"),
             },
+            // What was refused stood in what is missing; entries that are stored are stored once.
+            None if response.cut => Verdict::Busy,
             None => Verdict::Refused,
         },
         429 if request.items.len() > 1 && is_too_much(&text) => Verdict::TooLarge,

@@ -222,6 +222,9 @@ fn answers_mean_what_loki_means() {
         assert_eq!((retry, refused), (Vec::new(), Refused::Count(Weight { logs, metrics: 0 })), "{status} {body}");
         assert!(why.starts_with(&format!("status {status}")) && why.contains(body));
     }
+    let cut =
+        Response { status: 400, body: b"entry with timestamp 2026-11-21".to_vec(), cut: true, ..Response::default() };
+    assert_eq!(judge(&request(3), &cut), Verdict::Busy);
     for (status, body) in [(260, "ingestion blocked"), (202, "")] {
         let response = Response { status, body: body.into(), ..Response::default() };
         let Verdict::Partly { retry, refused, why } = judge(&request(3), &response) else {

@@ -30,6 +30,8 @@ pub(super) fn judge(request: &Request, response: &Response) -> Verdict {
         (200..=299, _) => Verdict::Refused,
         (400, Some(7)) => Verdict::NotFound,
         (400, Some(10)) => Verdict::Unauthorized,
+        // Which event is invalid stood in what is missing.
+        (400, None) if response.cut => Verdict::Busy,
         (400, _) => match answer.invalid_event {
             Some(number) => invalid(request, number, &answer),
             None => Verdict::Refused,
@@ -97,5 +99,7 @@ mod tests {
             let response = Response { status, body: body.into(), ..Response::default() };
             assert_eq!(judge(&request, &response), expected, "{status} {body}");
         }
+        let cut = Response { status: 400, body: br#"{"text":"Invalid da"#.to_vec(), cut: true, ..Response::default() };
+        assert_eq!(judge(&request, &cut), Verdict::Busy);
     }
 }
