@@ -962,6 +962,27 @@ async fn a_wish_without_a_store_is_said() {
     assert_eq!((outcome.notes, outcome.reply.to_json()), (vec![Note::NoStore], Value::Null));
 }
 
+#[tokio::test(start_paused = true)]
+async fn an_intake_that_asks_for_a_long_rest_is_left_alone() {
+    let folder = folder("long-rest");
+    let mut forwarder = unreachable_into(&folder, &[]);
+    let rest = Response { status: 429, retry_after: Some(Duration::from_hours(1)), ..Response::default() };
+    forwarder.transport.turn(move |request, _| match request.route {
+        "logs" => Answer::Response(rest.clone(), Duration::ZERO),
+        _ => Answer::status(202),
+    });
+    let texts: Vec<_> = (0..12_000).map(|number| format!("{number}")).collect();
+    let mut lines: Vec<_> = texts.iter().map(String::as_str).collect();
+    lines.push("MONITORING|1795165334|1|count|orders|#a:b");
+    let outcome = forward(&mut forwarder, &packed(batch(lines))).await;
+    let sent = forwarder.transport.sent();
+    let logs = sent.iter().filter(|sent| sent.url.ends_with("/logs")).count();
+    // As many as are under way at a time; metrics have an intake of their own.
+    assert!(logs <= 4 && sent.len() == logs + 1, "{logs} of {}", sent.len());
+    let account = &outcome.ledger.backends[0];
+    assert_eq!((account.stored.logs, account.sent.metrics), (12_000, 1), "{:?}", outcome.notes);
+}
+
 // === the store in trouble ===
 
 #[tokio::test(start_paused = true)]

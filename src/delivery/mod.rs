@@ -98,6 +98,8 @@ pub struct Delivered {
     pub bytes: u64,
     /// How long the slowest answer took.
     pub slowest: Duration,
+    /// Whether the intake asks to be left alone for longer than there is time.
+    pub rests: bool,
 }
 
 /// Items that were given up.
@@ -271,7 +273,10 @@ async fn attempts<T: Transport>(
         };
         let pause = backoff.pause(asked);
         // A pause that leaves no time for an attempt is not worth waiting for.
-        if Instant::now().checked_add(pause).is_none_or(|next| next >= patience.deadline) {
+        let is_too_long =
+            |pause: Duration| Instant::now().checked_add(pause).is_none_or(|next| next >= patience.deadline);
+        if is_too_long(pause) {
+            delivered.rests |= asked.is_some_and(is_too_long);
             return (request, End::Dropped(last.0, last.1));
         }
         if unless_ended(transport, tokio::time::sleep(pause)).await.is_none() {

@@ -67,7 +67,8 @@ impl<T: Transport> Ferry<'_, T> {
                 {
                     lane.flying += 1;
                     launched += 1;
-                    let (name, patience) = (lane.name.clone(), lane.patience);
+                    let (name, rests) = (lane.name.clone(), lane.resting.contains(&request.route));
+                    let patience = lane.patience.filter(|_| !rests);
                     let seed = self.seed.wrapping_add(launched);
                     flying.push(async move { (index, self.send(name, request, patience, seed).await) });
                 }
@@ -110,6 +111,7 @@ impl<T: Transport> Ferry<'_, T> {
 
     /// Sends a request, unless its backend is down, and stores what wasn't taken.
     async fn send(&self, name: String, request: Request, patience: Option<Patience>, seed: u64) -> Landed {
+        let route = request.route;
         let delivered = match patience {
             Some(patience) => deliver(self.transport, request, patience, seed).await,
             None => unsent(request),
@@ -117,6 +119,7 @@ impl<T: Transport> Ferry<'_, T> {
         let unauthorized = delivered.dropped.iter().any(|dropped| dropped.reason == Reason::Unauthorized);
         let mut landed = Landed {
             delivered,
+            route,
             stored: Vec::new(),
             aside: Vec::new(),
             unauthorized,

@@ -21,6 +21,8 @@ pub(super) struct Lane {
     pub(super) own: Option<(Backend, model::Forwarder)>,
     /// `None` for a backend that is down: its requests are stored at once.
     pub(super) patience: Option<Patience>,
+    /// Routes whose intake asked to be left alone for longer than the invocation may take.
+    pub(super) resting: Vec<&'static str>,
     pub(super) waiting: VecDeque<Request>,
     pub(super) flying: usize,
 }
@@ -28,6 +30,7 @@ pub(super) struct Lane {
 /// What became of a request, and of what couldn't be sent.
 pub(super) struct Landed {
     pub(super) delivered: Delivered,
+    pub(super) route: &'static str,
     pub(super) stored: Vec<Dropped>,
     /// Given up, and in the store for somebody to look at.
     pub(super) aside: Vec<Dropped>,
@@ -53,6 +56,7 @@ pub(super) fn lanes(
             leader: leader.unwrap_or(place),
             own: leader.map(|_| (backend.clone(), forwarder.clone())),
             patience: patience(place),
+            resting: Vec::new(),
             waiting: VecDeque::new(),
             flying: 0,
         }
@@ -82,8 +86,11 @@ impl Lane {
 /// Takes down what became of a request.
 pub(super) fn land(lanes: &mut [Lane], index: usize, landed: Landed, outcome: &mut Outcome) {
     let (Some(lane), Some(account)) = (lanes.get_mut(index), outcome.ledger.backends.get_mut(index)) else { return };
-    let Landed { delivered, stored, aside, unauthorized, storing, trouble } = landed;
+    let Landed { delivered, route, stored, aside, unauthorized, storing, trouble } = landed;
     lane.flying -= 1;
+    if delivered.rests && !lane.resting.contains(&route) {
+        lane.resting.push(route);
+    }
     account.sent += delivered.sent;
     account.stored += stored.iter().map(|dropped| dropped.weight).sum::<Weight>();
     if lane.remote {
