@@ -24,7 +24,7 @@ use common::pack::gzip;
 use common::random::Random;
 use common::script::{Answer, Item, Script, Sent, files, items};
 use logferry::aws::{Client, Places, Signer};
-use logferry::backend::decompress;
+use logferry::backend::{Context, decompress};
 use logferry::delivery::{Http, HttpSettings, TransportError};
 use logferry::env::Env;
 use logferry::event::Reply;
@@ -780,7 +780,8 @@ fn add(bag: &mut Bag, more: &Bag) {
 /// The items of a stored request.
 fn revived(forwarder: &Forwarder<Script>, parcel: &Parcel) -> Bag {
     let backend = forwarder.backends.iter().find(|backend| backend.name() == parcel.backend).unwrap();
-    let request = backend.revive(parcel, &model::Forwarder::default()).unwrap();
+    let context = Context { forwarder: &model::Forwarder::default(), now: Timestamp::from_millis(0) };
+    let request = backend.revive(parcel, &context).unwrap();
     bag(&items(&request, url(&request)))
 }
 

@@ -242,9 +242,10 @@ async fn what_a_message_refers_to_and_nobody_takes_is_left_to_the_queue() {
     let key = "pending/datadog/2026/11/20/09/1-a.json";
     let event = sqs(&[("a", json!({ "logferry": 1, "key": key }).to_string())]);
     let stored = parcel_of(&["stored"]).await;
+    let gauge = parcel_of(&["MONITORING|1795165334|7|gauge|shop.queue|#shop:berlin"]).await;
     for (content, hours, said) in [
         (&stored[..], 0, "status 400"),
-        (&stored, 20, "set aside and not sent: it is too old for the backend"),
+        (&gauge, 20, "set aside and not sent: it is too old for the backend"),
         (b"{}", 0, "a stored request was left as it is: pending/datadog/2026/11/20/09/1-a.json is damaged"),
     ] {
         aws.put(&format!("/kept/{key}"), content);
@@ -679,7 +680,7 @@ async fn what_is_too_old_for_datadog_is_set_aside_and_not_sent() {
         (11 * minute, &["check_run"]),
         (61 * minute, &["check_run", "distribution_points", "series"]),
         (17 * hour, &["check_run", "distribution_points", "series"]),
-        (19 * hour, &["check_run", "distribution_points", "logs", "series"]),
+        (190 * hour, &["check_run", "distribution_points", "series"]),
     ] {
         let folder = folder("too-old");
         let mut forwarder = unreachable_into(&folder, &[]);
@@ -800,8 +801,12 @@ async fn a_redrive_says_why_something_stays_and_the_store_does_too() {
     forwarder.transport.turn(|_, _| Answer::status(202));
     forward_within(&mut forwarder, &event, NOW, Duration::ZERO).await;
     assert_eq!(parcels(&folder)[0].1.said, "status 404: no");
-    let late = forward_at(&mut forwarder, &event, NOW + 19 * 3_600_000).await;
-    assert_eq!(notes(&late), "datadog: 1 log set aside and not sent: it is too old for the backend");
+    // However late it is: a log is given the oldest time that Datadog takes.
+    let late = forward_at(&mut forwarder, &event, NOW + 190 * 3_600_000).await;
+    assert_eq!((notes(&late).as_str(), late.redriven[0].sent.logs), ("", 1));
+    let log = json_of(&forwarder.transport.sent().pop().unwrap().items[0].bytes);
+    assert_eq!(log["timestamp"], NOW + 190 * 3_600_000 - (18 * 60 - 5) * 60_000);
+    assert!(log["original_timestamp"].as_i64().unwrap() <= NOW, "{log}");
 }
 
 #[tokio::test]
@@ -1020,13 +1025,19 @@ async fn what_was_sent_and_cannot_be_deleted_is_said_to_come_again() {
 
 #[tokio::test(start_paused = true)]
 async fn what_cannot_be_set_aside_is_not_said_to_be() {
-    for (name, status, hours, said) in [
-        ("too-old", 202, 20, ""),
-        ("refused", 404, 0, "1 log not delivered to https://http-intake.logs.datadoghq.com/api/v2/logs, still stored"),
+    for (name, line, status, hours, said) in [
+        ("too-old", "MONITORING|1795165334|7|gauge|shop.queue|#shop:berlin", 202, 20, ""),
+        (
+            "refused",
+            "a",
+            404,
+            0,
+            "1 log not delivered to https://http-intake.logs.datadoghq.com/api/v2/logs, still stored",
+        ),
     ] {
         let folder = folder(&format!("not-aside-{name}"));
         let mut forwarder = unreachable_into(&folder, &[("LOGFERRY_REDRIVE_TRIES", "1")]);
-        forward(&mut forwarder, &packed(batch(["a"]))).await;
+        forward(&mut forwarder, &packed(batch([line]))).await;
         std::fs::write(folder.join("set-aside"), "a file where a folder has to be").unwrap();
         forwarder.transport.turn(move |_, _| Answer::status(status));
         let outcome =

@@ -1,5 +1,7 @@
 //! Items framed and compressed as they come, each body within its limits.
 
+use std::borrow::Cow;
+
 use super::compress::{Compressor, compress, decompress};
 use crate::model::Timestamp;
 use crate::request::{Compression, Destination, Frame, Item, Request, Response, Verdict, Weight};
@@ -214,19 +216,37 @@ impl Template {
     }
 }
 
-/// A request with some of the items, by undoing its compression and framing them again.
+/// A request with some of the items.
 fn select(request: &Request, wanted: &[usize]) -> Option<Request> {
+    rebuilt(request, wanted.iter().copied(), unchanged)
+}
+
+const fn unchanged(item: &[u8]) -> Cow<'_, [u8]> {
+    Cow::Borrowed(item)
+}
+
+/// A request whose items are changed, each by itself; `None` when they can't be read back.
+pub(super) fn changed(request: &Request, change: impl Fn(&[u8]) -> Cow<'_, [u8]>) -> Option<Request> {
+    rebuilt(request, 0..request.items.len(), change)
+}
+
+/// A request with these items, by undoing its compression and framing them again.
+fn rebuilt(
+    request: &Request,
+    wanted: impl ExactSizeIterator<Item = usize>,
+    change: impl Fn(&[u8]) -> Cow<'_, [u8]>,
+) -> Option<Request> {
     let plain = decompress(request.compression, &request.body)?;
     let Request { frame, .. } = request;
     let from = frame.open(request.items.last()?.end).len();
     let places: Vec<_> = request.places().collect();
     let (mut inside, mut items) = (Vec::new(), Vec::with_capacity(wanted.len()));
-    for &place in wanted {
+    for place in wanted {
         if !items.is_empty() {
             inside.extend_from_slice(frame.separator());
         }
         let range = places.get(place)?;
-        inside.extend_from_slice(plain.get(range.start + from..range.end + from)?);
+        inside.extend_from_slice(&change(plain.get(range.start + from..range.end + from)?));
         items.push(Item { end: inside.len(), weight: request.items.get(place)?.weight });
     }
     let plain = [&frame.open(inside.len()), inside.as_slice(), frame.close()].concat();

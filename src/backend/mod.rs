@@ -288,15 +288,16 @@ impl Backend {
         !matches!(self.kind, Kind::Stdout(_))
     }
 
-    /// Makes a request of what was stored, for where this backend's requests go now.
+    /// Makes a request of what was stored, as this backend's requests are now and for where they go.
     ///
     /// # Errors
     ///
     /// When what was stored is damaged, or for an intake that this backend doesn't have.
-    pub fn revive(&self, parcel: &Parcel, forwarder: &Forwarder) -> Result<Request, ParcelError> {
-        let template = self.template_of(&parcel.route, forwarder);
+    pub fn revive(&self, parcel: &Parcel, context: &Context<'_>) -> Result<Request, ParcelError> {
+        let template = self.template_of(&parcel.route, context.forwarder);
         let request = parcel.unpack(template.ok_or(ParcelError::Damaged)?.request(Vec::new(), Vec::new()))?;
         match &self.kind {
+            Kind::Datadog(_) => Datadog::revived(request, context.now).ok_or(ParcelError::Damaged),
             Kind::Loki(_) => Ok(loki::with_fallback(request)),
             Kind::RemoteWrite(remote_write) => remote_write.revived(request).ok_or(ParcelError::Damaged),
             _ => Ok(request),

@@ -1,11 +1,13 @@
+use std::borrow::Cow;
+
 use memchr::memmem;
 
 use super::super::Context;
 use super::super::body::{Body, Oversize};
 use super::super::write::{bounded, text};
 use super::Datadog;
-use crate::json::{JsonStr, scan};
-use crate::model::{Forwarder, Log, Origin, same};
+use crate::json::{JsonStr, digits, scan};
+use crate::model::{Forwarder, Log, Origin, Timestamp, same};
 use crate::request::{Request, Weight};
 
 /// Bytes of a message, escaped, that is cut because its log would be too large.
@@ -14,6 +16,9 @@ const CUT_MESSAGE: usize = 900_000;
 /// "Logs with a timestamp older than 18 hours are dropped at intake": five minutes
 /// less, in ms. Older ones are dated so, and say when they were written.
 const OLDEST_LOG: i64 = (18 * 60 - 5) * 60_000;
+
+/// What stands between the time that a log is given and its own.
+const ORIGINAL: &[u8] = b",\"original_timestamp\":";
 
 /// Logs on their way to Datadog.
 ///
@@ -258,11 +263,38 @@ fn head(log: &Log<'_>, message: &str, oldest: i64, out: &mut Vec<u8>) {
     }
     out.extend_from_slice(itoa::Buffer::new().format(log.time.millis().max(oldest)).as_bytes());
     if log.time.millis() < oldest {
-        out.extend_from_slice(b",\"original_timestamp\":");
+        out.extend_from_slice(ORIGINAL);
         out.extend_from_slice(itoa::Buffer::new().format(log.time.millis()).as_bytes());
     }
     out.extend_from_slice(b",\"message\":\"");
     out.extend_from_slice(message.as_bytes());
+}
+
+/// A log as it was stored: where its time has become too old for the intake, with the oldest that it takes.
+pub(super) fn redated(log: &[u8], now: Timestamp) -> Cow<'_, [u8]> {
+    let oldest = now.millis() - OLDEST_LOG;
+    let Some((start, end, time)) = time_of(log).filter(|(.., time)| *time < oldest) else { return Cow::Borrowed(log) };
+    let (head, rest) = (log.get(..start).unwrap_or_default(), log.get(end..).unwrap_or_default());
+    let mut redated = [head, itoa::Buffer::new().format(oldest).as_bytes()].concat();
+    if !rest.starts_with(ORIGINAL) {
+        redated.extend_from_slice(ORIGINAL);
+        redated.extend_from_slice(itoa::Buffer::new().format(time).as_bytes());
+    }
+    redated.extend_from_slice(rest);
+    Cow::Owned(redated)
+}
+
+/// Where the time of a log stands, and what it is.
+fn time_of(log: &[u8]) -> Option<(usize, usize, i64)> {
+    let rest = log.strip_prefix(b"{")?;
+    let rest = match rest.strip_prefix(b"\"id\":\"") {
+        Some(id) => id.get(memchr::memchr(b'"', id)?..)?.strip_prefix(b"\",")?,
+        None => rest,
+    };
+    let rest = rest.strip_prefix(b"\"timestamp\":")?;
+    let (time, len) = digits::number(rest)?;
+    let start = log.len() - rest.len();
+    Some((start, start + len, time))
 }
 
 /// What Datadog calls the service that writes to a log group.
@@ -339,9 +371,30 @@ mod tests {
     }
 
     #[test]
+    fn a_stored_log_is_dated_anew_when_it_has_become_too_old() {
+        let now = Timestamp::from_millis(1_795_170_600_000);
+        let oldest = now.millis() - OLDEST_LOG;
+        for (log, expected) in [
+            (
+                r#"{"id":"37","timestamp":1795000000000,"message":"x"}"#,
+                format!(r#"{{"id":"37","timestamp":{oldest},"original_timestamp":1795000000000,"message":"x"}}"#),
+            ),
+            (
+                r#"{"timestamp":1795000000000,"original_timestamp":1700000000000,"message":"x"}"#,
+                format!(r#"{{"timestamp":{oldest},"original_timestamp":1700000000000,"message":"x"}}"#),
+            ),
+            (r#"{"id":"","timestamp":1795170000000}"#, r#"{"id":"","timestamp":1795170000000}"#.to_owned()),
+            (r#"{"message":"\"timestamp\":1"}"#, r#"{"message":"\"timestamp\":1"}"#.to_owned()),
+            ("", String::new()),
+        ] {
+            assert_eq!(String::from_utf8(redated(log.as_bytes(), now).into_owned()).unwrap(), expected);
+        }
+    }
+
+    #[test]
     fn a_log_that_is_too_old_says_when_it_was_written() {
         use crate::env::Env;
-        use crate::model::{Sink, Timestamp};
+        use crate::model::Sink;
 
         let lookup = |name: &str| (name == "DD_API_KEY").then(|| "x".to_owned());
         let datadog = Datadog::from_env(&mut Env::new(&lookup)).unwrap();

@@ -29,10 +29,10 @@ mod tags;
 
 use std::time::Duration;
 
-use super::body::{Body, Limits, Template};
+use super::body::{Body, Limits, Template, changed};
 use super::{Context, Encode, Signals};
 use crate::env::{Address, Env, Row, Secret, Setting, is_host_name, read};
-use crate::model::{Log, Measure, Metric, Origin, Sink};
+use crate::model::{Log, Measure, Metric, Origin, Sink, Timestamp};
 use crate::request::{Compression, Destination, Endpoint, Frame, Header, Request, Response, Verdict, Weight};
 
 /// "Maximum content size per payload (uncompressed): 5MB", "Maximum size for a
@@ -261,11 +261,19 @@ impl Datadog {
         }
     }
 
-    /// How old a route's data may be: "logs up to 18 hours", metrics "no more
-    /// than one hour", checks ten minutes. Older data is acknowledged and lost.
+    /// A stored request as it is sent now.
+    pub(super) fn revived(request: Request, now: Timestamp) -> Option<Request> {
+        if request.route == Route::Logs.name() {
+            changed(&request, |log| logs::redated(log, now))
+        } else {
+            Some(request)
+        }
+    }
+
+    /// How old a route's data may be: metrics "no more than one hour", checks ten minutes. Older data is acknowledged
+    /// and lost; logs that are too old are dated anew.
     pub(super) fn max_age(route: &str) -> Option<Duration> {
         match route {
-            "logs" => Some(Duration::from_hours(18)),
             "distributions" | "series" => Some(Duration::from_hours(1)),
             "checks" => Some(Duration::from_mins(10)),
             _ => None,

@@ -1,7 +1,7 @@
 //! One stored request: read, sent, and then deleted, kept or set aside.
 
 use super::progress::{Progress, Redriven};
-use crate::backend::Backend;
+use crate::backend::{Backend, Context};
 use crate::delivery::{Dropped, Patience, Transport, deliver};
 use crate::forwarder::{Fate, Forwarder, Invocation, Note, Outcome, brief};
 use crate::ledger::Reason;
@@ -96,7 +96,8 @@ impl<T: Transport> Forwarder<T> {
         if backend.is_too_old(&parcel, invocation.now) && !again {
             return unsendable(store, key, parcel, TOO_OLD, progress).await;
         }
-        let Ok(request) = backend.revive(&parcel, invocation.forwarder) else {
+        let context = Context { forwarder: invocation.forwarder, now: invocation.now };
+        let Ok(request) = backend.revive(&parcel, &context) else {
             return unsendable(store, key, parcel, DAMAGED, progress).await;
         };
         let seed = invocation.seed.wrapping_add(progress.redriven.requests);
