@@ -65,6 +65,11 @@ fn innermost(error: &reqwest::Error) -> (String, bool) {
             (said.to_owned(), false)
         }
         Some("unsuccessful") => ("HTTPS_PROXY refuses to connect to the host".to_owned(), false),
+        // As `openssl req -x509` makes them unless told otherwise.
+        None if said.contains("CaUsedAsEndEntity") => {
+            let what = "the certificate is that of an authority, and no server's: it needs `basicConstraints=CA:FALSE`";
+            (format!("invalid peer certificate: {what}"), tunnel)
+        }
         None if said.ends_with("UnknownIssuer") => (format!("{said}, which LOGFERRY_CA_FILE may name"), tunnel),
         _ => (said, tunnel),
     }

@@ -21,7 +21,7 @@ use logferry::env::{Env, Mistake, Secret};
 use logferry::request::{
     Certificates, Compression, Destination, Endpoint, Frame, Header, PemFile, Request, Response, Signing, Verdict,
 };
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use rcgen::{BasicConstraints, Certificate, CertificateParams, IsCa, Issuer, KeyPair};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::server::WebPkiClientVerifier;
 use rustls::server::danger::ClientCertVerifier;
@@ -479,6 +479,19 @@ async fn no_proxy_exempts_hosts() {
 // === TLS ===
 
 #[tokio::test]
+async fn an_authority_that_serves_by_itself_is_told() {
+    let mut params = CertificateParams::new(["127.0.0.1".to_owned()]).unwrap();
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let key = KeyPair::generate().unwrap();
+    let certificate = params.self_signed(&key).unwrap();
+    let path = file("serves-by-itself", &pem("CERTIFICATE", certificate.der()));
+    let intake = Intake::with_tls(Authority::serve(&certificate, &key, None));
+    let http = client(&[("LOGFERRY_CA_FILE", path.to_str().unwrap())]);
+    let error = send(&http, &intake.url(), b"x").await.unwrap_err().to_string();
+    assert!(error.ends_with("that of an authority, and no server's: it needs `basicConstraints=CA:FALSE`"), "{error}");
+}
+
+#[tokio::test]
 async fn a_certificate_authority_of_ones_own_has_to_be_named() {
     let authority = Authority::new("one-of-ones-own");
     let intake = Intake::with_tls(authority.server());
@@ -667,6 +680,14 @@ impl Authority {
         let key = KeyPair::generate().unwrap();
         let params = CertificateParams::new(["127.0.0.1".to_owned()]).unwrap();
         let certificate = params.signed_by(&key, &self.issuer).unwrap();
+        Self::serve(&certificate, &key, verifier)
+    }
+
+    fn serve(
+        certificate: &Certificate,
+        key: &KeyPair,
+        verifier: Option<Arc<dyn ClientCertVerifier>>,
+    ) -> Arc<ServerConfig> {
         let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(key.serialize_der()));
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let config = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();

@@ -60,6 +60,9 @@ fn says_why_something_stays_and_then_shows_it() {
     assert_eq!((status, out.as_str(), err.as_str()), (0, "datadog: 1 stored request, 1 log sent\n", ""));
     let (status, out, _) = redrive(store, &Intake::accepting(), &[]);
     assert_eq!((status, out), (0, format!("nothing is stored in {store} that could be sent\n")));
+    let (status, out, _) = redrive("/nowhere", &Intake::accepting(), &[]);
+    let said = "nothing is stored in /nowhere that could be sent: there is no such folder\n";
+    assert_eq!((status, out.as_str()), (0, said));
 }
 
 #[test]
@@ -143,6 +146,7 @@ fn a_dry_run_says_what_would_be_set_aside_and_that_there_may_be_more() {
     let (key, content) = files(&folder).remove(0);
     let mut old: serde_json::Value = serde_json::from_slice(&content).unwrap();
     old["oldest"] = (old["oldest"].as_i64().unwrap() - 20 * 3_600_000).into();
+    old["route"] = "series".into();
     std::fs::write(folder.join(key.replace('-', "-0")), old.to_string()).unwrap();
     let (status, out, err) = redrive(store, &intake, &["--dry-run"]);
     let would = "1 stored request with 1 log would be sent

@@ -150,6 +150,16 @@ fn takes_what_the_aws_cli_shows_of_a_log() {
     let pretty = |value: Value| serde_json::to_string_pretty(&value).unwrap();
     for (name, input, time) in [
         ("filter-log-events", pretty(json!({ "events": events, "searchedLogStreams": [] })), 1_795_165_334_315_i64),
+        (
+            "pages, one behind the other",
+            events.chunks(2).map(|page| pretty(json!({ "events": page, "nextToken": "x" }))).collect(),
+            1_795_165_334_315,
+        ),
+        (
+            "an event on each line",
+            events.iter().map(Value::to_string).collect::<Vec<_>>().join("\n"),
+            1_795_165_334_315,
+        ),
         ("filter-log-events --query events", pretty(json!(events)), 1_795_165_334_315),
         (
             "get-query-results",
@@ -210,6 +220,38 @@ fn a_query_names_log_groups_and_what_it_lacks_is_told() {
     let ran = run(&[&NDJSON[..], &["-"]].concat(), &[], lacking.to_string().as_bytes());
     let said = "standard input: 1 of 2 rows can't be replayed, as they have no time or no message: a query needs `fields @timestamp, @message, @logStream, @log`\n";
     assert_eq!((ran.status, counted(&ran).1, ran.err.as_str()), (1, 1, said));
+}
+
+#[test]
+fn what_breaks_off_is_told_and_replayed_up_to_there() {
+    let event = |millis: u32| json!({ "timestamp": millis, "message": format!("line {millis}\n"), "ingestionTime": 1 });
+    let page = json!({ "events": [event(1), event(2), event(3)] }).to_string();
+    for (input, logs) in [
+        (page[..page.len() - 20].to_owned(), 2),
+        (format!("{page}\n{}", &page[..page.len() - 20]), 5),
+        (page[..20].to_owned(), 0),
+    ] {
+        let ran = run(&[&NDJSON[..], &["-"]].concat(), &[], input.as_bytes());
+        assert_eq!((ran.status, counted(&ran).1), (1, logs), "{}{}", ran.out, ran.err);
+        assert!(ran.err.starts_with("standard input: is damaged: EOF while parsing"), "{}", ran.err);
+    }
+    // What an application writes stays its own.
+    let ran =
+        run(&[&NDJSON[..], &["-"]].concat(), &[], b"{\"events\":[1,2]}\n{\"timestamp\":1,\"message\":\"x\"}\n{\n");
+    assert_eq!((ran.status, counted(&ran).1, ran.err.as_str()), (0, 3, ""));
+}
+
+#[test]
+fn lines_have_the_time_that_they_state() {
+    let id = "8edab1f8-7d34-4a8e-a965-15ccbbb78d4c";
+    let lines = format!(
+        "START RequestId: {id} Version: 1\n2026-11-20T09:02:14.734Z\t{id}\tINFO\tone\nnothing\n{{\"timestamp\":\"2026-11-20T09:02:15.000Z\",\"level\":\"INFO\",\"message\":\"two\"}}\nEND RequestId: {id}\n"
+    );
+    let ran = run(&[&NDJSON[..], &["-"]].concat(), &[], lines.as_bytes());
+    let logs = ran.out.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let times: Vec<_> = logs.filter_map(|log| log["timestamp"].as_i64()).collect();
+    let (one, two) = (1_795_165_334_734, 1_795_165_335_000);
+    assert_eq!(times, [one, one, one, two, two], "{}", ran.out);
 }
 
 #[test]

@@ -35,11 +35,8 @@ pub struct Settings {
 
 impl Settings {
     /// Tags of everything.
-    pub const TAGS: Setting<Vec<(String, String)>> = Setting::new(
-        "LOGFERRY_TAGS",
-        read::tags,
-        "Tags added to everything, as `key:value` pairs set apart by commas.",
-    );
+    pub const TAGS: Setting<Vec<(String, String)>> =
+        Setting::new("LOGFERRY_TAGS", tags, "Tags added to everything, as `key:value` pairs set apart by commas.");
 
     const PLATFORM_LINES: Setting<Lines> = Setting::new(
         "LOGFERRY_PLATFORM_LINES",
@@ -180,10 +177,34 @@ pub(super) fn pattern(setting: &Pattern, same: &Pattern, env: &mut Env<'_>) -> O
     ours.or(theirs)
 }
 
+/// Tags as `key:value`; `key=value`, as elsewhere, would be a key without a value.
+fn tags(value: &str) -> Result<Vec<(String, String)>, String> {
+    let tags = read::tags(value)?;
+    let other = tags.iter().find(|(key, value)| value.is_empty() && key.contains('='));
+    other.map_or(Ok(()), |(key, _)| Err(format!("has the tag `{key}`: expected `key:value,key:value`")))?;
+    Ok(tags)
+}
+
 fn lines(value: &str) -> Result<Lines, String> {
     match value {
         "drop" => Ok(Lines::Drop),
         "keep" => Ok(Lines::Keep),
         _ => Err("is neither `keep` nor `drop`".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tag_has_a_colon() {
+        let pair = |key: &str, value: &str| (key.to_owned(), value.to_owned());
+        assert_eq!(
+            tags("env:prod, team , url:a=b"),
+            Ok(vec![pair("env", "prod"), pair("team", ""), pair("url", "a=b")])
+        );
+        let expected = "has the tag `env=prod`: expected `key:value,key:value`".to_owned();
+        assert_eq!(tags("team:a,env=prod"), Err(expected));
     }
 }

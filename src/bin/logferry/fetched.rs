@@ -64,10 +64,63 @@ pub(crate) fn contents(bytes: &[u8], name: &str) -> Option<Contents> {
     of_json(&text, name).or_else(|| of_csv(&text, name))
 }
 
+/// One document, or one behind the other, as pages are put into one file.
 fn of_json(text: &str, name: &str) -> Option<Contents> {
-    let is_list_or_object = text.trim_start().starts_with(['[', '{']);
-    let rows = match is_list_or_object.then(|| serde_json::from_str(text))?.ok()? {
+    if !text.trim_start().starts_with(['[', '{']) {
+        return None;
+    }
+    let mut documents = serde_json::Deserializer::from_str(text).into_iter();
+    let (mut all, mut damage, mut read_to) = (Vec::new(), None, 0);
+    while let Some(document) = documents.next() {
+        match document {
+            Ok(document) => all.extend(rows(document)?),
+            Err(error) => {
+                let rest = text.get(read_to..).unwrap_or_default();
+                if all.is_empty() && !is_begun(rest) {
+                    return None;
+                }
+                all.extend(begun(rest));
+                damage = Some(error);
+            }
+        }
+        read_to = documents.byte_offset();
+    }
+    let read = all.iter().map(|row| Fetched::read(|name| row.get(name).map(as_text)));
+    let mut contents = replayed(read.collect(), name);
+    if let Some(error) = damage {
+        contents.complaint = Some(format!("is damaged: {error}; what stands before that is replayed"));
+    }
+    Some(contents)
+}
+
+/// Whether a document that can't be read begins as one that was fetched.
+fn is_begun(text: &str) -> bool {
+    let head: String = text.chars().filter(|c| !c.is_whitespace()).take(40).collect();
+    ["{\"events\":[", "{\"results\":[[", "[{\"timestamp\":", "[{\"@timestamp\":", "[{\"logStreamName\":"]
+        .iter()
+        .any(|start| head.starts_with(start))
+}
+
+/// The whole rows of a document that breaks off.
+fn begun(text: &str) -> Vec<Map<String, Value>> {
+    let (mut rows, mut rest) = (Vec::new(), text.split_once('[').map_or("", |(_, rest)| rest));
+    loop {
+        let mut values = serde_json::Deserializer::from_str(rest).into_iter();
+        let Some(Ok(value)) = values.next() else { return rows };
+        rows.extend(object(value));
+        rest = rest.get(values.byte_offset()..).unwrap_or_default().trim_start();
+        rest = rest.strip_prefix(',').unwrap_or(rest);
+    }
+}
+
+/// The rows of a document; `None` of anything else.
+fn rows(document: Value) -> Option<Vec<Map<String, Value>>> {
+    let rows = match document {
         Value::Array(rows) => rows,
+        // A log event by itself, which has what no application gives a line.
+        Value::Object(object) if is_row(&object) && object.contains_key("ingestionTime") => {
+            vec![Value::Object(object)]
+        }
         Value::Object(mut object) => match (object.remove("events"), object.remove("results")) {
             (Some(Value::Array(events)), _) => events,
             (_, Some(Value::Array(results))) if results.iter().all(|row| fields(row).is_some()) => results,
@@ -76,15 +129,11 @@ fn of_json(text: &str, name: &str) -> Option<Contents> {
         _ => return None,
     };
     let rows: Vec<_> = rows.into_iter().map(object).collect::<Option<_>>()?;
-    if !rows.is_empty()
-        && !rows
-            .iter()
-            .any(|row| row.contains_key("timestamp") && row.contains_key("message") || is_queried(row.keys()))
-    {
-        return None;
-    }
-    let read = rows.iter().map(|row| Fetched::read(|name| row.get(name).map(as_text)));
-    Some(replayed(read.collect(), name))
+    (rows.is_empty() || rows.iter().any(|row| is_row(row) || is_queried(row.keys()))).then_some(rows)
+}
+
+fn is_row(object: &Map<String, Value>) -> bool {
+    object.contains_key("timestamp") && object.contains_key("message")
 }
 
 /// The fields of a row of a query's results.

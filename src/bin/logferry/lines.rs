@@ -9,7 +9,8 @@ use crate::streams::{Event, Place, Streams};
 
 /// Batches of the lines of a log.
 pub(crate) fn batches(text: &str, name: &str) -> Vec<Content> {
-    let now = now().millis();
+    // A line that states no time has that of the line before, the first ones that of the first which does.
+    let mut last = text.lines().find_map(own_time).unwrap_or(now()).millis();
     let is_stamped = text.lines().filter_map(Stamped::parse).any(|line| is_lambdas_own(line.message));
     let mut streams = Streams::default();
     for (number, line) in text.lines().enumerate().filter(|(_, line)| !line.is_empty()) {
@@ -22,14 +23,25 @@ pub(crate) fn batches(text: &str, name: &str) -> Vec<Content> {
                 event.append(line);
             }
             _ => {
+                last = own_time(line).map_or(last, Timestamp::millis);
                 let Stamped { time, stream, message } =
-                    stamped.unwrap_or(Stamped { time: now, stream: "", message: line });
+                    stamped.unwrap_or(Stamped { time: last, stream: "", message: line });
                 let place = Place { log_stream: stream.to_owned(), ..Place::default() };
                 streams.push(&place, Event { id: (number + 1).to_string(), time, message: message.to_owned() });
             }
         }
     }
     streams.batches(name)
+}
+
+/// When the runtime or the application says that it wrote a line.
+fn own_time(line: &str) -> Option<Timestamp> {
+    let text = match Line::parse(line, None) {
+        Line::AppText(prefix) => prefix?.timestamp.into(),
+        Line::AppJson(app) => app.timestamp?,
+        _ => return None,
+    };
+    Timestamp::parse_rfc_3339(&text).map(|(time, _)| time)
 }
 
 /// Whether Lambda itself writes such a line.

@@ -1,6 +1,7 @@
 //! `logferry redrive`: what is stored, shown or sent again.
 
 use std::io::{self, Write};
+use std::path::Path;
 use std::time::Duration;
 
 use logferry::delivery::Http;
@@ -140,9 +141,11 @@ fn tell(redriven: &[Redriven]) -> io::Result<()> {
     let mut out = io::stdout().lock();
     if redriven.is_empty() {
         // It may be another place than the one that was meant.
-        let place =
-            variable("LOGFERRY_STORE").map_or_else(String::new, |place| format!(" in {}", Address::shown(&place)));
-        return writeln!(out, "nothing is stored{place} that could be sent");
+        let place = variable("LOGFERRY_STORE").unwrap_or_default();
+        let folder = place.strip_prefix("file://").unwrap_or(&place);
+        let why = if folder.starts_with('/') && !Path::new(folder).exists() { ": there is no such folder" } else { "" };
+        let place = if place.is_empty() { place } else { format!(" in {}", Address::shown(&place)) };
+        return writeln!(out, "nothing is stored{place} that could be sent{why}");
     }
     for Redriven { backend, requests, sent, left, set_aside, dropped, damaged } in redriven {
         let requests = count(*requests, "stored request");

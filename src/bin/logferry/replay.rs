@@ -21,8 +21,11 @@ use crate::style::{Style, count, is_dumb};
 use crate::summary::Summary;
 use crate::{Format, ReplayArgs, Status, complain, now, ready, refuse, stand_in, variable};
 
-/// How long one payload may take: somebody waits.
+/// How long one payload may take that is sent: somebody waits.
 const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The same of one that is only shown: whoever reads may take their time.
+const READING: Duration = Duration::from_hours(1000);
 
 /// Sends, or shows what would be sent.
 struct Carrier {
@@ -136,7 +139,9 @@ async fn replay(forwarder: &mut Forwarder<Carrier>, content: &Content, watcher: 
     let own = stand_in("replay");
     let now = now();
     let seed = now.millis().unsigned_abs();
-    let invocation = Invocation { forwarder: &own, now, deadline: Instant::now() + PATIENCE, seed };
+    let is_sent = forwarder.transport.http.is_some() && forwarder.backends.iter().any(Backend::is_remote);
+    let deadline = Instant::now() + if is_sent { PATIENCE } else { READING };
+    let invocation = Invocation { forwarder: &own, now, deadline, seed };
     match content {
         Content::Event(event) => forwarder.handle(event, &invocation, watcher).await,
         Content::Batch(bytes) => {
