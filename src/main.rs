@@ -16,7 +16,7 @@ use logferry::env::{Elsewhere, Mistake};
 use logferry::event::Reply;
 use logferry::forwarder::{Invocation, Note, Outcome, Report};
 use logferry::model::{self, Timestamp};
-use logferry::settings::{Prepared, Settings};
+use logferry::settings::{Prepared, Settings, misspelt};
 use serde_json::Value;
 use serde_json::value::RawValue;
 use tokio::signal::unix::{SignalKind, signal};
@@ -69,6 +69,10 @@ fn main() -> ExitCode {
             return ExitCode::from(BAD_SETTINGS);
         }
     };
+    let names: Vec<_> = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok()).collect();
+    for name in misspelt(names.iter().map(String::as_str)) {
+        warn("settings", &format!("{name} is no setting and has no effect: is it misspelt?"));
+    }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let served = runtime.map(|runtime| {
         let served = runtime.block_on(serve(prepared));
@@ -261,6 +265,10 @@ fn seed(request_id: &str) -> u64 {
 
 fn log(kind: &str, message: &str) {
     println!("{}", serde_json::json!({ "kind": kind, "level": "ERROR", "message": message }));
+}
+
+fn warn(kind: &str, message: &str) {
+    println!("{}", serde_json::json!({ "kind": kind, "level": "WARN", "message": message }));
 }
 
 #[expect(clippy::disallowed_methods, reason = "the process reads its environment here, and nowhere else")]

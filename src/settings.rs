@@ -132,6 +132,20 @@ impl Settings {
     }
 }
 
+/// Names of variables that begin as ours do and that nothing reads, whatever the other settings: they are misspelt. One
+/// with more behind it, set apart by `_`, is a named backend's (`LOGFERRY_PROMETHEUS_URL_EU`) or says where a secret is.
+pub fn misspelt<'n>(names: impl Iterator<Item = &'n str>) -> Vec<&'n str> {
+    let suspects: Vec<_> = names.filter(|name| name.starts_with("LOGFERRY_")).collect();
+    if suspects.is_empty() {
+        return suspects;
+    }
+    let known: Vec<_> = Settings::rows().into_iter().flat_map(|(_, rows)| rows).map(|row| row.name).collect();
+    let is_known = |name: &str| {
+        known.iter().any(|known| name.strip_prefix(known).is_some_and(|rest| rest.is_empty() || rest.starts_with('_')))
+    };
+    suspects.into_iter().filter(|name| !is_known(name)).collect()
+}
+
 /// Takes it down as a mistake if a backend can't tell two tags apart.
 fn check_tags(tags: &[(String, String)], backends: &[Backend], env: &mut Env<'_>) {
     let clashes = backends.iter().filter_map(|backend| Some((backend.clash(tags)?, backend.name())));

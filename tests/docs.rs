@@ -17,7 +17,7 @@ use logferry::backend::{Backend, Datadog, Elasticsearch, Guance, NewRelic, Otlp,
 use logferry::env::Row;
 use logferry::forwarder::{Outcome, Redriven, Report};
 use logferry::model::{Measure, Timestamp};
-use logferry::settings::Settings;
+use logferry::settings::{Settings, misspelt};
 
 fn root() -> PathBuf {
     env!("CARGO_MANIFEST_DIR").into()
@@ -304,6 +304,18 @@ fn template_takes_each_form_of_a_place() {
             assert!(!form.is_match(place), "{form}: {place}");
         }
     }
+}
+
+#[test]
+fn template_sets_nothing_that_is_taken_for_misspelt() {
+    let template = std::fs::read_to_string(root().join("template.yaml")).unwrap();
+    let names = template.split(|c: char| !(c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_'));
+    let ours: Vec<_> = names.filter(|name| name.len() > 9 && name.starts_with("LOGFERRY_")).collect();
+    assert!(ours.len() > 50, "{ours:?}");
+    assert_eq!(misspelt(ours.into_iter()), [] as [&str; 0]);
+    let others =
+        ["LOGFERRY_PROMETHEUS_URL_EU", "LOGFERRY_REDACT_EMAIL", "LOGFERRY_REDACT_EMAILS", "LOGFERRY", "DD_SIT"];
+    assert_eq!(misspelt(others.into_iter()), ["LOGFERRY_REDACT_EMAILS"]);
 }
 
 #[test]

@@ -31,6 +31,17 @@ const RESERVE: &str = "3s";
 // === what goes well ===
 
 #[test]
+fn a_misspelt_setting_is_said_at_the_start() {
+    let intake = Intake::accepting();
+    let lambda =
+        bootstrap().datadog(&intake).set("LOGFERRY_REDACT_EMAILS", "true").set("LOGFERRY_REDACT_IP", "true").start();
+    lambda.invoke(&packed(fixture("node-text")));
+    let said = r#"{"kind":"settings","level":"WARN","message":"LOGFERRY_REDACT_EMAILS is no setting and has no effect: is it misspelt?"}"#;
+    let written = lambda.written();
+    assert_eq!((written.contains(said), written.matches("misspelt").count()), (true, 1), "{written}");
+}
+
+#[test]
 fn ships_logs_and_metrics_and_says_so() {
     let intake = Intake::accepting();
     let lambda = bootstrap().datadog(&intake).start();
