@@ -313,9 +313,10 @@ impl Run<'_> {
 
     /// Whether a failure is of a request that this environment can't have had: the function prints what another said.
     fn is_of_another(&self, platform: &Platform<'_>) -> bool {
-        let fails = matches!(platform, Platform::Fault(_) | Platform::Timeout(_));
-        let id = platform.request_id().filter(|_| fails);
-        id.is_some_and(|id| self.current.runs_another(id) && !self.attempts.knows(id))
+        if !matches!(platform, Platform::Fault(_) | Platform::Timeout(_)) {
+            return false;
+        }
+        platform.request_id().is_some_and(|id| self.current.runs_another(id) && !self.attempts.knows(id))
     }
 
     fn measure(&mut self, platform: &mut Platform<'_>, spelling: Spelling, event: &LogEvent<'_>, out: &mut impl Sink) {
