@@ -69,7 +69,8 @@ fn main() -> ExitCode {
             return ExitCode::from(BAD_SETTINGS);
         }
     };
-    let names: Vec<_> = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok()).collect();
+    let set = std::env::vars_os().filter(|(_, value)| !value.is_empty());
+    let names: Vec<_> = set.filter_map(|(name, _)| name.into_string().ok()).collect();
     for name in misspelt(names.iter().map(String::as_str)) {
         warn("settings", &format!("{name} is no setting and has no effect: is it misspelt?"));
     }

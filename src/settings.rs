@@ -132,17 +132,21 @@ impl Settings {
     }
 }
 
-/// Names of variables that begin as ours do and that nothing reads, whatever the other settings: they are misspelt. One
-/// with more behind it, set apart by `_`, is a named backend's (`LOGFERRY_PROMETHEUS_URL_EU`) or says where a secret is.
+/// Names of variables that begin as ours do and that nothing reads, whatever the other settings: they are misspelt. A
+/// backend's may have more behind them, set apart by `_`: the name of one (`LOGFERRY_PROMETHEUS_URL_EU`), or where a
+/// secret is.
 pub fn misspelt<'n>(names: impl Iterator<Item = &'n str>) -> Vec<&'n str> {
     let suspects: Vec<_> = names.filter(|name| name.starts_with("LOGFERRY_")).collect();
     if suspects.is_empty() {
         return suspects;
     }
-    let known: Vec<_> = Settings::rows().into_iter().flat_map(|(_, rows)| rows).map(|row| row.name).collect();
-    let is_known = |name: &str| {
-        known.iter().any(|known| name.strip_prefix(known).is_some_and(|rest| rest.is_empty() || rest.starts_with('_')))
+    let known = Settings::rows();
+    let reads = |component: &str, row: &Row, name: &str| {
+        let rest = name.strip_prefix(row.name);
+        rest.is_some_and(|rest| rest.is_empty() || (rest.starts_with('_') && (row.secret || !component.is_empty())))
     };
+    let is_known =
+        |name: &str| known.iter().any(|(component, rows)| rows.iter().any(|row| reads(component, row, name)));
     suspects.into_iter().filter(|name| !is_known(name)).collect()
 }
 

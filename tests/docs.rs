@@ -313,9 +313,9 @@ fn template_sets_nothing_that_is_taken_for_misspelt() {
     let ours: Vec<_> = names.filter(|name| name.len() > 9 && name.starts_with("LOGFERRY_")).collect();
     assert!(ours.len() > 50, "{ours:?}");
     assert_eq!(misspelt(ours.into_iter()), [] as [&str; 0]);
-    let others =
-        ["LOGFERRY_PROMETHEUS_URL_EU", "LOGFERRY_REDACT_EMAIL", "LOGFERRY_REDACT_EMAILS", "LOGFERRY", "DD_SIT"];
-    assert_eq!(misspelt(others.into_iter()), ["LOGFERRY_REDACT_EMAILS"]);
+    let wrong = ["LOGFERRY_REDACT_EMAILS", "LOGFERRY_STORE_BUKET", "LOGFERRY_TAGS_EU", "LOGFERRY_"];
+    let others = ["LOGFERRY_PROMETHEUS_URL_EU", "LOGFERRY_REDACT_EMAIL", "LOGFERRY_STORE_BUCKET", "LOGFERRY", "DD_SIT"];
+    assert_eq!(misspelt(wrong.into_iter().chain(others)), wrong);
 }
 
 #[test]

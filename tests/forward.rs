@@ -1019,7 +1019,7 @@ async fn what_was_sent_and_cannot_be_deleted_is_said_to_come_again() {
     assert_eq!((outcome.redriven[0].sent.logs, aws.objects().len()), (1, 1));
     let (notes, key) = (notes(&outcome), path.strip_prefix("/kept/").unwrap());
     let said =
-        format!("{key} was sent and stays there, to be sent again until it can be deleted; check LOGFERRY_STORE");
+        format!("{key} is done with and stays there, to be sent again until it can be deleted; check LOGFERRY_STORE");
     assert!(notes.starts_with("the store cannot be used: s3") && notes.contains(&said), "{notes}");
 }
 

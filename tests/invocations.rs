@@ -111,6 +111,7 @@ const KILLED_B: &str = "RequestId: {B} Error: Runtime exited with error: signal:
 const OLD_TIMEOUT_B: &str = "2026-11-20T09:00:00.000Z {B} Task timed out after 3.00 seconds\n\n";
 const JSON_BARE: &str =
     r#"{"type":"platform.report","record":{"requestId":"{B}","metrics":{"durationMs":3000.0},"status":"timeout"}}"#;
+const START_C: &str = "START RequestId: 33333333-cccc-4000-8000-000000000003 Version: $LATEST\n";
 const START_B: &str = "START RequestId: {B} Version: $LATEST\n";
 const END_B: &str = "END RequestId: {B}\n";
 const REPORT_B: &str =
@@ -424,6 +425,11 @@ fn what_a_function_makes_up_measures_nothing_where_it_can_be_told() {
         ("text in a stream of JSON", vec![JSON_START, TIMED_OUT, JSON_REPORT], [1.0, 0.0, 0.0, 0.0]),
         ("a second JSON report after one start", vec![JSON_START, JSON_REPORT, JSON_LATE], [1.0, 0.0, 0.0, 0.0]),
         ("a failure of another while it runs", vec![START, KILLED_B, END, REPORT], [1.0, 0.0, 0.0, 0.0]),
+        (
+            "of a request that two printed STARTs hide",
+            vec![START, START_B, START_C, KILLED, END, REPORT],
+            [0.0, 1.0, 0.0, 1.0],
+        ),
         ("its time-out", vec![START, OLD_TIMEOUT_B, END, REPORT], [1.0, 0.0, 0.0, 0.0]),
         ("JSON without a time in a stream of JSON", vec![JSON_START, JSON_BARE, JSON_REPORT], [1.0, 0.0, 0.0, 0.0]),
         ("in the middle of a line", vec!["saw REPORT RequestId: {A}\tDuration: 1.00 ms\n"], [0.0; 4]),
@@ -639,6 +645,8 @@ fn hints_count_only_if_set_and_only_once() {
     }
     let managed =
         r#"{"time":"x","type":"platform.initStart","record":{"initializationType":"lambda-managed-instances"}}"#;
+    let warm = JSON_REPORT.replace(r#","initDurationMs":174.055"#, "");
+    assert_eq!(with(true, true, &[words, &warm]), [1.0, 0.0, 0.0, 0.0], "these may run beside others");
     let lines = [managed, JSON_START, words, JSON_REPORT];
     assert_eq!(with(true, true, &lines), [1.0, 0.0, 0.0, 0.0], "these run beside each other");
     let info = "2026-11-20T09:00:00.000Z\t{A}\tINFO\tretries on java.lang.OutOfMemoryError\n";

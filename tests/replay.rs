@@ -96,6 +96,7 @@ fn takes_each_form_of_input() {
         ("gzipped lines of a log", &gzip(lines.as_bytes()), 4),
         ("JSON lines of a log", json_lines.as_bytes(), 2),
         ("JSON lines of another kind", b"{\"order\":1}\n{\"requestPayload\":null}\n", 2),
+        ("a line with a NUL", b"hello\nbin\0ary\n", 2),
         ("nothing", b"", 0),
     ] {
         let ran = run(&[&NDJSON[..], &["-"]].concat(), &[], input);
@@ -216,6 +217,16 @@ fn a_query_names_log_groups_and_what_it_lacks_is_told() {
     let ran = run(&[&NDJSON[..], &["-"]].concat(), &[], newest_first.as_bytes());
     let places = ["a", "b", "c"].map(|message| ran.out.find(&format!(r#""message":"{message}""#)).unwrap());
     assert!(places.is_sorted(), "{}", ran.out);
+    // Pages of one stream after the other are not turned round.
+    let page = |stream: &str, time: i64| {
+        let event = |end| json!({ "timestamp": time, "message": format!("{stream}{end}"), "logStreamName": stream });
+        json!({ "events": [event("a"), event("b"), event("c")] })
+    };
+    let pages = format!("{}\n{}", page("x", 5000), page("y", 1000));
+    let ran = run(&[&NDJSON[..], &["-"]].concat(), &[], pages.as_bytes());
+    let places =
+        ["ya", "yb", "yc", "xa", "xb", "xc"].map(|message| ran.out.find(&format!(r#""message":"{message}""#)).unwrap());
+    assert!(places[..3].is_sorted() && places[3..].is_sorted(), "{}", ran.out);
     let lacking = json!([row("1:/aws/lambda/shop", 1), { "@timestamp": "2026-11-20 09:02:12.000", "@ptr": "x" }]);
     let ran = run(&[&NDJSON[..], &["-"]].concat(), &[], lacking.to_string().as_bytes());
     let said = "standard input: 1 of 2 rows can't be replayed, as they have no time or no message: a query needs `fields @timestamp, @message, @logStream, @log`\n";
@@ -230,11 +241,15 @@ fn what_breaks_off_is_told_and_replayed_up_to_there() {
         (page[..page.len() - 20].to_owned(), 2),
         (format!("{page}\n{}", &page[..page.len() - 20]), 5),
         (page[..20].to_owned(), 0),
+        (r#"{"queryLanguage":"CWLI","results":[[{"field":"@timestamp","value":"2026-11-20 09:02:14.310"},{"field":"@message","value":"a"}],[{"fi"#.to_owned(), 1),
     ] {
         let ran = run(&[&NDJSON[..], &["-"]].concat(), &[], input.as_bytes());
         assert_eq!((ran.status, counted(&ran).1), (1, logs), "{}{}", ran.out, ran.err);
         assert!(ran.err.starts_with("standard input: is damaged: EOF while parsing"), "{}", ran.err);
     }
+    let ran = run(&[&NDJSON[..], &["-"]].concat(), &[], b"@timestamp,@message\n2026-11-20 09:02:14.310,\"hel");
+    let said = "standard input: breaks off inside of quotes: its last row isn't whole\n";
+    assert_eq!((ran.status, counted(&ran).1, ran.err.as_str()), (1, 1, said));
     // What an application writes stays its own.
     let ran =
         run(&[&NDJSON[..], &["-"]].concat(), &[], b"{\"events\":[1,2]}\n{\"timestamp\":1,\"message\":\"x\"}\n{\n");
@@ -400,6 +415,20 @@ fn a_dry_run_shows_requests_and_no_secret() {
     assert_eq!(ran.out.matches("POST https://").count(), 2);
     assert!(ran.out.contains("DD-API-KEY: ***") && !ran.out.contains("s3cret"));
     assert!(ran.out.contains("\"functionname:header-rewrite\""));
+}
+
+#[test]
+fn what_counts_errors_changes_no_log() {
+    let line = r#"{"level":"ERROR","requestId":"8edab1f8-7d34-4a8e-a965-15ccbbb78d4c","message":"x"}"#;
+    let shown = |set: &str| {
+        let env = [("DD_API_KEY", "x"), ("LOGFERRY_HANDLER_ERRORS", set)];
+        let input = format!("[{{\"timestamp\":1795165334310,\"message\":{}}}]", json!(line));
+        run(&["replay", "--to", "datadog", "--dry-run", "-"], &env, input.as_bytes()).out
+    };
+    for set in ["true", "false"] {
+        let shown = shown(set);
+        assert!(shown.contains("ERROR") && !shown.contains(r#""status""#), "{shown}");
+    }
 }
 
 #[test]

@@ -290,7 +290,7 @@ async fn attempts<T: Transport>(
 fn advice(error: &TransportError, request: &Request) -> &'static str {
     match error {
         TransportError::Timeout(..) if request.timeout().is_some() => {
-            "; if the intake is only slow, raise OTEL_EXPORTER_OTLP_TIMEOUT"
+            "; if the intake is only slow, raise OTEL_EXPORTER_OTLP_TIMEOUT, or that of the signal"
         }
         TransportError::Timeout(..) => "; if the intake is only slow, raise LOGFERRY_SEND_TIMEOUT",
         _ => "",

@@ -160,8 +160,10 @@ enum Member<'a> {
     Text(Cow<'a, str>),
     /// The place that it has among the document's dimensions.
     Dimension(usize),
-    /// Values of a metric, and how often each was measured.
-    Values(Vec<(f64, usize)>),
+    /// Values of a metric: a number, or the numbers of a list.
+    Values(Vec<f64>),
+    /// Values of a histogram, and how often each was measured.
+    Histogram(Vec<(f64, usize)>),
     /// Something else.
     Other,
 }
@@ -171,12 +173,11 @@ impl<'a> Member<'a> {
         if let Some(text) = string(json) {
             return Self::Text(text);
         }
-        let once = |number| (number, 1);
-        let values: Vec<_> = match elements(json) {
-            Some(list) => list.take(Emf::MAX_VALUES).filter_map(number).map(once).collect(),
-            None => number(json).map(once).into_iter().collect(),
+        let values: Vec<f64> = match elements(json) {
+            Some(list) => list.take(Emf::MAX_VALUES).filter_map(number).collect(),
+            None => number(json).into_iter().collect(),
         };
-        if values.is_empty() { histogram(json).map_or(Self::Other, Self::Values) } else { Self::Values(values) }
+        if values.is_empty() { histogram(json).map_or(Self::Other, Self::Histogram) } else { Self::Values(values) }
     }
 }
 
@@ -196,7 +197,8 @@ fn histogram(json: &str) -> Option<Vec<(f64, usize)>> {
         };
     }
     let samples = if let Some((values, counts)) = values.zip(counts) {
-        let pairs = values.take(Emf::MAX_VALUES).zip(counts);
+        // No more have a place in a document, whatever they count.
+        let pairs = values.take(Emf::MAX_DOCUMENT_VALUES).zip(counts);
         pairs.map(|(value, count)| Some((number(value)?, times(number(count)?)?))).collect::<Option<Vec<_>>>()?
     } else {
         let [Some(count), Some(sum), Some(min), Some(max)] = of_all else { return None };
@@ -206,14 +208,21 @@ fn histogram(json: &str) -> Option<Vec<(f64, usize)>> {
     (1..=Emf::MAX_DOCUMENT_VALUES).contains(&total).then_some(samples)
 }
 
-/// Samples with this count, sum, minimum and maximum, where there can be such.
+/// Samples with this count, sum, minimum and maximum; `None` where there can't be such.
 fn spread(count: usize, sum: f64, min: f64, max: f64) -> Option<Vec<(f64, usize)>> {
-    let Some(others @ 1..) = count.checked_sub(2) else {
-        return Some(if count == 2 { vec![(min, 1), (max, 1)] } else { vec![(sum, count)] });
-    };
-    #[expect(clippy::cast_precision_loss, reason = "a count is small")]
-    let mean = ((sum - min - max) / others as f64).clamp(min, max.max(min));
-    Some(vec![(min, 1), (mean, others), (max, 1)]).filter(|_| min <= max)
+    // Sums are of numbers that were rounded.
+    let about = |one: f64, other: f64| (one - other).abs() <= 1e-6 * one.abs().max(other.abs());
+    let within = |value: f64| (min..=max).contains(&value) || about(value, min) || about(value, max);
+    match count {
+        1 => within(sum).then(|| vec![(sum, 1)]),
+        2 => (min <= max && about(sum, min + max)).then(|| vec![(min, 1), (max, 1)]),
+        _ => {
+            let others = count.checked_sub(2)?;
+            #[expect(clippy::cast_precision_loss, reason = "a count is small")]
+            let mean = (sum - min - max) / others as f64;
+            (min <= max && within(mean)).then(|| vec![(min, 1), (mean, others), (max, 1)])
+        }
+    }
 }
 
 /// A count that can be: whole, and no more than fits.
@@ -271,11 +280,18 @@ impl<'a> Reader<'a> {
         }
         let name = name.filter(|name| !name.is_empty())?;
         let unit = unit.filter(|unit| !unit.is_empty());
-        let Some(Member::Values(values)) = self.root.get(&name) else { return None };
+        let member = self.root.get(&name)?;
         let said = said + name.len() + unit.as_ref().map_or(0, |unit| unit.len());
         let fitting = (Emf::MAX_DOCUMENT_TEXT - self.text).checked_div(said).unwrap_or(Emf::MAX_VALUES);
-        let samples = values.iter().flat_map(|(value, count)| std::iter::repeat_n(*value, *count));
-        let values: Vec<f64> = samples.take(fitting.min(Emf::MAX_DOCUMENT_VALUES - self.values)).collect();
+        let fitting = fitting.min(Emf::MAX_DOCUMENT_VALUES - self.values);
+        let values: Vec<f64> = match member {
+            Member::Values(values) => values.iter().take(fitting).copied().collect(),
+            // A part of one would be wrong.
+            Member::Histogram(samples) if samples.iter().map(|(_, count)| count).sum::<usize>() <= fitting => {
+                samples.iter().flat_map(|(value, count)| std::iter::repeat_n(*value, *count)).collect()
+            }
+            Member::Dimension(_) | Member::Histogram(_) | Member::Other | Member::Text(_) => return None,
+        };
         self.values += values.len();
         self.text += values.len() * said;
         (!values.is_empty()).then_some(EmfMetric { name, unit, values })
@@ -320,7 +336,7 @@ mod tests {
             (document(1, 1, 1, 101), 1, 1, 1, 100),
             (document(300, 100, 40, 120), 1, 100, 30, 10_000),
             (document(4, 50, 2, 99), 3, 102, 2, 10_000),
-            (document(1, 2, 0, 1).replace("[0]", r#"{"Values":[1],"Counts":[6000]}"#), 1, 2, 0, 10_000),
+            (document(1, 2, 0, 1).replace("[0]", r#"{"Values":[1],"Counts":[6000]}"#), 1, 1, 0, 6_000),
         ] {
             let emf = Emf::parse(&document, None).unwrap();
             let found: usize = emf.metrics().map(|metric| metric.values.len()).sum();
@@ -351,6 +367,9 @@ mod tests {
             (r#"{"Values":[1,2],"Counts":[0,1]}"#, Some(vec![2.0])),
             (r#"{"Count":0,"Sum":0,"Min":0,"Max":0}"#, None),
             (r#"{"Count":3,"Sum":0,"Min":2,"Max":1}"#, None),
+            (r#"{"Count":3,"Sum":100,"Min":1,"Max":2}"#, None),
+            (r#"{"Count":2,"Sum":5,"Min":1,"Max":2}"#, None),
+            (r#"{"Count":1,"Sum":5,"Min":1,"Max":2}"#, None),
             (r#"{"Count":1.5,"Sum":3,"Min":3,"Max":3}"#, None),
             (r#"{"Count":-3,"Sum":3,"Min":3,"Max":3}"#, None),
             (r#"{"Values":[1,2],"Counts":[1,-1]}"#, None),
@@ -362,6 +381,9 @@ mod tests {
         ] {
             assert_eq!(of(histogram), expected, "{histogram}");
         }
+        let many =
+            format!(r#"{{"Values":[{}],"Counts":[{}]}}"#, list(160, |n| n.to_string()), list(160, |_| "1".into()));
+        assert_eq!(of(&many).map(|values| values.iter().sum()), Some(12_720.0));
         assert_eq!(of(r#"{"Values":[1],"Counts":[10000]}"#).map(|values| values.len()), Some(10_000));
     }
 

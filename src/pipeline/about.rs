@@ -17,6 +17,8 @@ pub(super) struct About<'a> {
     pub(super) timestamp: Option<&'a str>,
     /// Whether it may hold `ddtags`.
     pub(super) tags: bool,
+    /// Whether it was only read to tell whose failure it hints at: whoever takes the log wants nothing of it.
+    pub(super) unwanted: bool,
 }
 
 impl<'a> About<'a> {

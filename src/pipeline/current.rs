@@ -147,9 +147,11 @@ impl Current {
     }
 
     /// Whether it is another request that runs than the one that a line names, and that one isn't of those before it.
+    /// Where a `START` has come while a request was running, one of the two was printed: then nobody knows.
     pub(super) fn runs_another(&self, request_id: &str) -> bool {
-        let before = [&self.running, &self.overtaken, &self.ended, &self.reported];
-        self.running.is_some() && before.into_iter().all(|id| id.as_deref() != Some(request_id))
+        let known = [&self.running, &self.ended, &self.reported];
+        let is_known = known.into_iter().any(|id| id.as_deref() == Some(request_id));
+        self.running.is_some() && self.overtaken.is_none() && !is_known
     }
 
     /// The report that was held, if it was Lambda's after all.

@@ -113,6 +113,7 @@ impl Run<'_> {
             Some(b'0'..=b'9' | b'[') => self.prefixed(event, text, about, out),
             Some(b'L') if escaped.starts_with(UNHANDLED) => {
                 if self.wants_json_fields(out) {
+                    about.unwanted = !out.wants_json_fields();
                     about.take_unhandled(event.message, text);
                 }
                 Fate::Log
@@ -228,6 +229,7 @@ impl Run<'_> {
         });
         let fate = match line {
             Some(Line::AppJson(app)) => {
+                about.unwanted = !special && !out.wants_json_fields();
                 about.take_json(&app);
                 return Fate::Log;
             }
@@ -380,7 +382,7 @@ impl Run<'_> {
 
     /// Says whose failure it was that a line without an id told, where requests come one after another.
     fn name(&mut self, request_id: Option<&str>, event: &LogEvent<'_>, out: &mut impl Sink) {
-        if let Some(id) = request_id.filter(|_| self.attempts.awaits_name() && !self.interleaves()) {
+        if let Some(id) = request_id.filter(|_| self.attempts.awaits_name() && self.correlates()) {
             self.attempts.name(id, &mut at(&self.origins, event, out, &mut self.counts));
         }
     }
@@ -447,6 +449,7 @@ impl Run<'_> {
     #[inline]
     fn pass(&self, event: &LogEvent<'_>, about: &About<'_>, out: &mut impl Sink) {
         let running = if self.correlates() { self.current.running() } else { None };
+        let about = if about.unwanted { &About { tags: about.tags, ..About::default() } } else { about };
         let log = Log {
             id: event.id,
             time: event.time,

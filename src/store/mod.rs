@@ -83,9 +83,9 @@ pub enum StoreError {
     /// A queue can't be looked into.
     #[error("an SQS queue invokes the function by itself: it can't be looked into or redriven by hand")]
     NotAList,
-    /// What was sent can't be deleted.
-    #[error("{cause}; {key} was sent and stays there, to be sent again until it can be deleted")]
-    Sent {
+    /// A request that is done with can't be deleted.
+    #[error("{cause}; {key} is done with and stays there, to be sent again until it can be deleted")]
+    Undeleted {
         /// Its key.
         key: String,
         /// Why not.

@@ -64,6 +64,9 @@ pub(crate) fn contents(bytes: &[u8], name: &str) -> Option<Contents> {
     of_json(&text, name).or_else(|| of_csv(&text, name))
 }
 
+/// Under which keys rows are.
+const LISTS: [&str; 2] = ["\"events\"", "\"results\""];
+
 /// One document, or one behind the other, as pages are put into one file.
 fn of_json(text: &str, name: &str) -> Option<Contents> {
     if !text.trim_start().starts_with(['[', '{']) {
@@ -86,7 +89,7 @@ fn of_json(text: &str, name: &str) -> Option<Contents> {
         read_to = documents.byte_offset();
     }
     let read = all.iter().map(|row| Fetched::read(|name| row.get(name).map(as_text)));
-    let mut contents = replayed(read.collect(), name);
+    let mut contents = replayed(read.collect(), all.iter().any(|row| is_queried(row.keys())), name);
     if let Some(error) = damage {
         contents.complaint = Some(format!("is damaged: {error}; what stands before that is replayed"));
     }
@@ -95,15 +98,17 @@ fn of_json(text: &str, name: &str) -> Option<Contents> {
 
 /// Whether a document that can't be read begins as one that was fetched.
 fn is_begun(text: &str) -> bool {
-    let head: String = text.chars().filter(|c| !c.is_whitespace()).take(40).collect();
-    ["{\"events\":[", "{\"results\":[[", "[{\"timestamp\":", "[{\"@timestamp\":", "[{\"logStreamName\":"]
-        .iter()
-        .any(|start| head.starts_with(start))
+    let head: String = text.chars().filter(|c| !c.is_whitespace()).take(200).collect();
+    let is_list = ["[{\"timestamp\":", "[{\"@timestamp\":", "[{\"logStreamName\":"];
+    is_list.iter().any(|start| head.starts_with(start))
+        || (head.starts_with('{') && LISTS.iter().any(|list| head.contains(&format!("{list}:["))))
 }
 
 /// The whole rows of a document that breaks off.
 fn begun(text: &str) -> Vec<Map<String, Value>> {
-    let (mut rows, mut rest) = (Vec::new(), text.split_once('[').map_or("", |(_, rest)| rest));
+    let from = LISTS.iter().find_map(|list| text.find(list)).filter(|_| text.trim_start().starts_with('{'));
+    let list = text.get(from.unwrap_or_default()..).unwrap_or_default();
+    let (mut rows, mut rest) = (Vec::new(), list.split_once('[').map_or("", |(_, rest)| rest));
     loop {
         let mut values = serde_json::Deserializer::from_str(rest).into_iter();
         let Some(Ok(value)) = values.next() else { return rows };
@@ -167,7 +172,11 @@ fn of_csv(text: &str, name: &str) -> Option<Contents> {
             row.get(place).map(str::to_owned)
         })
     });
-    Some(replayed(read.collect(), name))
+    let mut contents = replayed(read.collect(), is_queried(columns.iter()), name);
+    if text.matches('"').count() % 2 == 1 {
+        contents.complaint = Some("breaks off inside of quotes: its last row isn't whole".to_owned());
+    }
+    Some(contents)
 }
 
 /// Whether fields are those of a query's results.
@@ -175,13 +184,13 @@ fn is_queried<'n>(mut names: impl Iterator<Item = &'n String>) -> bool {
     names.any(|name| matches!(name.as_str(), "@timestamp" | "@message" | "@ptr"))
 }
 
-/// Batches of the rows that are log events, oldest first, and how many aren't.
-fn replayed(rows: Vec<Option<Fetched>>, name: &str) -> Contents {
+/// Batches of the rows that are log events, oldest first, and how many aren't. A query gives out the newest first.
+fn replayed(rows: Vec<Option<Fetched>>, is_queried: bool, name: &str) -> Contents {
     let of = rows.len();
     let mut events: Vec<_> = rows.into_iter().enumerate().filter_map(|(number, row)| Some((number, row?))).collect();
     let unread = of - events.len();
-    // A query gives out the newest first; events of one millisecond keep their order.
-    if events.first().map(|(_, event)| event.time) > events.last().map(|(_, event)| event.time) {
+    // Otherwise events of one millisecond keep their order.
+    if is_queried && events.is_sorted_by_key(|(_, event)| std::cmp::Reverse(event.time)) {
         events.reverse();
     }
     events.sort_by_key(|(_, event)| event.time);

@@ -155,8 +155,10 @@ fn packed(bytes: &[u8]) -> Option<String> {
     let head = bytes.get(..4096).unwrap_or(bytes);
     match form {
         Some(form) => Some(format!("is {form}, which isn't read: unpack it first, or pack it with gzip")),
-        // No text has a NUL, but UTF-16 whose beginning doesn't say so.
-        None if head.contains(&0) => Some("is neither UTF-8 text nor gzip: nothing of it is replayed".to_owned()),
+        // Of UTF-16 whose beginning doesn't say so, every second byte.
+        None if memchr::memchr_iter(0, head).count() * 3 > head.len() => {
+            Some("is neither UTF-8 text nor gzip: nothing of it is replayed".to_owned())
+        }
         None => None,
     }
 }

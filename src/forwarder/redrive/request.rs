@@ -235,8 +235,8 @@ async fn take_apart(
     }
     match key {
         Some(key) => {
-            let sent = |cause| StoreError::Sent { key: key.to_owned(), cause: Box::new(cause) };
-            store.delete(key).await.map(|()| next).map_err(sent)
+            let undeleted = |cause| StoreError::Undeleted { key: key.to_owned(), cause: Box::new(cause) };
+            store.delete(key).await.map(|()| next).map_err(undeleted)
         }
         // What is left of the message is in messages of their own.
         None => Ok(Next::GoOn),
