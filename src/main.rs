@@ -69,11 +69,6 @@ fn main() -> ExitCode {
             return ExitCode::from(BAD_SETTINGS);
         }
     };
-    let set = std::env::vars_os().filter(|(_, value)| !value.is_empty());
-    let names: Vec<_> = set.filter_map(|(name, _)| name.into_string().ok()).collect();
-    for name in misspelt(names.iter().map(String::as_str)) {
-        warn("settings", &format!("{name} is no setting and has no effect: is it misspelt?"));
-    }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let served = runtime.map(|runtime| {
         let served = runtime.block_on(serve(prepared));
@@ -157,6 +152,9 @@ impl Process {
             let fetched = self.fetch(own.function_name.as_deref(), deadline).await;
             // What Lambda is answered is in no log by itself.
             fetched.inspect_err(|failure| log("settings", &failure.sentence))?;
+        }
+        if !self.warm {
+            warn_of_misspelt();
         }
         let Some(forwarder) = &mut self.prepared.forwarder else { return Err(unprepared(&[])) };
         let outcome = forwarder.handle(payload.get(), &invocation, &mut ()).await;
@@ -268,8 +266,14 @@ fn log(kind: &str, message: &str) {
     println!("{}", serde_json::json!({ "kind": kind, "level": "ERROR", "message": message }));
 }
 
-fn warn(kind: &str, message: &str) {
-    println!("{}", serde_json::json!({ "kind": kind, "level": "WARN", "message": message }));
+/// Tells of variables that mean to be settings: with the first invocation, so that no start waits for it.
+fn warn_of_misspelt() {
+    let set = std::env::vars_os().filter(|(_, value)| !value.is_empty());
+    let names: Vec<_> = set.filter_map(|(name, _)| name.into_string().ok()).collect();
+    for name in misspelt(names.iter().map(String::as_str)) {
+        let message = format!("{name} is no setting and has no effect: is it misspelt?");
+        println!("{}", serde_json::json!({ "kind": "settings", "level": "WARN", "message": message }));
+    }
 }
 
 #[expect(clippy::disallowed_methods, reason = "the process reads its environment here, and nowhere else")]
