@@ -263,7 +263,11 @@ fn seed(request_id: &str) -> u64 {
 }
 
 fn log(kind: &str, message: &str) {
-    println!("{}", serde_json::json!({ "kind": kind, "level": "ERROR", "message": message }));
+    say(kind, "ERROR", message);
+}
+
+fn say(kind: &str, level: &str, message: &str) {
+    println!("{}", serde_json::json!({ "kind": kind, "level": level, "message": message }));
 }
 
 /// Tells of variables that mean to be settings: with the first invocation, so that no start waits for it.
@@ -271,8 +275,7 @@ fn warn_of_misspelt() {
     let set = std::env::vars_os().filter(|(_, value)| !value.is_empty());
     let names: Vec<_> = set.filter_map(|(name, _)| name.into_string().ok()).collect();
     for name in misspelt(names.iter().map(String::as_str)) {
-        let message = format!("{name} is no setting and has no effect: is it misspelt?");
-        println!("{}", serde_json::json!({ "kind": "settings", "level": "WARN", "message": message }));
+        say("settings", "WARN", &format!("{name} is no setting and has no effect: is it misspelt?"));
     }
 }
 

@@ -130,6 +130,11 @@ impl<'a> Measured<'a> {
 }
 
 impl<'a, S: Sink> At<'a, S> {
+    /// The same for another event.
+    const fn of<'b>(&'b mut self, time: Timestamp, event_id: &'b str) -> At<'b, S> {
+        At { origin: self.origin, time, event_id, out: &mut *self.out, made: &mut *self.made }
+    }
+
     fn measured<'m>(&self, request_id: Option<&'m str>) -> Measured<'m>
     where
         'a: 'm,
@@ -273,19 +278,17 @@ impl Attempts {
     /// Names the request whose failure was told.
     pub(super) fn name<S: Sink>(&mut self, request_id: &str, at: &mut At<'_, S>) {
         let Some(Unnamed { failure, told, time, event_id }) = self.unnamed.take() else { return };
-        let At { origin, out, made, .. } = at;
-        let mut at = At { origin, time, event_id: &event_id, out: &mut **out, made };
+        let at = &mut at.of(time, &event_id);
         match told {
-            Told::ByLambda => self.failed(failure, Some(request_id), &mut at),
-            Told::ByTheProgram => self.hinted(failure, request_id, &mut at),
+            Told::ByLambda => self.failed(failure, Some(request_id), at),
+            Told::ByTheProgram => self.hinted(failure, request_id, at),
         }
     }
 
     /// Counts a failure of a request that nothing names; words of a program alone are forgotten.
     fn end_unnamed<S: Sink>(&mut self, at: &mut At<'_, S>) {
         if let Some(Unnamed { failure, time, event_id, .. }) = self.unnamed.take_if(|one| one.told == Told::ByLambda) {
-            let At { origin, out, made, .. } = at;
-            At { origin, time, event_id: &event_id, out: &mut **out, made }.emit_failure(failure, None, &[]);
+            at.of(time, &event_id).emit_failure(failure, None, &[]);
         }
         self.unnamed = None;
     }
@@ -394,9 +397,7 @@ impl Attempts {
 
 impl Init {
     fn emit<S: Sink>(&self, at: &mut At<'_, S>) {
-        let At { origin, out, made, .. } = at;
-        let (time, event_id) = (self.time, self.event_id.as_str());
-        At { origin, time, event_id, out: &mut **out, made }.emit_some(Measure::InitDuration, Some(self.duration_ms));
+        at.of(self.time, &self.event_id).emit_some(Measure::InitDuration, Some(self.duration_ms));
     }
 }
 

@@ -371,13 +371,18 @@ impl Run<'_> {
     }
 
     fn failed(&mut self, failure: Failure, request_id: Option<&str>, event: &LogEvent<'_>, out: &mut impl Sink) {
-        let just_ended = self.attempts.just_ended(event.time).map(str::to_owned);
-        let request_id = request_id.or(self.current.at_hand()).or(just_ended.as_deref());
+        let request_id = request_id.map(Cow::Borrowed).or_else(|| self.at_hand(event.time));
         let mut at = at(&self.origins, event, out, &mut self.counts);
         match request_id {
-            Some(_) => self.attempts.failed(failure, request_id, &mut at),
+            Some(id) => self.attempts.failed(failure, Some(&id), &mut at),
             None => self.attempts.unnamed(failure, Told::ByLambda, &at),
         }
+    }
+
+    /// The request that a line of this time is about, if it names none and requests come one after another.
+    fn at_hand(&self, time: Timestamp) -> Option<Cow<'static, str>> {
+        let id = self.current.at_hand().or(self.attempts.just_ended(time));
+        id.filter(|_| !self.interleaves()).map(|id| Cow::Owned(id.to_owned()))
     }
 
     /// Says whose failure it was that a line without an id told, where requests come one after another.
@@ -488,14 +493,12 @@ impl Run<'_> {
     /// Takes down a failure that a program's words tell, until its `REPORT`.
     fn hint(&mut self, event: &LogEvent<'_>, level: Option<Level>, request_id: Option<&str>, out: &mut impl Sink) {
         let Some(hinted) = self.pipeline.settings.hints.read(event.message, level) else { return };
-        let one_by_one = !self.interleaves();
-        let just_ended = self.attempts.just_ended(event.time).map(str::to_owned);
-        let at_hand = self.current.at_hand().or(just_ended.as_deref()).filter(|_| one_by_one);
+        let request_id = request_id.map(Cow::Borrowed).or_else(|| self.at_hand(event.time));
         let mut at = at(&self.origins, event, out, &mut self.counts);
-        match request_id.or(at_hand) {
-            Some(id) => self.attempts.hinted(hinted, id, &mut at),
-            None if one_by_one => self.attempts.unnamed(hinted, Told::ByTheProgram, &at),
-            None => {}
+        match request_id {
+            Some(id) => self.attempts.hinted(hinted, &id, &mut at),
+            // Where requests run beside each other none is given it.
+            None => self.attempts.unnamed(hinted, Told::ByTheProgram, &at),
         }
     }
 }

@@ -66,6 +66,10 @@ impl Folder {
         }
     }
 
+    pub(super) fn is_missing(&self) -> bool {
+        !self.root.exists()
+    }
+
     fn walk(&self, folder: &Path, keys: &mut Vec<String>) -> Result<(), StoreError> {
         let entries = match fs::read_dir(folder) {
             Ok(entries) => entries,

@@ -247,6 +247,14 @@ impl Store {
         }
     }
 
+    /// Whether it is a folder that isn't there (yet): nobody has stored anything in it.
+    pub fn is_missing(&self) -> bool {
+        match self {
+            Self::Folder(folder) => folder.is_missing(),
+            Self::S3(_) | Self::Sqs(_) => false,
+        }
+    }
+
     /// Whether it keeps what it keeps in this bucket.
     pub fn is_in(&self, bucket: &str) -> bool {
         match self {

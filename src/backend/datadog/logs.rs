@@ -1,9 +1,10 @@
 use std::borrow::Cow;
+use std::ops::Range;
 
 use memchr::memmem;
 
 use super::super::Context;
-use super::super::body::{Body, Oversize};
+use super::super::body::{Body, Oversize, changed};
 use super::super::write::{bounded, text};
 use super::Datadog;
 use crate::json::{JsonStr, digits, scan};
@@ -270,11 +271,16 @@ fn head(log: &Log<'_>, message: &str, oldest: i64, out: &mut Vec<u8>) {
     out.extend_from_slice(message.as_bytes());
 }
 
-/// A log as it was stored: where its time has become too old for the intake, with the oldest that it takes.
-pub(super) fn redated(log: &[u8], now: Timestamp) -> Cow<'_, [u8]> {
+/// A stored request as it is sent now: each log whose time has become too old for the intake is given the oldest that
+/// it takes. `None` when it can't be read back.
+pub(super) fn revived(request: Request, now: Timestamp) -> Option<Request> {
     let oldest = now.millis() - OLDEST_LOG;
-    let Some((start, end, time)) = time_of(log).filter(|(.., time)| *time < oldest) else { return Cow::Borrowed(log) };
-    let (head, rest) = (log.get(..start).unwrap_or_default(), log.get(end..).unwrap_or_default());
+    if request.oldest.millis() >= oldest { Some(request) } else { changed(&request, |log| redated(log, oldest)) }
+}
+
+fn redated(log: &[u8], oldest: i64) -> Cow<'_, [u8]> {
+    let Some((place, time)) = time_of(log).filter(|(_, time)| *time < oldest) else { return Cow::Borrowed(log) };
+    let (head, rest) = (log.get(..place.start).unwrap_or_default(), log.get(place.end..).unwrap_or_default());
     let mut redated = [head, itoa::Buffer::new().format(oldest).as_bytes()].concat();
     if !rest.starts_with(ORIGINAL) {
         redated.extend_from_slice(ORIGINAL);
@@ -285,16 +291,10 @@ pub(super) fn redated(log: &[u8], now: Timestamp) -> Cow<'_, [u8]> {
 }
 
 /// Where the time of a log stands, and what it is.
-fn time_of(log: &[u8]) -> Option<(usize, usize, i64)> {
-    let rest = log.strip_prefix(b"{")?;
-    let rest = match rest.strip_prefix(b"\"id\":\"") {
-        Some(id) => id.get(memchr::memchr(b'"', id)?..)?.strip_prefix(b"\",")?,
-        None => rest,
-    };
-    let rest = rest.strip_prefix(b"\"timestamp\":")?;
-    let (time, len) = digits::number(rest)?;
-    let start = log.len() - rest.len();
-    Some((start, start + len, time))
+fn time_of(log: &[u8]) -> Option<(Range<usize>, i64)> {
+    let (_, place) = scan::members(log).find(|(key, _)| log.get(key.clone()) == Some(b"timestamp"))?;
+    let (time, _) = digits::number(log.get(place.clone())?)?;
+    Some((place, time))
 }
 
 /// What Datadog calls the service that writes to a log group.
@@ -372,8 +372,7 @@ mod tests {
 
     #[test]
     fn a_stored_log_is_dated_anew_when_it_has_become_too_old() {
-        let now = Timestamp::from_millis(1_795_170_600_000);
-        let oldest = now.millis() - OLDEST_LOG;
+        let oldest = 1_795_170_600_000 - OLDEST_LOG;
         for (log, expected) in [
             (
                 r#"{"id":"37","timestamp":1795000000000,"message":"x"}"#,
@@ -387,7 +386,7 @@ mod tests {
             (r#"{"message":"\"timestamp\":1"}"#, r#"{"message":"\"timestamp\":1"}"#.to_owned()),
             ("", String::new()),
         ] {
-            assert_eq!(String::from_utf8(redated(log.as_bytes(), now).into_owned()).unwrap(), expected);
+            assert_eq!(String::from_utf8(redated(log.as_bytes(), oldest).into_owned()).unwrap(), expected);
         }
     }
 

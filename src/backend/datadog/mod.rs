@@ -29,7 +29,7 @@ mod tags;
 
 use std::time::Duration;
 
-use super::body::{Body, Limits, Template, changed};
+use super::body::{Body, Limits, Template};
 use super::{Context, Encode, Signals};
 use crate::env::{Address, Env, Row, Secret, Setting, is_host_name, read};
 use crate::model::{Log, Measure, Metric, Origin, Sink, Timestamp};
@@ -263,11 +263,7 @@ impl Datadog {
 
     /// A stored request as it is sent now.
     pub(super) fn revived(request: Request, now: Timestamp) -> Option<Request> {
-        if request.route == Route::Logs.name() {
-            changed(&request, |log| logs::redated(log, now))
-        } else {
-            Some(request)
-        }
+        if request.route == Route::Logs.name() { logs::revived(request, now) } else { Some(request) }
     }
 
     /// How old a route's data may be: metrics "no more than one hour", checks ten minutes. Older data is acknowledged

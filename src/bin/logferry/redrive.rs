@@ -1,7 +1,6 @@
 //! `logferry redrive`: what is stored, shown or sent again.
 
 use std::io::{self, Write};
-use std::path::Path;
 use std::time::Duration;
 
 use logferry::delivery::Http;
@@ -74,7 +73,7 @@ async fn send_stored(forwarder: &Forwarder<Http>, wish: &Redrive) -> io::Result<
         complain(note);
     }
     if outcome.notes.is_empty() || !outcome.redriven.is_empty() {
-        tell(&outcome.redriven)?;
+        tell(&outcome.redriven, forwarder.store.as_ref())?;
     }
     let looked_at = |redriven: &Redriven| usize::try_from(redriven.requests + redriven.damaged).unwrap_or(usize::MAX);
     let well = outcome.notes.is_empty() && outcome.redriven.iter().all(Redriven::is_complete);
@@ -137,14 +136,13 @@ fn tell_bound(looked_at: usize, most: usize) -> io::Result<()> {
 }
 
 /// What became of it, by backend.
-fn tell(redriven: &[Redriven]) -> io::Result<()> {
+fn tell(redriven: &[Redriven], store: Option<&Store>) -> io::Result<()> {
     let mut out = io::stdout().lock();
     if redriven.is_empty() {
         // It may be another place than the one that was meant.
-        let place = variable("LOGFERRY_STORE").unwrap_or_default();
-        let folder = place.strip_prefix("file://").unwrap_or(&place);
-        let why = if folder.starts_with('/') && !Path::new(folder).exists() { ": there is no such folder" } else { "" };
-        let place = if place.is_empty() { place } else { format!(" in {}", Address::shown(&place)) };
+        let place =
+            variable("LOGFERRY_STORE").map_or_else(String::new, |place| format!(" in {}", Address::shown(&place)));
+        let why = if store.is_some_and(Store::is_missing) { ": there is no such folder" } else { "" };
         return writeln!(out, "nothing is stored{place} that could be sent{why}");
     }
     for Redriven { backend, requests, sent, left, set_aside, dropped, damaged } in redriven {
