@@ -1,0 +1,236 @@
+//! What a log event is, read as it stands.
+
+use std::borrow::Cow;
+
+use memchr::{memchr, memmem};
+
+use super::super::about::About;
+use super::super::custom::{Custom, Reading};
+use super::super::needles::Signs;
+use super::super::spelling::Written;
+use super::{Fate, Run};
+use crate::event::LogEvent;
+use crate::json::JsonStr;
+use crate::model::Sink;
+use crate::parse::{Application, Line, MonitoringLine, Platform, Prefix, UNHANDLED};
+
+/// How the summary of an invocation of ours begins, as it stands in JSON.
+const OUR_SUMMARY: &str = r#"{\"kind\":\"summary\",\"received\":"#;
+
+impl Run<'_> {
+    /// Measures what a line says; what is known of it otherwise goes into `about`.
+    pub(super) fn decide<'a>(
+        &mut self,
+        event: &LogEvent<'a>,
+        text: &'a mut String,
+        about: &mut About<'a>,
+        out: &mut impl Sink,
+    ) -> Fate {
+        let escaped = event.message.escaped();
+        match escaped.as_bytes().first() {
+            Some(b'{') => self.json(event, text, about, out),
+            Some(b'M') if escaped.starts_with("MONITORING|") => self.metric_text(event, text, about, out),
+            Some(b'0'..=b'9' | b'[') => self.prefixed(event, text, about, out),
+            Some(b'L') if escaped.starts_with(UNHANDLED) => {
+                if self.wants_json_fields(out) {
+                    about.unwanted = !out.wants_json_fields();
+                    about.take_unhandled(event.message, text);
+                }
+                Fate::Log
+            }
+            Some(first) if may_be_platform(*first, escaped) => self.platform_text(event, text, about, out),
+            _ => Fate::Log,
+        }
+    }
+
+    /// A line that may begin with what the runtime puts before the message.
+    fn prefixed<'a>(
+        &mut self,
+        event: &LogEvent<'a>,
+        text: &'a mut String,
+        about: &mut About<'a>,
+        out: &mut impl Sink,
+    ) -> Fate {
+        let escaped = event.message.escaped();
+        let metric = |prefix: &Prefix<'_>| self.starts_metric(escaped, prefix.len);
+        if let Some(prefix) = Prefix::parse_escaped(escaped) {
+            about.take_prefix(&prefix);
+            if metric(&prefix) {
+                return self.metric_text(event, text, about, out);
+            }
+        } else if memmem::find(escaped.as_bytes(), b"Task timed out after ").is_some() {
+            return self.platform_text(event, text, about, out);
+        } else if let Some(prefix) = Prefix::before_document_escaped(escaped).filter(metric) {
+            about.take_prefix(&prefix);
+            return self.metric_text(event, text, about, out);
+        }
+        Fate::Log
+    }
+
+    /// Whether a metric begins behind what the runtime put before the line.
+    fn starts_metric(&self, escaped: &str, at: usize) -> bool {
+        escaped.get(at..).is_some_and(|rest| {
+            rest.starts_with("MONITORING|") || (rest.starts_with('{') && self.pipeline.needles.holds_emf(rest))
+        })
+    }
+
+    /// A line that may be one of Lambda's own, as text.
+    fn platform_text<'a>(
+        &mut self,
+        event: &LogEvent<'a>,
+        text: &'a mut String,
+        about: &mut About<'a>,
+        out: &mut impl Sink,
+    ) -> Fate {
+        let mut platform = Platform::parse_escaped(event.message.escaped());
+        if platform.is_none() {
+            platform = Platform::parse_text(plain(event.message, text));
+        }
+        match &mut platform {
+            Some(platform) => self.platform(platform, Written::Text, event, about, out),
+            None => Fate::Log,
+        }
+    }
+
+    /// A line that begins as a metric does, perhaps behind what the runtime put before it.
+    fn metric_text<'a>(
+        &mut self,
+        event: &LogEvent<'a>,
+        text: &'a mut String,
+        about: &About<'a>,
+        out: &mut impl Sink,
+    ) -> Fate {
+        let written = event.message.escaped().get(about.prefix..).unwrap_or_default();
+        let (line, time) = (plain(JsonStr::from_escaped(written), text), Some(event.time));
+        if let Some(mut line) = MonitoringLine::parse(line, time) {
+            line.request_id = about.request_id.map(Cow::Borrowed);
+            return self.monitoring(&line, event, out);
+        }
+        match Line::metric(line, about.request_id, time) {
+            Some(line) => self.metric(&line, event, out),
+            None => Fate::Log,
+        }
+    }
+
+    /// A line that is, or looks like, a JSON object.
+    fn json<'a>(
+        &mut self,
+        event: &LogEvent<'a>,
+        text: &'a mut String,
+        about: &mut About<'a>,
+        out: &mut impl Sink,
+    ) -> Fate {
+        let escaped = event.message.escaped();
+        // Eight bytes mostly tell that it isn't one.
+        if escaped.as_bytes().first_chunk() == OUR_SUMMARY.as_bytes().first_chunk::<8>()
+            && escaped.starts_with(OUR_SUMMARY)
+        {
+            self.counts.other_forwarders += 1;
+        }
+        let Signs { special, tags } = self.pipeline.needles.signs(escaped.as_bytes());
+        about.tags = tags;
+        if !special && !self.wants_json_fields(out) {
+            return Fate::Log;
+        }
+        let read = Line::json_escaped(escaped, Some(event.time));
+        let unescaped: &'a str = if read.is_none() {
+            event.message.unescape_into(text);
+            text
+        } else {
+            ""
+        };
+        // Without a sign of anything else it can only be an application's.
+        let line = read.or_else(|| {
+            if special {
+                Line::json(unescaped, Some(event.time))
+            } else {
+                Application::parse(unescaped).map(Line::AppJson)
+            }
+        });
+        let fate = match line {
+            Some(Line::AppJson(app)) => {
+                about.unwanted = !special && !out.wants_json_fields();
+                about.take_json(&app);
+                return Fate::Log;
+            }
+            Some(Line::PlatformJson(said)) => {
+                let written = Written::Json { timed: said.timed };
+                self.platform(&mut said.meaning(), written, event, about, out)
+            }
+            Some(line) => self.metric(&line, event, out),
+            None => return Fate::Log,
+        };
+        if matches!(fate, Fate::Emf | Fate::Log) {
+            let app = Application::parse_escaped(escaped).or_else(|| Application::parse(unescaped));
+            if let Some(app) = app {
+                about.take_json(&app);
+            }
+        }
+        fate
+    }
+
+    /// Whether what JSON lines say of themselves is of use: to whoever takes them, or to tell whose failure they hint at.
+    fn wants_json_fields(&self, out: &impl Sink) -> bool {
+        out.wants_json_fields() || self.pipeline.settings.hints.any()
+    }
+
+    /// A line that may hold metrics.
+    fn metric(&mut self, line: &Line<'_>, event: &LogEvent<'_>, out: &mut impl Sink) -> Fate {
+        if let Line::Emf(emf) = line {
+            self.origins.insights(emf);
+        }
+        let (taken, fate) = match line {
+            Line::Monitoring(line) => return self.monitoring(line, event, out),
+            Line::DatadogMetric(metric) => {
+                (self.custom(event, out, |custom, from| custom.datadog(metric, from)), Fate::Consumed)
+            }
+            Line::Emf(emf) => (self.custom(event, out, |custom, from| custom.emf(emf, from)), Fate::Emf),
+            _ => (false, Fate::Log),
+        };
+        if taken { fate } else { Fate::Log }
+    }
+
+    fn monitoring(&mut self, line: &MonitoringLine<'_>, event: &LogEvent<'_>, out: &mut impl Sink) -> Fate {
+        let taken = self.custom(event, out, |custom, from| custom.monitoring(line, from));
+        if taken { Fate::Consumed } else { Fate::Log }
+    }
+
+    /// Makes custom metrics of what an event holds.
+    fn custom<'e, S: Sink>(
+        &'e mut self,
+        event: &'e LogEvent<'e>,
+        out: &'e mut S,
+        make: impl FnOnce(&mut Custom, &mut Reading<'e, S>) -> bool,
+    ) -> bool {
+        let running = if self.correlates() { self.current.running() } else { None };
+        let (origin, bounds) = (self.origins.current(), self.pipeline.settings.bounds);
+        make(&mut self.custom, &mut Reading { bounds, origin, event, running, counts: &mut self.counts, out })
+    }
+}
+
+/// Whether a line, still escaped, begins as one of Lambda's own.
+fn may_be_platform(first: u8, escaped: &str) -> bool {
+    let is = |start: &str| escaped.starts_with(start);
+    match first {
+        b'E' => is("END RequestId: ") || is("EXTENSION\\t"),
+        b'I' => is("INIT_START ") || is("INIT_REPORT ") || is("IMAGE\\t"),
+        b'L' => is("LOGS\\t"),
+        b'R' => is("REPORT RequestId: ") || is("RequestId: ") || is("RESTORE_START ") || is("RESTORE_REPORT "),
+        b'S' => is("START RequestId: "),
+        b'T' => is("TELEMETRY\\t") || is("Task timed out after "),
+        b'U' => is("Unknown application error occurred"),
+        _ => false,
+    }
+}
+
+/// The text of a message without the newline at its end: mostly nothing else in
+/// it is escaped, and then it need not be copied.
+fn plain<'a>(message: JsonStr<'a>, buffer: &'a mut String) -> &'a str {
+    let escaped = message.escaped();
+    let line = escaped.strip_suffix("\\n").unwrap_or(escaped);
+    if memchr(b'\\', line.as_bytes()).is_none() {
+        return line;
+    }
+    message.unescape_into(buffer);
+    buffer
+}
