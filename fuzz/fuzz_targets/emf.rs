@@ -4,7 +4,7 @@
 
 use libfuzzer_sys::fuzz_target;
 use logferry::model::{Timestamp, Value};
-use logferry::parse::{DatadogMetric, Emf, MonitoringLine};
+use logferry::parse::{DatadogMetric, Emf, MonitoringLine, Object};
 
 fuzz_target!(|text: &str| {
     let written = Some(Timestamp::from_millis(1_700_000_000_000));
@@ -21,7 +21,7 @@ fuzz_target!(|text: &str| {
         assert!(emf.metrics().map(|metric| metric.values.len()).sum::<usize>() <= Emf::MAX_DOCUMENT_VALUES);
         let _ = emf.into_owned();
     }
-    if let Some(metric) = DatadogMetric::parse(text, written) {
+    if let Some(metric) = Object::parse(text).and_then(|object| DatadogMetric::of(object, written)) {
         assert!(metric.value.is_finite() && !metric.name.is_empty());
     }
     for record in MonitoringLine::parse(text, written).iter().flat_map(MonitoringLine::metrics) {

@@ -10,7 +10,7 @@ use logferry::env::Env;
 use logferry::event::Envelope;
 use logferry::json::JsonStr;
 use logferry::model::{Forwarder, Sink, Timestamp};
-use logferry::parse::{Line, Platform};
+use logferry::parse::{Line, Object, Platform};
 use logferry::pipeline::{Pipeline, Settings, push_text};
 
 fuzz_target!(|text: &str| {
@@ -31,7 +31,7 @@ fuzz_target!(|text: &str| {
             assert_eq!(Some(read), Platform::parse_text(line));
         }
         if let Some(read) = Line::json_escaped(escaped, None) {
-            assert_eq!(format!("{:?}", Some(read)), format!("{:?}", Line::json(line, None)));
+            assert_eq!(format!("{:?}", Some(read)), format!("{:?}", Object::parse(line).map(|object| Line::json(object, None))));
         }
         push_text(&mut run, "1", Timestamp::from_millis(1_700_000_000_000), line, &mut encoder);
     }

@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 use memchr::memmem::Finder;
 
 use super::fields::fill;
-use super::lenient::{elements, number, object, string};
+use super::lenient::{Object, elements, number, string};
 use super::monitoring::{is_near, metric_name, stamped};
 use crate::model::Timestamp;
 
@@ -31,11 +31,11 @@ pub struct DatadogMetric<'a> {
 }
 
 impl<'a> DatadogMetric<'a> {
-    /// Reads a line that is a JSON object with the keys `m`, `v`, `e` and `t`; `written` is the time of its log event.
-    pub fn parse(line: &'a str, written: Option<Timestamp>) -> Option<Self> {
-        MARK.find(line.as_bytes())?;
+    /// Reads a line that has the keys `m`, `v`, `e` and `t`; `written` is the time of its log event.
+    pub fn of(line: Object<'a>, written: Option<Timestamp>) -> Option<Self> {
+        MARK.find(line.json().as_bytes())?;
         let (mut name, mut value, mut time, mut tags) = (None, None, None, None);
-        for (key, json) in object(line)? {
+        for (key, json) in line.members() {
             match key.as_ref() {
                 "m" => fill(&mut name, string(json)),
                 "v" => fill(&mut value, number(json)),
@@ -73,11 +73,12 @@ mod tests {
             ("1700100000", 1_700_000_000_123),
         ] {
             let line = format!(r#"{{"m":"a","v":1,"e":{stamp},"t":["a:b",""," ","c"]}}"#);
-            let metric = DatadogMetric::parse(&line, Some(written)).unwrap();
+            let metric = DatadogMetric::of(Object::parse(&line).unwrap(), Some(written)).unwrap();
             assert_eq!(metric.time.millis(), time, "{stamp}");
             assert_eq!(metric.tags, ["a:b", "c"]);
         }
-        let unknown = DatadogMetric::parse(r#"{"m":"a","v":1,"e":1500000000,"t":[]}"#, None).unwrap();
+        let unknown = Object::parse(r#"{"m":"a","v":1,"e":1500000000,"t":[]}"#).unwrap();
+        let unknown = DatadogMetric::of(unknown, None).unwrap();
         assert_eq!(unknown.time.millis(), 1_500_000_000_000);
     }
 }

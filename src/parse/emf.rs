@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use memchr::memmem::Finder;
 
 use super::fields::fill;
-use super::lenient::{elements, measure, members, number, object, string};
+use super::lenient::{Object, elements, measure, members, number, string};
 use crate::model::Timestamp;
 
 /// What every such line has.
@@ -84,12 +84,18 @@ const EARLIEST: f64 = 1e11;
 const MAX_AHEAD: i64 = 86_400_000;
 
 impl<'a> Emf<'a> {
-    /// Reads a line that is a JSON object with `_aws`; `written` is the time of its log event.
-    pub fn parse(line: &'a str, written: Option<Timestamp>) -> Option<Self> {
-        MARK.find(line.as_bytes())?;
+    /// Reads a text that is a JSON object with `_aws`; `written` is the time of its log event.
+    pub fn parse(text: &'a str, written: Option<Timestamp>) -> Option<Self> {
+        MARK.find(text.as_bytes())?;
+        Self::of(Object::parse(text)?, written)
+    }
+
+    /// Reads a line that has `_aws`; `written` is the time of its log event.
+    pub fn of(line: Object<'a>, written: Option<Timestamp>) -> Option<Self> {
+        MARK.find(line.json().as_bytes())?;
         let mut reader = Reader::default();
         let mut metadata = None;
-        for (key, json) in object(line)? {
+        for (key, json) in line.members() {
             if key == "_aws" {
                 fill(&mut metadata, members(json));
             } else {

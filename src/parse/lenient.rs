@@ -13,10 +13,29 @@ use serde_json::value::RawValue;
 use super::fields;
 use crate::json::scan;
 
-/// The members of a line that is a JSON object: keys, and the JSON of their values.
-pub(super) fn object(line: &str) -> Option<impl Iterator<Item = (Cow<'_, str>, &str)>> {
-    let json: &RawValue = serde_json::from_str(line).ok()?;
-    members(json.get())
+/// A line that is a JSON object: seen to be one, once for all who read it.
+#[derive(Clone, Copy, Debug)]
+pub struct Object<'a>(&'a str);
+
+impl<'a> Object<'a> {
+    /// Takes a line that is a JSON object; blanks may be behind it.
+    pub fn parse(line: &'a str) -> Option<Self> {
+        if !line.starts_with('{') {
+            return None;
+        }
+        let json: &RawValue = serde_json::from_str(line).ok()?;
+        Some(Self(json.get()))
+    }
+
+    /// Its JSON.
+    pub(super) const fn json(self) -> &'a str {
+        self.0
+    }
+
+    /// Its members: keys, and the JSON of their values.
+    pub(super) fn members(self) -> impl Iterator<Item = (Cow<'a, str>, &'a str)> {
+        members(self.0).into_iter().flatten()
+    }
 }
 
 /// The members of a value of such a line that is an object.

@@ -21,6 +21,7 @@ pub use datadog::DatadogMetric;
 pub use emf::{Emf, EmfDirective, EmfMetric};
 pub use fields::Prefix;
 pub use json::{Application, PlatformEvent, Record};
+pub use lenient::Object;
 pub use monitoring::{Monitoring, MonitoringLine, metric_name};
 pub use platform::{
     Failure, Fault, InitReport, InitStart, Metrics, Platform, Registration, Report, RestoreReport, Span, Start, Status,
@@ -61,22 +62,19 @@ impl<'a> Line<'a> {
         };
         Platform::parse_text(line)
             .map(Self::PlatformText)
-            .or_else(|| Self::json(line, written))
+            .or_else(|| Object::parse(line).map(|object| Self::json(object, written)))
             .or_else(prefixed)
             .unwrap_or_else(|| if line.trim().is_empty() { Self::Empty } else { Self::AppText(Prefix::parse(line)) })
     }
 
     /// A JSON object: one of Lambda's own lines, a metric, or what an application wrote.
-    pub fn json(line: &'a str, written: Option<Timestamp>) -> Option<Self> {
-        if !line.starts_with('{') {
-            return None;
-        }
-        PlatformEvent::parse(line)
+    pub fn json(line: Object<'a>, written: Option<Timestamp>) -> Self {
+        PlatformEvent::of(line)
             .map(Box::new)
             .map(Self::PlatformJson)
-            .or_else(|| Emf::parse(line, written).map(Self::Emf))
-            .or_else(|| DatadogMetric::parse(line, written).map(Self::DatadogMetric))
-            .or_else(|| Application::parse(line).map(|app| Self::app_json(app, written)))
+            .or_else(|| Emf::of(line, written).map(Self::Emf))
+            .or_else(|| DatadogMetric::of(line, written).map(Self::DatadogMetric))
+            .unwrap_or_else(|| Self::app_json(Application::of(line), written))
     }
 
     /// The same of a line that is still escaped as the inside of a JSON string; `None` when
@@ -182,7 +180,7 @@ mod tests {
             let mut buffer = Vec::new();
             let escaped = JsonStr::escape(&text, &mut buffer).escaped();
             if let Some(line) = Line::json_escaped(escaped, None) {
-                prop_assert_eq!(format!("{:?}", Some(line)), format!("{:?}", Line::json(&text, None)));
+                prop_assert_eq!(format!("{:?}", Some(line)), format!("{:?}", Object::parse(&text).map(|object| Line::json(object, None))));
             }
         }
     }
@@ -196,7 +194,10 @@ mod tests {
             let mut buffer = Vec::new();
             let line = Line::json_escaped(JsonStr::escape(text, &mut buffer).escaped(), None);
             assert!(line.is_some(), "{text}");
-            assert_eq!(format!("{line:?}"), format!("{:?}", Line::json(text, None)));
+            assert_eq!(
+                format!("{line:?}"),
+                format!("{:?}", Object::parse(text).map(|object| Line::json(object, None)))
+            );
         }
     }
 }

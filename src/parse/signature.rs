@@ -1,5 +1,5 @@
 use super::fields::Prefix;
-use super::lenient;
+use super::lenient::Object;
 use crate::model::Level;
 
 /// How Python begins to tell of an exception that nobody handled.
@@ -74,14 +74,14 @@ pub fn handler_error(line: &str) -> bool {
 
 /// The JSON object that a line is, or that stands behind what Python says of an exception that nobody handled.
 pub fn unhandled_object(line: &str) -> Option<&str> {
-    let behind = || line.strip_prefix(UNHANDLED)?.split_once(['\r', '\n']).map(|(_, object)| object);
+    let behind = || line.strip_prefix(UNHANDLED)?.split_once(['\r', '\n']).map(|(_, object)| object.trim_start());
     Some(line).filter(|line| line.starts_with('{')).or_else(behind)
 }
 
 /// Whether an object is an exception as Python's runtime writes it, and not as a logger does.
 fn is_unhandled(object: &str) -> bool {
     const NEEDED: [&str; 3] = ["errorMessage", "errorType", "stackTrace"];
-    let keys: Vec<_> = lenient::object(object).into_iter().flatten().map(|(key, _)| key).collect();
+    let keys: Vec<_> = Object::parse(object).into_iter().flat_map(Object::members).map(|(key, _)| key).collect();
     let has = |name: &str| keys.iter().any(|key| key == name);
     NEEDED.into_iter().all(has) && (has("log_level") || has("level")) && !has("message") && !has("logger")
 }

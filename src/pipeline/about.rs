@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use crate::json::JsonStr;
 use crate::model::Level;
-use crate::parse::{Application, Line, Prefix, unhandled_object};
+use crate::parse::{Application, Line, Object, Prefix, unhandled_object};
 
 /// What is known of a line that will be a log.
 #[derive(Clone, Copy, Debug, Default)]
@@ -17,8 +17,8 @@ pub(super) struct About<'a> {
     pub(super) timestamp: Option<&'a str>,
     /// Whether it may hold `ddtags`.
     pub(super) tags: bool,
-    /// Whether it was only read to tell whose failure it hints at: whoever takes the log wants nothing of it.
-    pub(super) unwanted: bool,
+    /// Whether it is what a JSON object says: to whom takes the log it may be of no use.
+    pub(super) of_json: bool,
 }
 
 impl<'a> About<'a> {
@@ -39,6 +39,7 @@ impl<'a> About<'a> {
         self.level = app.level.as_deref().and_then(Level::parse);
         self.request_id = plain(&app.request_id);
         self.timestamp = plain(&app.timestamp);
+        self.of_json = true;
     }
 
     /// The same of a message from which something was taken out: nothing of what stood there before is kept,
@@ -61,8 +62,8 @@ impl<'a> About<'a> {
             left.request_id = Line::parse(text, None).into_platform().ok().and_then(|platform| platform.request_id());
         } else if escaped.starts_with('{') && self.tells() {
             message.unescape_into(text);
-            if let Some(app) = Application::parse(text) {
-                left.take_json(&app);
+            if let Some(object) = Object::parse(text) {
+                left.take_json(&Application::of(object));
             }
         } else if self.tells() {
             left.take_unhandled(message, text);
@@ -78,8 +79,8 @@ impl<'a> About<'a> {
     /// Takes what Python says of an exception that nobody handled: an object on a line of its own, behind words.
     pub(super) fn take_unhandled(&mut self, message: JsonStr<'_>, text: &'a mut String) {
         message.unescape_into(text);
-        if let Some(app) = unhandled_object(text).and_then(Application::parse) {
-            self.take_json(&app);
+        if let Some(object) = unhandled_object(text).and_then(Object::parse) {
+            self.take_json(&Application::of(object));
         }
     }
 }

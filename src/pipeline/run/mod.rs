@@ -147,7 +147,8 @@ impl Run<'_> {
     #[inline]
     fn pass(&self, event: &LogEvent<'_>, about: &About<'_>, out: &mut impl Sink) {
         let running = if self.correlates() { self.current.running() } else { None };
-        let about = if about.unwanted { &About { tags: about.tags, ..About::default() } } else { about };
+        let unwanted = about.of_json && !out.wants_json_fields();
+        let about = if unwanted { &About { tags: about.tags, ..About::default() } } else { about };
         let log = Log {
             id: event.id,
             time: event.time,

@@ -12,7 +12,7 @@ use super::{Fate, Run};
 use crate::event::LogEvent;
 use crate::json::JsonStr;
 use crate::model::Sink;
-use crate::parse::{Application, Line, MonitoringLine, Platform, Prefix, UNHANDLED};
+use crate::parse::{Application, Line, MonitoringLine, Object, Platform, Prefix, UNHANDLED};
 
 /// How the summary of an invocation of ours begins, as it stands in JSON.
 const OUR_SUMMARY: &str = r#"{\"kind\":\"summary\",\"received\":"#;
@@ -33,7 +33,6 @@ impl Run<'_> {
             Some(b'0'..=b'9' | b'[') => self.prefixed(event, text, about, out),
             Some(b'L') if escaped.starts_with(UNHANDLED) => {
                 if self.wants_json_fields(out) {
-                    about.unwanted = !out.wants_json_fields();
                     about.take_unhandled(event.message, text);
                 }
                 Fate::Log
@@ -133,23 +132,18 @@ impl Run<'_> {
             return Fate::Log;
         }
         let read = Line::json_escaped(escaped, Some(event.time));
-        let unescaped: &'a str = if read.is_none() {
+        let mut object = None;
+        if read.is_none() {
             event.message.unescape_into(text);
-            text
-        } else {
-            ""
-        };
-        // Without a sign of anything else it can only be an application's.
+            object = Object::parse(text);
+        }
         let line = read.or_else(|| {
-            if special {
-                Line::json(unescaped, Some(event.time))
-            } else {
-                Application::parse(unescaped).map(Line::AppJson)
-            }
+            let object = object?;
+            // Without a sign of anything else it can only be an application's.
+            Some(if special { Line::json(object, Some(event.time)) } else { Line::AppJson(Application::of(object)) })
         });
         let fate = match line {
             Some(Line::AppJson(app)) => {
-                about.unwanted = !special && !out.wants_json_fields();
                 about.take_json(&app);
                 return Fate::Log;
             }
@@ -160,11 +154,11 @@ impl Run<'_> {
             Some(line) => self.metric(&line, event, out),
             None => return Fate::Log,
         };
-        if matches!(fate, Fate::Emf | Fate::Log) {
-            let app = Application::parse_escaped(escaped).or_else(|| Application::parse(unescaped));
-            if let Some(app) = app {
-                about.take_json(&app);
-            }
+        if matches!(fate, Fate::Emf | Fate::Log)
+            && self.wants_json_fields(out)
+            && let Some(app) = object.map(Application::of).or_else(|| Application::parse_escaped(escaped))
+        {
+            about.take_json(&app);
         }
         fate
     }
