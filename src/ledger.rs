@@ -79,8 +79,8 @@ impl Reason {
     /// Whether the intake has judged this very request: a stored one is set aside after so many of these.
     pub const fn is_refusal(self) -> bool {
         match self {
-            Self::NotFound | Self::Oversize | Self::Refused => true,
-            Self::Busy | Self::Deadline | Self::Down | Self::Unauthorized | Self::Unreachable => false,
+            Self::Oversize | Self::Refused => true,
+            Self::Busy | Self::Deadline | Self::Down | Self::NotFound | Self::Unauthorized | Self::Unreachable => false,
         }
     }
 }

@@ -5,7 +5,7 @@
 #[expect(dead_code, reason = "other tests use the rest")]
 mod common;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
@@ -605,7 +605,7 @@ async fn what_is_refused_again_and_again_is_set_aside_with_the_reason() {
     let folder = folder("poison");
     let mut forwarder = unreachable_into(&folder, &[("LOGFERRY_REDRIVE_TRIES", "3")]);
     forward(&mut forwarder, &packed(batch(["poison"]))).await;
-    forwarder.transport.turn(|_, _| Answer::with(404, b"no such place"));
+    forwarder.transport.turn(|_, _| Answer::with(422, b"no such thing"));
     for tries in [1, 2] {
         let outcome = redrive(&mut forwarder, &json!(true)).await;
         assert_eq!((outcome.redriven[0].left.logs, outcome.redriven[0].set_aside.logs), (1, 0));
@@ -617,8 +617,8 @@ async fn what_is_refused_again_and_again_is_set_aside_with_the_reason() {
     assert_eq!((outcome.redriven[0].left.logs, outcome.redriven[0].set_aside.logs), (0, 1));
     let (key, parcel) = parcels(&folder).remove(0);
     assert!(key.starts_with("set-aside/datadog/2026/11/20/09/"), "{key}");
-    assert_eq!((parcel.tries, parcel.reason.as_str()), (3, "not_found"));
-    assert_eq!(parcel.said, "status 404: no such place");
+    assert_eq!((parcel.tries, parcel.reason.as_str()), (3, "refused"));
+    assert_eq!(parcel.said, "status 422: no such thing");
     assert_eq!(redrive(&mut forwarder, &json!(true)).await.redriven, []);
 
     forwarder.transport.turn(|_, _| Answer::status(202));
@@ -660,6 +660,10 @@ async fn what_is_not_found_waits_until_the_owner_has_mended_it() {
         let (key, parcel) = parcels(&folder).remove(0);
         assert!(key.starts_with("pending/"), "{key}");
         assert_eq!((parcel.tries, parcel.reason.as_str()), (0, "not_found"));
+        for _ in 0..5 {
+            let outcome = redrive(&mut mended, &json!(true)).await;
+            assert_eq!((outcome.redriven[0].left.logs, parcels(&folder)[0].1.tries), (1, 0), "{}", notes(&outcome));
+        }
         mended.transport.turn(|_, _| Answer::status(202));
         redrive(&mut mended, &json!(true)).await;
         assert_eq!((mended.transport.messages(), files(&folder).len()), (vec!["a".to_owned()], 0));
@@ -709,9 +713,7 @@ async fn what_is_too_old_for_datadog_is_set_aside_and_not_sent() {
 
 #[tokio::test(start_paused = true)]
 async fn a_backend_that_is_down_is_left_alone_and_does_not_hold_up_another() {
-    for (answer, tried) in
-        [(Answer::refused(), 3), (Answer::Never, 3), (Answer::status(503), 3), (Answer::status(403), 1)]
-    {
+    for answer in [Answer::refused(), Answer::Never, Answer::status(503), Answer::status(403), Answer::status(404)] {
         let folder = folder("down");
         let mut forwarder = unreachable_into(&folder, &two_backends());
         for text in ["a", "b", "c", "d", "e"] {
@@ -728,8 +730,8 @@ async fn a_backend_that_is_down_is_left_alone_and_does_not_hold_up_another() {
         let down = forwarder.transport.sent().into_iter().filter(|sent| !sent.url.contains("eu.example.com"));
         let mut asked = sorted(down.map(|sent| sent.items[0].message().unwrap()).collect());
         asked.dedup();
-        // A look at two more, unless it says itself that it won't take any.
-        assert_eq!(asked.len(), tried, "{asked:?}");
+        // A look at two more.
+        assert_eq!(asked.len(), 3, "{asked:?}");
         let left = parcels(&folder);
         assert_eq!(left.len(), 5);
         assert!(left.iter().all(|(_, parcel)| parcel.backend == "datadog" && parcel.tries == 0));
@@ -739,15 +741,21 @@ async fn a_backend_that_is_down_is_left_alone_and_does_not_hold_up_another() {
 
 #[tokio::test(start_paused = true)]
 async fn what_is_never_answered_well_does_not_hold_up_what_is_behind_it() {
-    for (name, answer) in [("stuck-busy", Answer::status(500)), ("stuck-never", Answer::Never)] {
+    for (name, answer) in [
+        ("stuck-busy", Answer::status(500)),
+        ("stuck-never", Answer::Never),
+        ("stuck-unauthorized", Answer::status(403)),
+        ("stuck-not-found", Answer::status(404)),
+    ] {
         let folder = folder(name);
         let mut forwarder = unreachable_into(&folder, &[("LOGFERRY_REDRIVE_TRIES", "3")]);
         let mut tries = Vec::new();
         for round in 0..4 {
             forwarder.transport.turn(|_, _| Answer::refused());
             // The poison is the oldest.
-            let texts: &[&str] = if round == 0 { &["poison", "more poison", "a", "b"] } else { &["c"] };
-            for (later, text) in (0..).step_by(500).zip(texts) {
+            let texts: &[&str] =
+                if round == 0 { &["poison", "more poison", "yet more poison", "a", "b"] } else { &["c", "d"] };
+            for (later, text) in (0..).step_by(300).zip(texts) {
                 forward(&mut forwarder, &packed(batch_at(NOW - 9000 + 2000 * round + later, &[text]))).await;
             }
             let answer = answer.clone();
@@ -755,17 +763,44 @@ async fn what_is_never_answered_well_does_not_hold_up_what_is_behind_it() {
                 .transport
                 .turn(move |request, _| if holds(request, "poison") { answer.clone() } else { Answer::status(202) });
             let outcome = redrive(&mut forwarder, &json!(true)).await;
-            let expected: &[&str] = if round == 0 { &["a", "b"] } else { &["c"] };
-            assert_eq!(forwarder.transport.messages(), expected, "{name} {round}");
+            let expected: &[&str] = if round == 0 { &["a", "b"] } else { &["c", "d"] };
+            assert_eq!(sorted(forwarder.transport.messages()), expected, "{name} {round}");
             let redriven = &outcome.redriven[0];
             tries.push((redriven.left.logs, redriven.set_aside.logs));
-            let said = notes(&outcome).contains("2 logs set aside and not sent: the backend has not taken it again");
+            let said = notes(&outcome).contains("3 logs set aside and not sent: the backend has not taken it again");
             assert_eq!(said, round == 2, "{name} {round}: {}", notes(&outcome));
         }
-        assert_eq!(tries, [(2, 0), (2, 0), (0, 2), (0, 0)], "{name}");
+        assert_eq!(tries, [(3, 0), (3, 0), (0, 3), (0, 0)], "{name}");
         let aside = parcels(&folder);
         assert!(aside.iter().all(|(key, parcel)| key.starts_with("set-aside/") && parcel.tries == 3), "{aside:?}");
-        assert_eq!(aside.len(), 2);
+        assert_eq!(aside.len(), 3);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_intake_that_is_down_does_not_hold_up_another_of_its_backend() {
+    for status in [403, 503] {
+        let folder = folder("intakes");
+        let mut forwarder = unreachable_into(&folder, &[]);
+        for number in 0..20 {
+            let lines = [&format!("log {number}"), "MONITORING|1795165334|1|count|orders|#a:b"];
+            forward(&mut forwarder, &packed(batch_at(NOW - 9000 + number, &lines))).await;
+        }
+        assert_eq!(files(&folder).len(), 40);
+        forwarder.transport.turn(move |request, _| match request.route {
+            "logs" => Answer::status(status),
+            _ => Answer::status(202),
+        });
+        let outcome = redrive(&mut forwarder, &json!(true)).await;
+        assert_eq!(outcome.redriven[0].sent, Weight { logs: 0, metrics: 20 });
+        let left = parcels(&folder);
+        assert_eq!(left.len(), 20);
+        assert!(left.iter().all(|(_, parcel)| (parcel.route.as_str(), parcel.tries) == ("logs", 0)));
+        let asked = forwarder.transport.sent().into_iter().filter_map(|sent| sent.items[0].message());
+        assert_eq!(asked.collect::<BTreeSet<_>>().len(), 3);
+        forwarder.transport.turn(|_, _| Answer::status(202));
+        redrive(&mut forwarder, &json!(true)).await;
+        assert_eq!(files(&folder).len(), 0);
     }
 }
 
@@ -826,6 +861,34 @@ async fn a_notice_of_s3_does_not_cause_another_while_the_intake_is_down() {
     redrive(&mut forwarder, &json!(true)).await;
     redrive(&mut forwarder, &json!(true)).await;
     assert_eq!(puts(&aws), 2);
+    // However often one comes, it isn't a try of its own.
+    forwarder.transport.turn(|_, _| Answer::status(422));
+    for _ in 0..9 {
+        let outcome = forward(&mut forwarder, &s3_event("kept", &key).to_string()).await;
+        assert!(notes(&outcome).contains("still stored (refused)"), "{}", notes(&outcome));
+    }
+    assert_eq!((puts(&aws), aws.objects().len()), (2, 1));
+}
+
+#[tokio::test]
+async fn a_notice_of_what_cannot_be_read_or_sent_is_not_done() {
+    let aws = Aws::start();
+    let mut forwarder = with_aws(&aws, &[("LOGFERRY_STORE", "s3://kept")], Script::new(|_, _| Answer::status(403)));
+    forward(&mut forwarder, &packed(batch(["a"]))).await;
+    let key = aws.objects().keys().next().unwrap().trim_start_matches("/kept/").to_owned();
+    let notice = s3_event("kept", &key).to_string();
+    let queued = sqs(&[("n", notice.clone())]);
+    // Another one will come, of the schedule: nothing has to be invoked again.
+    assert_eq!(forward(&mut forwarder, &notice).await.failed(), 0);
+    assert_eq!(reply(&forward(&mut forwarder, &queued).await), json!({ "batchItemFailures": failures(["n"]) }));
+    aws.trouble(Some(common::server::Answer::status(403)));
+    let outcome = forward(&mut forwarder, &notice).await;
+    assert!(outcome.failed() > 0 && notes(&outcome).starts_with("the store cannot be used"), "{}", notes(&outcome));
+    assert_eq!(reply(&forward(&mut forwarder, &queued).await), json!({ "batchItemFailures": failures(["n"]) }));
+    aws.trouble(None);
+    forwarder.transport.turn(|_, _| Answer::status(202));
+    assert_eq!(reply(&forward(&mut forwarder, &queued).await), json!({ "batchItemFailures": [] }));
+    assert_eq!((forwarder.transport.messages(), aws.objects().len()), (vec!["a".to_owned()], 0));
 }
 
 #[tokio::test]
@@ -1030,7 +1093,7 @@ async fn what_cannot_be_set_aside_is_not_said_to_be() {
         (
             "refused",
             "a",
-            404,
+            422,
             0,
             "1 log not delivered to https://http-intake.logs.datadoghq.com/api/v2/logs, still stored",
         ),

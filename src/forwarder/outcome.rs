@@ -19,6 +19,8 @@ pub struct Outcome {
     pub left_to_queue: bool,
     /// Records, and parts of metrics, that have to be delivered again, beside items that can't be sent.
     pub undone: u64,
+    /// Stored requests of which a notice told, and which stay: where a queue holds the notice, it tells again.
+    pub waiting: u64,
     /// Whether an intake has refused the credentials.
     pub unauthorized: bool,
     /// How long the slowest store of a request took.
@@ -176,6 +178,7 @@ impl Outcome {
         self.redriven.extend(other.redriven);
         self.left_to_queue |= other.left_to_queue;
         self.undone += other.undone;
+        self.waiting += other.waiting;
         self.unauthorized |= other.unauthorized;
         self.storing = self.storing.max(other.storing);
         for note in other.notes {

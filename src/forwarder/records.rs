@@ -36,7 +36,7 @@ impl<T: Transport> Forwarder<T> {
                 if self.store.is_some() {
                     down = one.down(down);
                 }
-                let well = one.failed() == 0;
+                let well = one.failed() == 0 && (event.source != Source::Sqs || one.waiting == 0);
                 outcome.add(one);
                 well
             };

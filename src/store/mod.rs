@@ -307,13 +307,21 @@ enum Overwrite {
     Never,
 }
 
-/// The key under which a request is stored. It follows from what the request is, not from when it is stored.
+/// The key under which a request is stored. It follows from what the request is, not from when it is stored:
+/// `pending/loki-eu/2026/11/20/09/1795165334123-logs-00112233aabbccdd.json`.
 pub fn key(shelf: Shelf, parcel: &Parcel) -> String {
     let hash = hash(&parcel.content());
     let time = parcel.oldest().to_string();
     let hour = time.get(..13).unwrap_or_default().replace(['-', 'T'], "/");
     let backend = folder_of(&parcel.backend);
-    format!("{}/{backend}/{hour}/{}-{hash}.json", shelf.name(), parcel.oldest)
+    format!("{}/{backend}/{hour}/{}-{}-{hash}.json", shelf.name(), parcel.oldest, parcel.route)
+}
+
+/// For which of its backend's intakes the request under a key is; `None` where the key doesn't say, as of an earlier version.
+pub fn route_of(key: &str) -> Option<&str> {
+    let (_, name) = key.rsplit_once('/')?;
+    let (_, rest) = name.split_once('-')?;
+    rest.rsplit_once('-').map(|(route, _)| route)
 }
 
 /// Gives each stored request a mark, so that equal bytes which aren't the same telemetry are stored apart.

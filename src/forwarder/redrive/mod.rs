@@ -2,15 +2,16 @@
 //!
 //! The oldest come first, within the time and the number that are allowed; a
 //! request is deleted only after its own acknowledgement. What the intake leaves
-//! of a request is stored by itself before the whole is deleted. A backend that
-//! can't be reached is left alone until the next redrive, once two further requests
-//! have shown that it isn't the first one's fault; a request that is refused too
-//! often, or is too old for its backend, is set aside with the reason.
+//! of a request is stored by itself before the whole is deleted. An intake that
+//! takes nothing is left alone until the next redrive, once further requests, one of
+//! them much younger, have shown that it isn't the first one's fault; a request that is
+//! refused too often, or is too old for its backend, is set aside with the reason.
 
 mod progress;
 mod request;
 
 use std::cell::Cell;
+use std::collections::{BTreeMap, VecDeque};
 use std::future::Future;
 use std::time::Duration;
 
@@ -27,12 +28,13 @@ use crate::delivery::{Patience, Transport};
 use crate::event::Redrive;
 use crate::ledger::Reason;
 use crate::parcel::Parcel;
-use crate::store::{Shelf, Store, StoreError};
+use crate::store::{Shelf, Store, StoreError, route_of};
 
 /// Keys that are listed at once.
 const PAGE: usize = 100;
 
-/// How many stored requests behind one that isn't answered well are tried before a backend is left alone.
+/// How many stored requests behind one that isn't answered well are tried before an intake is left alone. The last of
+/// them is the last that is known: what an intake never takes stands together.
 const BEYOND: usize = 2;
 
 /// No further request is begun with less time than this: a missing answer would then be blamed on the intake.
@@ -47,8 +49,36 @@ struct Round<'a> {
     backend: &'a Backend,
     invocation: &'a Invocation<'a>,
     patience: Patience,
-    /// Requests that weren't answered well since one was last taken: either the backend is down, or it can't take these.
+    /// By the name of their route.
+    intakes: BTreeMap<String, Intake>,
+}
+
+/// What a pass has learnt of one of the backend's intakes.
+#[derive(Default)]
+struct Intake {
+    /// Requests that weren't answered well since one was last taken: either the intake is down, or it can't take these.
     stuck: Vec<(String, Parcel)>,
+    /// Whether nothing more is sent to it in this pass.
+    left_alone: bool,
+}
+
+impl Round<'_> {
+    /// Takes the next key of those that were listed: the oldest, unless an intake is to be left alone if it doesn't
+    /// take the youngest either.
+    fn next(&self, page: &mut VecDeque<String>) -> Option<String> {
+        let doubted = self.intakes.iter().find(|(_, intake)| !intake.left_alone && intake.stuck.len() == BEYOND);
+        let youngest = doubted.and_then(|(route, _)| page.iter().rposition(|key| may_be_for(route, key)));
+        page.remove(youngest.unwrap_or_default())
+    }
+
+    fn leaves_alone(&self, route: &str) -> bool {
+        self.intakes.get(route).is_some_and(|intake| intake.left_alone)
+    }
+}
+
+/// Whether the request under a key may be for this route.
+fn may_be_for(route: &str, key: &str) -> bool {
+    route_of(key).is_none_or(|of| of == route)
 }
 
 impl<T: Transport> Forwarder<T> {
@@ -106,8 +136,11 @@ impl<T: Transport> Forwarder<T> {
             let Some(key) = store.own_key(bucket, key).filter(|key| key.starts_with(Shelf::Pending.name())) else {
                 continue;
             };
-            let result = self.in_time(invocation, self.redrive_key(store, &key, invocation, &mut outcome)).await;
-            outcome.notes.extend(result.err());
+            match self.in_time(invocation, self.redrive_key(store, &key, invocation, &mut outcome)).await {
+                Ok(Next::GoOn) => {}
+                Ok(Next::Stop | Next::Failed(..)) => outcome.waiting += 1,
+                Err(trouble) => outcome.unread(trouble),
+            }
         }
         outcome
     }
@@ -170,35 +203,33 @@ impl<T: Transport> Forwarder<T> {
         invocation: &Invocation<'_>,
     ) -> Result<(), StoreError> {
         let patience = self.patience(invocation);
-        let mut round = Round { store, backend, invocation, patience, stuck: Vec::new() };
-        let (mut after, mut newer) = (String::new(), None);
-        'pages: while budget.get() > 0 && Instant::now() < patience.deadline {
-            let page = keys(store, wish, backend.name(), &after, PAGE.min(budget.get())).await?;
-            if page.is_empty() {
-                break;
-            }
-            for key in page {
+        let mut round = Round { store, backend, invocation, patience, intakes: BTreeMap::new() };
+        let (mut after, mut newer, mut tried) = (String::new(), None, true);
+        // A page of which nothing was tried is of intakes that are left alone.
+        'pages: while tried && budget.get() > 0 && Instant::now() < patience.deadline {
+            let mut page = VecDeque::from(keys(store, wish, backend.name(), &after, PAGE.min(budget.get())).await?);
+            let Some(last) = page.back() else { break };
+            after.clone_from(last);
+            tried = false;
+            while let Some(key) = round.next(&mut page) {
+                if route_of(&key).is_some_and(|route| round.leaves_alone(route)) {
+                    continue;
+                }
                 // Another backend may have used it up.
                 let Some(left) = budget.get().checked_sub(1) else { break 'pages };
                 budget.set(left);
-                after.clone_from(&key);
-                let parcel = match read(store, &key).await {
-                    Ok(Found::Parcel(parcel)) => *parcel,
-                    Ok(Found::Damaged(note)) => {
-                        progress.damaged(note);
-                        continue;
-                    }
-                    Ok(Found::Gone) => continue,
-                    Err(error @ StoreError::Newer { .. }) => {
-                        newer.get_or_insert(error);
-                        continue;
-                    }
-                    Err(error) => return Err(error),
-                };
-                if wish.spares(&parcel, invocation.now)
-                    || !self.send_next(&mut round, key, parcel, progress).await?
-                    || patience.deadline.saturating_duration_since(Instant::now()) < FAIR
-                {
+                tried = true;
+                let Some(parcel) = sendable(store, &key, progress, &mut newer).await? else { continue };
+                let spared = wish.spares(&parcel, invocation.now);
+                if spared && page.front().is_none_or(|next| *next > key) {
+                    // What is behind it is younger still.
+                    break 'pages;
+                }
+                if spared || round.leaves_alone(&parcel.route) {
+                    continue;
+                }
+                self.send_next(&mut round, key, parcel, progress).await?;
+                if patience.deadline.saturating_duration_since(Instant::now()) < FAIR {
                     break 'pages;
                 }
             }
@@ -206,35 +237,39 @@ impl<T: Transport> Forwarder<T> {
         newer.map_or(Ok(()), Err)
     }
 
-    /// Sends the next stored request of a backend; whether to go on with the one after it.
+    /// Sends the next stored request of a backend.
     async fn send_next(
         &self,
         round: &mut Round<'_>,
         key: String,
         parcel: Parcel,
         progress: &mut Progress,
-    ) -> Result<bool, StoreError> {
+    ) -> Result<(), StoreError> {
         let Round { store, backend, invocation, patience, .. } = *round;
-        let patience = if round.stuck.is_empty() { brief(patience) } else { glance(patience) };
+        let intake = round.intakes.entry(parcel.route.clone()).or_default();
+        let patience = if intake.stuck.is_empty() { brief(patience) } else { glance(patience) };
         let (reason, said) = (parcel.reason.clone(), parcel.said.clone());
-        let (held, before) = (Held { key: Some(&key), parcel, patience }, progress.redriven.sent);
+        let held = Held { key: Some(&key), parcel, patience, counted: true };
+        let before = progress.redriven.sent;
         let next = self.send_held(store, backend, held, invocation, progress).await?;
         if progress.redriven.sent != before {
-            for (key, parcel) in round.stuck.drain(..) {
+            for (key, parcel) in intake.stuck.drain(..) {
                 self.count_try(store, &key, parcel, progress).await?;
             }
         }
-        let (parcel, why) = match next {
-            Next::Failed(parcel, why) => (*parcel, why),
-            Next::GoOn => return Ok(true),
-            Next::Stop => return Ok(false),
-        };
-        // Only where something is new: a bucket that notifies us of each write would otherwise do so without end.
-        if (&parcel.reason, &parcel.said) != (&reason, &said) {
-            store.replace(&key, &parcel).await?;
+        match next {
+            Next::GoOn => {}
+            Next::Stop => intake.left_alone = true,
+            Next::Failed(parcel, why) => {
+                // Only where something is new: a bucket that notifies us of each write would otherwise do so without end.
+                if (&parcel.reason, &parcel.said) != (&reason, &said) {
+                    store.replace(&key, &parcel).await?;
+                }
+                intake.stuck.push((key, *parcel));
+                intake.left_alone = why == Reason::Deadline || intake.stuck.len() > BEYOND;
+            }
         }
-        round.stuck.push((key, parcel));
-        Ok(matches!(why, Reason::Busy | Reason::Unreachable) && round.stuck.len() <= BEYOND)
+        Ok(())
     }
 
     /// Counts a request as refused that wasn't answered well while a later one was taken.
@@ -255,6 +290,23 @@ impl<T: Transport> Forwarder<T> {
         progress.notes.push(Note::Aside { backend, weight, why: STUCK });
         Ok(())
     }
+}
+
+/// The request under a key. `None` where there is none to send: it is gone, damaged, or of a newer version.
+async fn sendable(
+    store: &Store,
+    key: &str,
+    progress: &mut Progress,
+    newer: &mut Option<StoreError>,
+) -> Result<Option<Parcel>, StoreError> {
+    match read(store, key).await {
+        Ok(Found::Parcel(parcel)) => return Ok(Some(*parcel)),
+        Ok(Found::Damaged(note)) => progress.damaged(note),
+        Ok(Found::Gone) => {}
+        Err(error @ StoreError::Newer { .. }) => _ = newer.get_or_insert(error),
+        Err(error) => return Err(error),
+    }
+    Ok(None)
 }
 
 /// A message that only names a stored request.

@@ -36,6 +36,9 @@ pub(super) struct Held<'a> {
     pub(super) key: Option<&'a str>,
     pub(super) parcel: Parcel,
     pub(super) patience: Patience,
+    /// Whether it counts as one of its tries: those of a pass over all do, which comes now and then. A notice may follow
+    /// each write of ours.
+    pub(super) counted: bool,
 }
 
 impl<T: Transport> Forwarder<T> {
@@ -73,7 +76,7 @@ impl<T: Transport> Forwarder<T> {
             outcome.notes.push(Note::Left(why));
             return Ok(Next::Stop);
         };
-        let held = Held { key, parcel, patience: brief(self.patience(invocation)) };
+        let held = Held { key, parcel, patience: brief(self.patience(invocation)), counted: false };
         let mut progress = Progress::of(backend);
         let next = self.send_held(store, backend, held, invocation, &mut progress).await;
         progress.report(outcome);
@@ -90,7 +93,7 @@ impl<T: Transport> Forwarder<T> {
         progress: &mut Progress,
     ) -> Result<Next, StoreError> {
         progress.redriven.requests += 1;
-        let Held { key, parcel, patience } = held;
+        let Held { key, parcel, patience, counted } = held;
         // What was set aside is sent whatever its age: somebody asks for it.
         let again = key.is_some_and(|key| key.starts_with(Shelf::SetAside.name()));
         if backend.is_too_old(&parcel, invocation.now) && !again {
@@ -108,7 +111,10 @@ impl<T: Transport> Forwarder<T> {
         // Items may have no weight: the weight alone doesn't say that these are all of them.
         let is_whole = |first: &Dropped| first.weight == parcel.weight() && first.request.items.len() == parcel.count();
         match dropped.first() {
-            Some(first) if is_whole(first) => self.keep(store, key, parcel, dropped.swap_remove(0), progress).await,
+            Some(first) if is_whole(first) => {
+                let held = Held { key, parcel, patience, counted };
+                self.keep(store, held, dropped.swap_remove(0), progress).await
+            }
             _ => take_apart(store, key, &parcel, dropped, progress).await,
         }
     }
@@ -117,11 +123,11 @@ impl<T: Transport> Forwarder<T> {
     async fn keep(
         &self,
         store: &Store,
-        key: Option<&str>,
-        mut parcel: Parcel,
+        held: Held<'_>,
         dropped: Dropped,
         progress: &mut Progress,
     ) -> Result<Next, StoreError> {
+        let Held { key, mut parcel, counted, .. } = held;
         let weight = parcel.weight();
         // That there was no time is no answer of the intake: the one before still holds.
         if dropped.reason != Reason::Deadline {
@@ -135,7 +141,7 @@ impl<T: Transport> Forwarder<T> {
             return Ok(Next::Failed(Box::new(parcel), reason));
         }
         parcel.tries += 1;
-        if parcel.tries >= self.sending.redrive_tries {
+        if counted && parcel.tries >= self.sending.redrive_tries {
             let next = set_aside(store, key, &parcel, &mut progress.redriven).await;
             progress.undelivered(if next.is_ok() { Fate::SetAside } else { Fate::Kept }, dropped);
             return next;
@@ -143,8 +149,8 @@ impl<T: Transport> Forwarder<T> {
         progress.redriven.left += weight;
         progress.undelivered(Fate::Kept, dropped);
         match key {
-            Some(key) if !store.is_queue() => store.replace(key, &parcel).await.map(|()| Next::GoOn),
-            // The queue itself counts how often a message was tried.
+            Some(key) if counted => store.replace(key, &parcel).await.map(|()| Next::GoOn),
+            // A queue itself counts how often a message was tried.
             Some(_) | None => Ok(Next::Stop),
         }
     }
