@@ -5,8 +5,10 @@
 #[expect(dead_code, reason = "other tests use the rest")]
 mod common;
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 use std::time::{Duration, SystemTime};
 
 use base64::Engine;
@@ -1028,6 +1030,42 @@ async fn a_wish_without_a_store_is_said() {
     let mut forwarder = forwarder(&[], Script::accepting());
     let outcome = redrive(&mut forwarder, &json!(true)).await;
     assert_eq!((outcome.notes, outcome.reply.to_json()), (vec![Note::NoStore], Value::Null));
+}
+
+/// Loki refuses what is an hour behind the newest of its stream, and receivers of deltas what isn't newer.
+#[tokio::test(start_paused = true)]
+async fn what_has_to_be_in_order_is_sent_one_after_the_other() {
+    let line = "x".repeat(1000);
+    let mut lines = vec![line.as_str(); 5000];
+    lines.push("MONITORING|1795165334|1|count|orders|#a:b");
+    let event = packed(batch(lines));
+    for (backend, settings, in_order) in [
+        ("loki", &[("LOKI_URL", "https://loki.example.com")][..], true),
+        ("otlp", &[("OTEL_EXPORTER_OTLP_ENDPOINT", "https://otlp.example.com")], true),
+        ("splunk", &[("SPLUNK_HEC_URL", "https://splunk.example.com"), ("SPLUNK_HEC_TOKEN", KEY)], false),
+    ] {
+        let starts = Rc::new(RefCell::new(BTreeMap::<_, Vec<_>>::new()));
+        let seen = Rc::clone(&starts);
+        let script = Script::new(move |request, _| {
+            seen.borrow_mut().entry(request.route).or_default().push(Instant::now());
+            let status = if request.route == "push" { 204 } else { 200 };
+            Answer::Response(
+                Response { status, body: br#"{"code":0}"#.into(), ..Response::default() },
+                Duration::from_secs(1),
+            )
+        });
+        let mut forwarder = forwarder(&[&[("LOGFERRY_BACKENDS", backend)], settings].concat(), script);
+        let outcome = forward(&mut forwarder, &event).await;
+        assert_eq!(outcome.failed(), 0, "{}", notes(&outcome));
+        let apart = |starts: &Vec<Instant>| starts.windows(2).all(|two| two[1] - two[0] >= Duration::from_secs(1));
+        let starts = starts.borrow();
+        assert!(starts.values().any(|starts| starts.len() > 2), "{backend}: {starts:?}");
+        assert_eq!(starts.values().all(apart), in_order, "{backend}: {starts:?}");
+        // Metrics don't wait for logs.
+        if let Some(metrics) = starts.get("metrics") {
+            assert!(metrics.first() < starts["logs"].last());
+        }
+    }
 }
 
 #[tokio::test(start_paused = true)]

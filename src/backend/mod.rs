@@ -336,6 +336,11 @@ impl Backend {
             }
     }
 
+    /// Whether its intakes refuse, or pass over, what is older than what they have of the same stream or series.
+    pub const fn wants_order(&self) -> bool {
+        matches!(self.kind, Kind::Loki(_) | Kind::Otlp(_) | Kind::RemoteWrite(_))
+    }
+
     /// The same request for where this backend's requests go, from one that encodes like it.
     pub fn readdressed(&self, request: &Request, forwarder: &Forwarder) -> Option<Request> {
         let template = self.template_of(request.route, forwarder)?;

@@ -62,10 +62,7 @@ impl<T: Transport> Ferry<'_, T> {
         let mut launched = 0;
         loop {
             for (index, lane) in lanes.iter_mut().enumerate() {
-                while lane.flying < self.sending.concurrency
-                    && let Some(request) = lane.waiting.pop_front()
-                {
-                    lane.flying += 1;
+                while let Some(request) = lane.launch(self.sending.concurrency) {
                     launched += 1;
                     let (name, rests) = (lane.name.clone(), lane.resting.contains(&request.route));
                     let patience = lane.patience.filter(|_| !rests);
@@ -83,7 +80,7 @@ impl<T: Transport> Ferry<'_, T> {
             }
             let waiting: usize = lanes.iter().flat_map(|lane| &lane.waiting).map(|request| request.body.len()).sum();
             let hungry = lanes.is_empty()
-                || lanes.iter().any(|lane| lane.waiting.is_empty() && lane.flying < self.sending.concurrency);
+                || lanes.iter().any(|lane| lane.waiting.is_empty() && lane.has_room(self.sending.concurrency));
             if more && (flying.is_empty() || (hungry && waiting < MAX_WAITING)) {
                 more = match fill(batch, run, out) {
                     Ok(more) => more,

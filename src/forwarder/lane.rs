@@ -24,7 +24,10 @@ pub(super) struct Lane {
     /// Routes whose intake asked to be left alone for longer than the invocation may take.
     pub(super) resting: Vec<&'static str>,
     pub(super) waiting: VecDeque<Request>,
-    pub(super) flying: usize,
+    /// Routes of the requests that are on their way.
+    flying: Vec<&'static str>,
+    /// Whether a request isn't sent before the one before it on its route has been answered.
+    in_order: bool,
 }
 
 /// What became of a request, and of what couldn't be sent.
@@ -58,7 +61,8 @@ pub(super) fn lanes(
             patience: patience(place),
             resting: Vec::new(),
             waiting: VecDeque::new(),
-            flying: 0,
+            flying: Vec::new(),
+            in_order: backend.wants_order(),
         }
     };
     backends.iter().enumerate().map(lane).collect()
@@ -78,6 +82,26 @@ pub(super) fn hand_out(lanes: &mut [Lane], leader: usize, requests: Vec<Request>
 }
 
 impl Lane {
+    /// The next request that may be sent: it then is on its way.
+    pub(super) fn launch(&mut self, concurrency: usize) -> Option<Request> {
+        let may_go = |request: &Request| !self.in_order || !self.flying.contains(&request.route);
+        let place = self.waiting.iter().position(may_go).filter(|_| self.has_room(concurrency))?;
+        let request = self.waiting.remove(place)?;
+        self.flying.push(request.route);
+        Some(request)
+    }
+
+    /// Whether more may be on its way.
+    pub(super) fn has_room(&self, concurrency: usize) -> bool {
+        self.flying.len() < concurrency
+    }
+
+    fn land(&mut self, route: &str) {
+        if let Some(place) = self.flying.iter().position(|flying| *flying == route) {
+            self.flying.swap_remove(place);
+        }
+    }
+
     fn take(&mut self, requests: Vec<Request>, oldest: Timestamp) {
         self.waiting.extend(requests.into_iter().map(|request| Request { oldest, ..request }));
     }
@@ -87,7 +111,7 @@ impl Lane {
 pub(super) fn land(lanes: &mut [Lane], index: usize, landed: Landed, outcome: &mut Outcome) {
     let (Some(lane), Some(account)) = (lanes.get_mut(index), outcome.ledger.backends.get_mut(index)) else { return };
     let Landed { delivered, route, stored, aside, unauthorized, storing, trouble } = landed;
-    lane.flying -= 1;
+    lane.land(route);
     if delivered.rests && !lane.resting.contains(&route) {
         lane.resting.push(route);
     }

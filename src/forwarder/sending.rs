@@ -25,9 +25,12 @@ pub struct Sending {
 }
 
 impl Sending {
-    const CONCURRENCY: Setting<usize> =
-        Setting::new("LOGFERRY_CONCURRENCY", read::count, "Requests of one backend that are on their way at once.")
-            .default("4");
+    const CONCURRENCY: Setting<usize> = Setting::new(
+        "LOGFERRY_CONCURRENCY",
+        read::count,
+        "Requests of one backend that are on their way at once; Loki, OTLP and remote write take one after the other.",
+    )
+    .default("4");
     const TIMEOUT: Setting<Duration> =
         Setting::new("LOGFERRY_SEND_TIMEOUT", read::duration, "How long one attempt to send may take.").default("10s");
     const RESERVE: Setting<Duration> = Setting::new(

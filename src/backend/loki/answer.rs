@@ -28,7 +28,7 @@ pub(super) fn judge(request: &Request, response: &Response) -> Verdict {
             None if response.cut => Verdict::Busy,
             None => Verdict::Refused,
         },
-        429 if request.items.len() > 1 && is_too_much(&text) => Verdict::TooLarge,
+        429 | 503 if request.items.len() > 1 && is_too_much(&text) => Verdict::TooLarge,
         _ => Verdict::of(request, response),
     }
 }
@@ -72,12 +72,16 @@ fn ignored(entries: u64, text: &str) -> Option<u64> {
     groups.iter().map(|group| group.rsplit(' ').next().and_then(|count| count.parse::<u64>().ok())).sum()
 }
 
-/// Whether a push has more bytes than may come in a second, so that waiting may never help.
+/// Whether a push has more bytes than may come in a second, or be in a message, so that waiting may never help.
 ///
 /// ```text
+/// rpc error: code = ResourceExhausted desc = grpc: received message larger than max (6461910 vs. 4194304)
 /// ingestion rate limit exceeded for user … (limit: 4194304 bytes/sec) while attempting to ingest '40' lines totaling '8000000' bytes, …
 /// ```
-fn is_too_much(text: &str) -> bool {
+pub(in crate::backend) fn is_too_much(text: &str) -> bool {
+    if text.contains("received message larger than max") {
+        return true;
+    }
     let number = |before: &str| text.split_once(before).and_then(|(_, rest)| leading_number(rest));
     matches!((number("(limit: "), number("totaling '")), (Some(limit), Some(total)) if total > limit)
 }

@@ -34,6 +34,7 @@ mod format;
 mod late;
 mod stream;
 
+pub(super) use answer::is_too_much;
 use answer::judge;
 use format::Format;
 pub(super) use late::with_fallback;

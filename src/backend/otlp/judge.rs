@@ -2,6 +2,7 @@
 //!
 //! Source: <https://opentelemetry.io/docs/specs/otlp/#otlphttp-response>
 
+use super::super::loki::is_too_much;
 use super::super::protobuf::{Field, fields};
 use crate::request::{Refused, Request, Response, Verdict, Weight};
 
@@ -12,13 +13,17 @@ struct Partial {
     message: String,
 }
 
-/// As OTLP has it: no more than four statuses are worth another attempt.
+/// As OTLP has it: no more than four statuses are worth another attempt. Loki, which takes OTLP too, gives two of them to
+/// what is larger than it takes.
 pub(super) fn judge(request: &Request, response: &Response) -> Verdict {
     match response.status {
         200..=299 => accepted(request, response),
         401 | 403 => Verdict::Unauthorized,
         300..=399 | 404 | 405 | 407 => Verdict::NotFound,
         413 => Verdict::TooLarge,
+        429 | 503 if request.items.len() > 1 && is_too_much(&String::from_utf8_lossy(&response.body)) => {
+            Verdict::TooLarge
+        }
         429 | 502..=504 => Verdict::Busy,
         _ => Verdict::Refused,
     }

@@ -50,12 +50,13 @@ use crate::request::{Certificates, Destination, Frame, Request, Weight};
 
 /// Servers should take 64 MiB and mostly take 20: what every one takes compresses as well. Protobuf is held until it
 /// is whole, so that less of it is taken at once; a log of 1 MiB, more than `CloudWatch` has, may be six times as long in JSON.
+/// Loki writes what all records share to each of them, and then takes no more than 4 MiB.
 const fn limits(format: writer::Format) -> Limits {
     let (bytes, item_bytes) = match format {
         writer::Format::Json => (4 << 20, 3 << 20),
         writer::Format::Protobuf => (2 << 20, 3 << 19),
     };
-    Limits { bytes, compressed: usize::MAX, items: usize::MAX, item_bytes }
+    Limits { bytes, compressed: usize::MAX, items: 2_000, item_bytes }
 }
 
 /// Ships over OTLP/HTTP.

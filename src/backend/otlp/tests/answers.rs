@@ -47,6 +47,31 @@ fn four_statuses_are_worth_another_attempt_and_two_more_if_set() {
 }
 
 #[test]
+fn what_loki_never_takes_at_once_is_cut() {
+    for (status, body, items, verdict) in [
+        (503, "grpc: received message larger than max (6461910 vs. 4194304)", 2, Verdict::TooLarge),
+        (
+            429,
+            "limit exceeded (limit: 4194304 bytes/sec) while attempting to ingest '2' lines totaling '6820000' bytes",
+            2,
+            Verdict::TooLarge,
+        ),
+        (
+            429,
+            "limit exceeded (limit: 4194304 bytes/sec) while attempting to ingest '2' lines totaling '20000' bytes",
+            2,
+            Verdict::Busy,
+        ),
+        (503, "grpc: received message larger than max (6461910 vs. 4194304)", 1, Verdict::Busy),
+        (503, "no", 2, Verdict::Busy),
+    ] {
+        let request = request(&vec![Weight::LOG; items]);
+        let response = Response { status, body: body.into(), ..Response::default() };
+        assert_eq!((request.judge)(&request, &response), verdict, "{body}");
+    }
+}
+
+#[test]
 fn what_a_success_rejects_is_refused_and_counted() {
     let partly =
         |count| Verdict::Partly { retry: Vec::new(), refused: Refused::Count(count), why: "too old".to_owned() };
