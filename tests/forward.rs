@@ -642,6 +642,12 @@ async fn what_is_not_found_waits_until_the_owner_has_mended_it() {
         (405, "Not Allowed", None, "status 405: Not Allowed; check the address"),
         (200, " \n<!DOCTYPE html>log in", None, "status 200 with a web page: <!DOCTYPE html>log in; check the address"),
         (202, "<HTML lang=en>", None, "status 202 with a web page: <HTML lang=en>; check the address"),
+        (
+            202,
+            "\u{feff}<!doctype HTML>",
+            None,
+            "status 202 with a web page: \u{feff}<!doctype HTML>; check the address",
+        ),
         (308, "", to, "status 308, a redirect to https://status.example.com/login; check the address"),
         (407, "", None, "status 407, of a proxy that wants a user and a password; let HTTP_PROXY hold the right ones"),
         (407, "no", None, "status 407, of a proxy that wants a user and a password: no; let HTTP_PROXY hold"),

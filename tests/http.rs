@@ -18,6 +18,7 @@ use common::server::Answer;
 use logferry::aws::{self, Credentials, Places, Signer};
 use logferry::delivery::{Http, HttpSettings, Patience, Transport, TransportError, deliver};
 use logferry::env::{Env, Mistake, Secret};
+use logferry::ledger::Reason;
 use logferry::request::{
     Certificates, Compression, Destination, Endpoint, Frame, Header, PemFile, Request, Response, Signing, Verdict,
 };
@@ -119,6 +120,26 @@ async fn redirects_are_not_followed() {
 }
 
 // === answers ===
+
+/// As of a login before an intake.
+#[tokio::test]
+async fn a_page_under_a_success_is_no_success() {
+    for (kind, body, is_page) in [
+        ("text/html; charset=utf-8", "<?xml version=\"1.0\"?><!DOCTYPE html PUBLIC>", true),
+        ("Text/HTML", "\u{feff} <head><title>Sign in", true),
+        ("application/xhtml+xml", "<!-- x --><html>", true),
+        ("text/plain", "<html>", true),
+        ("text/html", "", false),
+        ("text/html", "ok", false),
+        ("application/xml", "<?xml version=\"1.0\"?><ok/>", false),
+    ] {
+        let intake = Intake::answering(move |_, _| Answer::with(200, &[("Content-Type", kind)], body.as_bytes()));
+        let patience = Patience { attempt: Duration::from_secs(5), deadline: Instant::now() + Duration::from_secs(5) };
+        let delivered = deliver(&direct(), request(endpoint(&intake.url()), b"x"), patience, 1).await;
+        let reasons: Vec<_> = delivered.dropped.iter().map(|dropped| dropped.reason).collect();
+        assert_eq!(reasons, if is_page { vec![Reason::NotFound] } else { vec![] }, "{kind} {body}");
+    }
+}
 
 #[tokio::test]
 async fn an_answer_that_breaks_off_is_an_interruption() {

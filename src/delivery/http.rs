@@ -5,7 +5,7 @@ use std::io::Write;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use reqwest::header::{DATE, LOCATION, RETRY_AFTER};
+use reqwest::header::{CONTENT_TYPE, DATE, LOCATION, RETRY_AFTER};
 use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ClientConfig, RootCertStore};
@@ -242,6 +242,7 @@ impl Http {
             retry_after: retry_after(&answer, self.signer.now()),
             body,
             cut,
+            html: is_html(&answer),
             telling: telling(&answer),
             location: location(&answer),
         })
@@ -287,6 +288,12 @@ impl Transport for Http {
             },
         }
     }
+}
+
+/// Whether it says that it is a web page.
+fn is_html(answer: &reqwest::Response) -> bool {
+    let kind = answer.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    ["text/html", "application/xhtml+xml"].iter().any(|html| kind.to_ascii_lowercase().starts_with(html))
 }
 
 /// Names of the headers that a verdict may depend on.

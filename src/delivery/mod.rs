@@ -28,8 +28,11 @@ pub const PROXY_WANTS_USER: &str = "status 407, of a proxy that wants a user and
 /// When sending has to end as the process was told to end; `None` until it is told.
 pub type Ending = tokio::sync::watch::Receiver<Option<Instant>>;
 
-/// How web pages begin.
+/// How web pages begin, where nothing else says that they are.
 const PAGES: [&[u8]; 2] = [b"<!doctype html", b"<html"];
+
+/// What some put before a text in UTF-8.
+const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
 
 /// What is said of requests that are not answered by then.
 const ENDING: &str = "the function was told to end before it was answered";
@@ -342,11 +345,13 @@ fn verdict(request: &Request, response: &Response) -> Verdict {
     if nowhere || is_page(response) { Verdict::NotFound } else { (request.judge)(request, response) }
 }
 
-/// Whether a success is that of a web page: no intake answers so, and nothing says that it has taken anything.
+/// Whether a success is that of a web page: no intake answers so, and nothing says that it has taken anything. Some
+/// servers call an empty answer, or a word, a page, too.
 fn is_page(response: &Response) -> bool {
-    let body = response.body.trim_ascii_start();
+    let body = response.body.strip_prefix(BYTE_ORDER_MARK).unwrap_or(&response.body).trim_ascii_start();
     let begins = |tag: &[u8]| body.get(..tag.len()).is_some_and(|start| start.eq_ignore_ascii_case(tag));
-    (200..=299).contains(&response.status) && PAGES.into_iter().any(begins)
+    let is_page = PAGES.into_iter().any(begins) || (response.html && body.starts_with(b"<"));
+    (200..=299).contains(&response.status) && is_page
 }
 
 /// What to do when only some items are taken: those that may be taken later stay in the request.

@@ -84,6 +84,8 @@ pub struct Response {
     pub body: Vec<u8>,
     /// Whether the body broke off, or took too long to be read to its end.
     pub cut: bool,
+    /// Whether it says that it is a web page.
+    pub html: bool,
     /// Names of the headers that a verdict may depend on, in lower case.
     pub telling: Vec<String>,
     /// Where it says to go instead, without a query.
