@@ -381,6 +381,101 @@ fn one_line_hides_no_invocation() {
 }
 
 #[test]
+fn a_record_of_the_very_moment_shows_that_text_was_printed() {
+    let report = |id: &str, second: i64| {
+        let line =
+            JSON_REPORT.replace("2026-11-20T09:00:00.000Z", &format!("2023-11-14T22:13:{:02}.000Z", 20 + second));
+        (second * 1000, line.replace("{A}", id))
+    };
+    for printed in ["END RequestId: {B}\n", "REPORT RequestId: {B}\tDuration: 1 ms\t\n", START] {
+        let reports = [report("{A}", 1), report("id-2", 2), report("id-3", 3)];
+        let lines: Vec<_> =
+            std::iter::once((0, printed)).chain(reports.iter().map(|(at, line)| (*at, line.as_str()))).collect();
+        let (seen, _) = run_at("/aws/lambda/checkout", Settings::default(), &lines);
+        let of_text = if printed.starts_with("REPORT") { 1.0 } else { 0.0 };
+        assert_eq!(tally(&seen), [3.0 + of_text, 0.0, 0.0, 0.0], "{printed}");
+        // Others' records are of another time than what prints them.
+        let lines: Vec<_> = lines.iter().map(|(at, line)| (at + 300, *line)).collect();
+        let (seen, _) = run_at("/aws/lambda/checkout", Settings::default(), &lines);
+        assert_eq!(tally(&seen), [of_text, 0.0, 0.0, 0.0], "{printed}");
+    }
+}
+
+#[test]
+fn no_environment_begins_while_a_request_runs() {
+    let elsewhere = "INIT_START Runtime Version: x:9\tRuntime Version ARN: arn:aws:lambda:ap-south-1::runtime:0f\n";
+    let here = elsewhere.replace("ap-south-1", "eu-west-1").replace("x:9", "x:8");
+    for (lines, region) in [
+        (vec![here.as_str(), START, elsewhere, "hi", END, REPORT], "eu-west-1"),
+        (vec![here.as_str(), START, END, REPORT, elsewhere, "hi"], "ap-south-1"),
+    ] {
+        let mut regions = Regions::default();
+        let pipeline = Pipeline::new(Settings::default());
+        let envelope = Envelope { log_group: "/aws/lambda/checkout".into(), ..Envelope::default() };
+        let mut run = pipeline.run(&envelope, &model::Forwarder::default());
+        for line in &lines {
+            push_text(&mut run, "", Timestamp::from_millis(1_700_000_000_000), &line.replace("{A}", A), &mut regions);
+        }
+        assert_eq!(regions.0.last().unwrap().as_deref(), Some(region), "{lines:?}");
+    }
+}
+
+/// The region of each log.
+#[derive(Default)]
+struct Regions(Vec<Option<String>>);
+
+impl Sink for Regions {
+    fn log(&mut self, origin: &Origin, _: &Log<'_>) {
+        self.0.push(origin.region.clone());
+    }
+
+    fn metrics(&mut self, _: &Origin, _: &[Metric<'_>]) {}
+}
+
+#[test]
+fn a_retry_counts_whose_start_was_not_read() {
+    for (after, expected) in [(100, 1.0), (60_000, 2.0)] {
+        let lines = [(0, JSON_START), (10, JSON_LATE), (10 + after, JSON_LATE)];
+        let (seen, _) = run_at("/aws/lambda/checkout", Settings::default(), &lines);
+        assert_eq!(tally(&seen), [expected, expected, expected, 0.0], "after {after} ms");
+    }
+}
+
+#[test]
+fn a_level_in_brackets_is_that_of_the_log() {
+    for (line, level) in [
+        ("[ERROR] KeyError: 'x'\nTraceback (most recent call last):\n", Some(Level::Error)),
+        ("[WARN] slow", Some(Level::Warn)),
+        ("[INFORMATION] slow", Some(Level::Info)),
+        ("[batch] slow", None),
+        ("[WARN]slow", None),
+        ("[ERROR", None),
+        ("[1, 2, 3] ", None),
+    ] {
+        assert_eq!(run(&[line]).logs[0].1, level, "{line}");
+    }
+}
+
+#[test]
+fn a_value_that_two_directives_name_counts_once() {
+    let directive = |set: &str, more: &str| {
+        format!(r#"{{"Namespace":"Shop","Dimensions":[[{set}]],"Metrics":[{{"Name":"Orders","Unit":"Count"}}{more}]}}"#)
+    };
+    let both = format!("{},{}", directive(r#""a""#, ""), directive(r#""a","b""#, r#",{"Name":"Lag"}"#));
+    let line = |directives: &str| {
+        format!(
+            r#"{{"_aws":{{"Timestamp":1700000000000,"CloudWatchMetrics":[{directives}]}},"a":"1","b":"2","Orders":5,"Lag":7}}"#
+        )
+    };
+    let seen = run(&[&line(&both)]);
+    assert_eq!((seen.metrics["custom Orders"], seen.metrics["custom Lag"]), (5.0, 1.0));
+    assert_eq!(seen.last["custom Orders"], (5.0, "checkout a:1,b:2,namespace:Shop".to_owned()));
+    // Of two namespaces they are two.
+    let others = format!("{},{}", directive(r#""a""#, ""), directive(r#""a","b""#, "").replace("Shop", "Other"));
+    assert_eq!(run(&[&line(&others)]).metrics["custom Orders"], 10.0);
+}
+
+#[test]
 fn only_lines_of_lambda_are_dropped_with_them() {
     let settings = || Settings { platform_lines: Lines::Drop, ..Settings::default() };
     let login = r#"{"level":"ERROR","type":"platform.login","message":"x"}"#;

@@ -1,5 +1,5 @@
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::LazyLock;
 
 use memchr::memmem::Finder;
@@ -126,6 +126,27 @@ impl<'a> Emf<'a> {
     /// Metrics of all directives: at least one.
     pub fn metrics(&self) -> impl Iterator<Item = &EmfMetric<'a>> {
         self.directives.iter().flat_map(|directive| &directive.metrics)
+    }
+
+    /// Metrics, and the directives that define them. One that several of a namespace define, each with dimensions of its
+    /// own, is as many series in `CloudWatch`; where dimensions are tags these would add up, so it is one, of all of them.
+    pub fn defined(&self) -> Vec<(Vec<&EmfDirective<'a>>, Vec<&EmfMetric<'a>>)> {
+        if let [only] = self.directives.as_slice() {
+            return vec![(vec![only], only.metrics.iter().collect())];
+        }
+        let mut series = BTreeMap::<_, (Vec<usize>, _)>::new();
+        for (place, directive) in self.directives.iter().enumerate() {
+            for metric in &directive.metrics {
+                series.entry((&directive.namespace, &metric.name)).or_insert((Vec::new(), metric)).0.push(place);
+            }
+        }
+        let mut defined = BTreeMap::<_, Vec<_>>::new();
+        for (places, metric) in series.into_values() {
+            defined.entry(places).or_default().push(metric);
+        }
+        let directives =
+            |places: Vec<usize>| places.into_iter().filter_map(|place| self.directives.get(place)).collect();
+        defined.into_iter().map(|(places, metrics)| (directives(places), metrics)).collect()
     }
 
     /// Keys and values of a directive's dimensions, each key once.

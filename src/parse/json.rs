@@ -26,8 +26,8 @@ static MARK: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\"platfo
 pub struct PlatformEvent<'a> {
     /// As `platform.report`.
     pub kind: Cow<'a, str>,
-    /// Whether it has a `time`, as all that Lambda writes.
-    pub timed: bool,
+    /// Its `time`, which all that Lambda writes has.
+    pub time: Option<Cow<'a, str>>,
     /// What it says, unless that isn't an object.
     pub record: Option<Record<'a>>,
 }
@@ -74,7 +74,7 @@ impl<'a> PlatformEvent<'a> {
             };
         }
         let kind = kind.filter(|kind| kind.starts_with("platform."))?;
-        Some(Self { kind, timed: time.is_some(), record })
+        Some(Self { kind, time, record })
     }
 
     /// What it means, as its text counterpart would say it.

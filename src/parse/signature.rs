@@ -23,8 +23,7 @@ const PHRASES: [&str; 6] = [
 /// an escape like `\n` is no part of the word behind it. Nor does a line say
 /// anything that Java's runtime has put a low level before: `[WARN] caught …`.
 pub fn oom_signature(line: &str) -> bool {
-    let level = line.strip_prefix('[').and_then(|rest| Level::parse(rest.split_once("] ")?.0));
-    if level.is_some_and(|level| level < Level::Error) {
+    if bracketed_level(line).is_some_and(|level| level < Level::Error) {
         return false;
     }
     let word = |c: Option<char>| c.is_some_and(|c| c.is_alphanumeric() || c == '_');
@@ -36,6 +35,15 @@ pub fn oom_signature(line: &str) -> bool {
             (!word(before.chars().next_back()) || escaped(before)) && !word(after.chars().next())
         })
     })
+}
+
+/// The level that Java's runtime, and Python's before an exception that nobody handled, put before a line:
+/// `[WARN] caught …`, `[ERROR] KeyError: 'x'`.
+pub fn bracketed_level(line: &str) -> Option<Level> {
+    const LONGEST: usize = "[INFORMATION] ".len();
+    let rest = line.strip_prefix('[')?;
+    let end = rest.as_bytes().windows(2).take(LONGEST).position(|two| two == b"] ")?;
+    Level::parse(rest.get(..end)?)
 }
 
 /// Whether a line is how Node.js or Python report that a handler failed:

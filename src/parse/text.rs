@@ -15,6 +15,7 @@ use super::fields::{error_type, fill, number, request_id, request_word, word};
 use super::platform::{
     Fault, InitReport, InitStart, Platform, Registration, Report, RestoreReport, Start, Status, Timeout, Xray,
 };
+use crate::model::has_form;
 
 impl<'a> Platform<'a> {
     /// Reads the lines of an invocation in their usual form as they stand inside a JSON
@@ -280,11 +281,19 @@ fn timeout(line: &str) -> Option<Timeout<'_>> {
     } else {
         let (stamp, rest) = line.split_once(' ')?;
         let (id, rest) = rest.split_once(' ')?;
-        let stamped = stamp.len() >= 20 && stamp.as_bytes().get(10) == Some(&b'T') && stamp.ends_with('Z');
-        let id = if stamped { request_id(id)? } else { return None };
+        let id = if is_stamp(stamp) { request_id(id)? } else { return None };
         (Some(id), rest.strip_prefix(TEXT)?)
     };
     Some(Timeout { request_id: id, seconds: number(rest.strip_suffix(" seconds")?)? })
+}
+
+/// `2020-06-09T15:02:26.150Z`, with any fraction or none.
+fn is_stamp(text: &str) -> bool {
+    let parts = text.strip_suffix('Z').and_then(|text| text.split_at_checked(19));
+    let is_fraction = |text: &str| text.strip_prefix('.').is_some_and(|text| text.bytes().all(|b| b.is_ascii_digit()));
+    parts.is_some_and(|(seconds, rest)| {
+        has_form(seconds.as_bytes(), b"0000-00-00T00:00:00") && (rest.is_empty() || is_fraction(rest))
+    })
 }
 
 /// A runtime that ended where it shouldn't have:

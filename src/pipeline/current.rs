@@ -1,5 +1,6 @@
 //! The request at hand, as far as the lines of a batch tell it.
 
+use super::measure::LATE;
 use super::spelling::Spelling;
 use crate::event::LogEvent;
 use crate::model::Timestamp;
@@ -16,8 +17,9 @@ pub(super) struct Current {
     ended: Option<String>,
     /// Whether the `START` of the request that ended was read.
     began: bool,
-    /// The request whose report was read after its `START`.
+    /// The request whose report was read after its `START`, and when that was.
     reported: Option<String>,
+    reported_at: Timestamp,
     /// A `REPORT` that came while its request was running.
     held: Option<Held>,
     /// Whether any `END` was read: a subscription's filter pattern may let none through.
@@ -111,7 +113,7 @@ impl Current {
                 return false;
             }
             Spelling::Text => {
-                if self.reported.is_some() && self.reported.as_deref() == request_id {
+                if self.was_reported(request_id, event.time) {
                     return false;
                 }
                 let ended = self.ended.take_if(|ended| Some(ended.as_str()) == request_id);
@@ -121,7 +123,7 @@ impl Current {
                 self.reported = ended.filter(|_| self.began).or(self.reported.take());
             }
             Spelling::Json if request_id.is_some() => {
-                if self.reported.as_deref() == request_id {
+                if self.was_reported(request_id, event.time) {
                     return false;
                 }
                 if running == request_id {
@@ -130,10 +132,19 @@ impl Current {
             }
             Spelling::Json => {}
         }
+        if self.reported.as_deref() == request_id {
+            self.reported_at = event.time;
+        }
         self.held.take_if(|held| held.report.request_id.as_deref() == request_id);
         let restored = self.restored.take();
         report.metrics.restore_duration_ms = report.metrics.restore_duration_ms.or(restored);
         true
+    }
+
+    /// Whether the request was reported just now: a retry, which keeps the request id, comes a minute later.
+    fn was_reported(&self, request_id: Option<&str>, time: Timestamp) -> bool {
+        let same = self.reported.is_some() && self.reported.as_deref() == request_id;
+        same && time.distance(self.reported_at) <= LATE
     }
 
     /// Whether the report that is held was Lambda's after all, as this one is of another request: its `END` has come, or

@@ -71,26 +71,28 @@ impl Custom {
         if !self.admits(emf.metrics().map(|metric| metric.name.as_ref()), from) {
             return false;
         }
-        let tags = emf.directives.iter().map(|directive| {
-            let dimensions = emf.dimensions_of(directive).map(|(key, value)| Tag { key, value });
-            from.tags(dimensions.chain(std::iter::once(Tag { key: "namespace", value: &directive.namespace })))
-        });
-        let tags: Vec<_> = tags.collect();
-        let defined = emf.directives.iter().zip(&tags);
-        let defined = defined.flat_map(|(directive, tags)| directive.metrics.iter().map(move |metric| (metric, tags)));
-        let mut metrics = Vec::with_capacity(emf.metrics().map(|metric| metric.values.len()).sum());
-        for (EmfMetric { name, unit, values }, tags) in defined {
-            let (unit, counts) = match unit.as_deref() {
-                None | Some("None") => (None, false),
-                Some("Count") => (None, true),
-                Some(unit) => (Some(emf_unit(unit)), false),
-            };
-            for value in values {
-                let value = if counts { Value::Count(*value) } else { Value::Histogram(*value) };
-                metrics.push(from.metric(name, emf.time, value, unit, tags, emf.request_id.as_deref()));
+        for (directives, defined) in emf.defined() {
+            let mut dimensions: Vec<_> = directives.iter().flat_map(|one| emf.dimensions_of(one)).collect();
+            if directives.len() > 1 {
+                dimensions.sort_unstable();
+                dimensions.dedup();
             }
+            let namespace = directives.first().map(|one| Tag { key: "namespace", value: &one.namespace });
+            let tags = from.tags(dimensions.into_iter().map(|(key, value)| Tag { key, value }).chain(namespace));
+            let mut metrics = Vec::with_capacity(defined.iter().map(|metric| metric.values.len()).sum());
+            for EmfMetric { name, unit, values } in defined {
+                let (unit, counts) = match unit.as_deref() {
+                    None | Some("None") => (None, false),
+                    Some("Count") => (None, true),
+                    Some(unit) => (Some(emf_unit(unit)), false),
+                };
+                for value in values {
+                    let value = if counts { Value::Count(*value) } else { Value::Histogram(*value) };
+                    metrics.push(from.metric(name, emf.time, value, unit, &tags, emf.request_id.as_deref()));
+                }
+            }
+            from.emit(&metrics);
         }
-        from.emit(&metrics);
         true
     }
 

@@ -16,6 +16,8 @@ pub(super) enum Written {
     Json {
         /// Whether it has a time, as all that Lambda writes.
         timed: bool,
+        /// Whether that is the time of its log event, as it is where Lambda writes: what a function prints is later.
+        at_once: bool,
     },
     Text,
 }
@@ -42,14 +44,14 @@ impl Written {
     /// Whether it may tell which function wrote to the stream: not JSON without a time, which
     /// Lambda doesn't write, but a function that means to be another may.
     pub(super) const fn identifies(self) -> bool {
-        !matches!(self, Self::Json { timed: false })
+        !matches!(self, Self::Json { timed: false, .. })
     }
 
     /// Whether hardly anything but Lambda writes what is written so: of text it is what begins and ends an
     /// invocation, whose id is a UUID, and what begins an environment, which has the ARN of its runtime.
     fn proves(self, platform: &Platform<'_>) -> bool {
         match (self, platform) {
-            (Self::Json { timed }, _) => timed,
+            (Self::Json { timed, .. }, _) => timed,
             (Self::Text, Platform::Start(_) | Platform::End { .. } | Platform::Report(_)) => {
                 platform.request_id().is_some_and(is_uuid)
             }
@@ -70,17 +72,24 @@ impl Spelled {
     /// Whether Lambda can have written a line so: what is in the other way the function has printed, and once a
     /// record has shown that they have a time, one without.
     pub(super) fn admits(&self, written: Written) -> bool {
-        !self.proven || (self.last == Some(written.spelling()) && written.identifies())
+        !self.proven || self.is_overruled_by(written) || (self.last == Some(written.spelling()) && written.identifies())
     }
 
     /// Takes one of Lambda's own lines; returns whether it is the one that proves the way.
     pub(super) fn take(&mut self, platform: &Platform<'_>, written: Written) -> bool {
-        if self.proven {
+        if self.proven && !self.is_overruled_by(written) {
             return false;
         }
         self.last = Some(written.spelling());
         self.proven = written.proves(platform);
         self.proven
+    }
+}
+
+impl Spelled {
+    /// Whether the text that proved the way was printed: it is easier to come by than the very moment of its event.
+    fn is_overruled_by(&self, written: Written) -> bool {
+        self.last == Some(Spelling::Text) && matches!(written, Written::Json { at_once: true, .. })
     }
 }
 

@@ -26,7 +26,9 @@ impl Run<'_> {
         if !self.spelled.admits(written) || matches!(platform, Platform::Unknown) || self.is_of_another(platform) {
             return Fate::Log;
         }
-        if written.identifies() {
+        // No environment begins while a request runs: that line was printed.
+        let begins = matches!(platform, Platform::InitStart(_) | Platform::RestoreStart(_));
+        if written.identifies() && !(begins && self.current.running().is_some()) {
             self.origins.learn(platform, written.spelling());
         }
         if self.origins.current().function.is_none() {

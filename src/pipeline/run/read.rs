@@ -11,8 +11,8 @@ use super::super::spelling::Written;
 use super::{Fate, Run};
 use crate::event::LogEvent;
 use crate::json::JsonStr;
-use crate::model::Sink;
-use crate::parse::{Application, Line, MonitoringLine, Object, Platform, Prefix, UNHANDLED};
+use crate::model::{Sink, Timestamp};
+use crate::parse::{Application, Line, MonitoringLine, Object, Platform, Prefix, UNHANDLED, bracketed_level};
 
 /// How the summary of an invocation of ours begins, as it stands in JSON.
 const OUR_SUMMARY: &str = r#"{\"kind\":\"summary\",\"received\":"#;
@@ -62,6 +62,8 @@ impl Run<'_> {
         } else if let Some(prefix) = Prefix::before_document_escaped(escaped).filter(metric) {
             about.take_prefix(&prefix);
             return self.metric_text(event, text, about, out);
+        } else {
+            about.level = bracketed_level(escaped);
         }
         Fate::Log
     }
@@ -148,7 +150,9 @@ impl Run<'_> {
                 return Fate::Log;
             }
             Some(Line::PlatformJson(said)) => {
-                let written = Written::Json { timed: said.timed };
+                let time = said.time.as_deref();
+                let written =
+                    Written::Json { timed: time.is_some(), at_once: time.is_some_and(|time| is_time_of(event, time)) };
                 self.platform(&mut said.meaning(), written, event, about, out)
             }
             Some(line) => self.metric(&line, event, out),
@@ -200,6 +204,12 @@ impl Run<'_> {
         let (origin, bounds) = (self.origins.current(), self.pipeline.settings.bounds);
         make(&mut self.custom, &mut Reading { bounds, origin, event, running, counts: &mut self.counts, out })
     }
+}
+
+/// Whether this is the time of a log event, give or take what rounding may make of it.
+fn is_time_of(event: &LogEvent<'_>, time: &str) -> bool {
+    const ROUNDING: u64 = 5;
+    Timestamp::parse_rfc_3339(time).is_some_and(|(time, _)| time.distance(event.time) <= ROUNDING)
 }
 
 /// Whether a line, still escaped, begins as one of Lambda's own.
