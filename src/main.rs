@@ -12,7 +12,7 @@ use lambda_runtime::tower::layer::layer_fn;
 use lambda_runtime::{Context, Diagnostic, LambdaEvent, LambdaInvocation, Runtime, Service, service_fn};
 use logferry::aws;
 use logferry::delivery::Ending;
-use logferry::env::{Elsewhere, Mistake};
+use logferry::env::{Elsewhere, Mistake, Secret};
 use logferry::event::Reply;
 use logferry::forwarder::{Invocation, Note, Outcome, Report};
 use logferry::model::{self, Timestamp};
@@ -42,6 +42,8 @@ impl From<Failure> for Diagnostic {
 /// What one process of the function holds.
 struct Process {
     prepared: Prepared,
+    /// Secrets that are kept elsewhere and were fetched.
+    fetched: BTreeMap<String, Secret>,
     /// When secrets were last fetched again, as an intake has refused them.
     fetched_again: Option<Instant>,
     /// Whether there was an invocation before.
@@ -52,6 +54,9 @@ struct Process {
 
 /// Secrets that were fetched again and are refused still are left alone for so long.
 const FETCH_AGAIN: Duration = Duration::from_mins(1);
+
+/// How long they may take then: the invocation is over but for that.
+const FETCHING_AGAIN: Duration = Duration::from_secs(5);
 
 /// What is kept of an invocation's time to answer it, where secrets don't come.
 const LAST_WORDS: Duration = Duration::from_millis(200);
@@ -130,7 +135,7 @@ fn answering<S: Service<LambdaInvocation, Response = (), Error = lambda_runtime:
 
 impl Process {
     fn new(prepared: Prepared, ending: Ending) -> Self {
-        let mut process = Self { prepared, fetched_again: None, warm: false, ending };
+        let mut process = Self { prepared, fetched: BTreeMap::new(), fetched_again: None, warm: false, ending };
         process.end_in_time();
         process
     }
@@ -178,15 +183,30 @@ impl Process {
         result(&outcome)
     }
 
-    /// Fetches the secrets that are kept elsewhere, while there is time left to say that they can't be.
+    /// Fetches the secrets that are kept elsewhere, while there is time left to say that they can't be. Those that come
+    /// hold, whatever becomes of the others.
     async fn fetch(&mut self, function_name: Option<&str>, deadline: Instant) -> Result<(), Failure> {
         let Prepared { client, elsewhere, .. } = &self.prepared;
         let left = deadline.saturating_duration_since(Instant::now());
         let until = deadline.checked_sub(LAST_WORDS.min(left / 4)).unwrap_or(deadline);
         let fetching = aws::fetch(client, elsewhere, function_name.unwrap_or_default());
-        let fetched = timeout_at(until, fetching).await.map_err(|_| too_late(elsewhere))?;
-        let fetched = fetched.map_err(|mistakes| unprepared(&mistakes))?;
-        self.prepared = Settings::prepare(&variable, None, clock, fetched).map_err(|mistakes| unprepared(&mistakes))?;
+        let (fetched, mistakes) = timeout_at(until, fetching).await.map_err(|_| too_late(elsewhere))?;
+        let mut all = self.fetched.clone();
+        all.extend(fetched);
+        if all != self.fetched {
+            self.prepare(all)?;
+        }
+        if mistakes.is_empty() { Ok(()) } else { Err(unprepared(&mistakes)) }
+    }
+
+    /// Wires everything anew with these secrets. What backends have counted stays.
+    fn prepare(&mut self, fetched: BTreeMap<String, Secret>) -> Result<(), Failure> {
+        let prepared = Settings::prepare(&variable, None, clock, fetched.clone());
+        let before = std::mem::replace(&mut self.prepared, prepared.map_err(|mistakes| unprepared(&mistakes))?);
+        if let (Some(forwarder), Some(before)) = (&mut self.prepared.forwarder, before.forwarder) {
+            forwarder.inherit(before);
+        }
+        self.fetched = fetched;
         self.end_in_time();
         Ok(())
     }
@@ -197,8 +217,9 @@ impl Process {
         if just_now || self.prepared.elsewhere.is_empty() {
             return;
         }
-        self.fetched_again = Some(Instant::now());
-        if let Err(failure) = self.fetch(function_name, deadline).await {
+        let now = Instant::now();
+        self.fetched_again = Some(now);
+        if let Err(failure) = self.fetch(function_name, deadline.min(now + FETCHING_AGAIN)).await {
             log("error", &failure.sentence);
         }
     }

@@ -84,7 +84,10 @@ impl Settings {
             return Ok(forwarder);
         }
         let name = lookup("AWS_LAMBDA_FUNCTION_NAME").unwrap_or_default();
-        let fetched = aws::fetch(&prepared.client, &prepared.elsewhere, &name).await?;
+        let (fetched, mistakes) = aws::fetch(&prepared.client, &prepared.elsewhere, &name).await;
+        if !mistakes.is_empty() {
+            return Err(mistakes);
+        }
         Self::prepare(lookup, default_backend, clock, fetched)?.forwarder.ok_or_else(Vec::new)
     }
 

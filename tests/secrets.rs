@@ -100,6 +100,54 @@ fn a_key_that_stays_refused_is_fetched_once_a_minute_at_most() {
     assert!((2..=2 + minutes).contains(&calls), "{calls} in {minutes} minutes");
 }
 
+/// Another backend's credentials are no reason to count from zero.
+#[test]
+fn what_was_counted_stays_when_a_key_is_fetched_again() {
+    for again in [NEW, OLD] {
+        let vault = vault(move |before| held(if before == 0 { OLD } else { again }));
+        let (intake, prometheus) = (taking(NEW), Intake::answering(|_, _| Answer::status(204)));
+        let lambda = function(&intake, &vault).set("LOGFERRY_BACKENDS", "datadog,prometheus");
+        let lambda = lambda.set("LOGFERRY_PROMETHEUS_URL", &prometheus.url()).start();
+        for orders in 1..4 {
+            let line = format!("MONITORING|1795165334|{orders}|count|orders");
+            let _ = lambda.invoke(&packed(batch([line.as_str(), "a"]))).result;
+        }
+        let bodies = prometheus.requests().into_iter().map(|request| String::from_utf8(request.plain()).unwrap());
+        let value = |body: String| {
+            let line = body.lines().rfind(|line| line.starts_with("orders_total{")).unwrap().to_owned();
+            line.split("} ").nth(1).unwrap().split(' ').next().unwrap().to_owned()
+        };
+        assert_eq!(bodies.map(value).collect::<Vec<_>>(), ["1", "3", "6"], "{again}");
+        assert_eq!(vault.requests().len(), 2);
+    }
+}
+
+#[test]
+fn a_key_that_came_holds_though_another_did_not() {
+    const OTHER: &str = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:loki-AbCdEf";
+    let vault = Intake::answering(|request, before| {
+        let gone = json!({ "__type": "ResourceNotFoundException", "message": "no such secret" });
+        match (request.json()["SecretId"] == OTHER, before) {
+            (true, 0 | 1) => held("password"),
+            (true, _) => Answer::with(400, &[], gone.to_string().as_bytes()),
+            (false, 0 | 1) => held(OLD),
+            (false, _) => held(NEW),
+        }
+    });
+    let (intake, loki) = (taking(NEW), Intake::answering(|_, _| Answer::status(204)));
+    let lambda = function(&intake, &vault)
+        .set("LOGFERRY_BACKENDS", "datadog,loki")
+        .set("LOKI_URL", &loki.url())
+        .set("LOKI_USERNAME", "me")
+        .set("LOKI_PASSWORD_SECRET_ARN", OTHER)
+        .start();
+    assert_eq!(lambda.invoke(&packed(batch(["a"]))).result.unwrap_err().error_type, "Undelivered");
+    assert_eq!(lambda.invoke(&packed(batch(["b"]))).result.as_deref(), Ok("null"));
+    // What it wrote before this summary has been read.
+    assert!(lambda.written().contains("LOKI_PASSWORD_SECRET_ARN cannot be fetched"), "{}", lambda.written());
+    assert_eq!(loki.requests().len(), 2);
+}
+
 #[test]
 fn a_secret_that_cannot_be_had_fails_the_invocation_and_the_next_one_tries_again() {
     let vault = vault(|before| match before {

@@ -18,16 +18,13 @@ enum SecretError {
     NoText,
 }
 
-/// Fetches secrets from where the settings say they are.
-///
-/// # Errors
-///
-/// A mistake for each that can't be fetched; never what a secret holds.
+/// Fetches secrets from where the settings say they are: by the names of the variables that would hold them, and a
+/// mistake for each that can't be fetched; never what a secret holds.
 pub async fn fetch(
     client: &Client,
     wanted: &[Elsewhere],
     function_name: &str,
-) -> Result<BTreeMap<String, Secret>, Vec<Mistake>> {
+) -> (BTreeMap<String, Secret>, Vec<Mistake>) {
     let (mut fetched, mut mistakes) = (BTreeMap::new(), Vec::new());
     for elsewhere in wanted {
         match fetch_one(client, elsewhere, function_name).await {
@@ -38,7 +35,7 @@ pub async fn fetch(
             }
         }
     }
-    if mistakes.is_empty() { Ok(fetched) } else { Err(mistakes) }
+    (fetched, mistakes)
 }
 
 async fn fetch_one(client: &Client, elsewhere: &Elsewhere, function_name: &str) -> Result<String, SecretError> {

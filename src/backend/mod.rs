@@ -336,6 +336,16 @@ impl Backend {
             }
     }
 
+    /// Takes over what another one of the same settings has counted: totals go on from there.
+    pub fn inherit(&mut self, before: Self) {
+        match (&mut self.kind, before.kind) {
+            (Kind::Otlp(own), Kind::Otlp(before)) => own.inherit(*before),
+            (Kind::Prometheus(own), Kind::Prometheus(before)) => own.inherit(*before),
+            (Kind::RemoteWrite(own), Kind::RemoteWrite(before)) => own.inherit(*before),
+            _ => {}
+        }
+    }
+
     /// Whether its intakes refuse, or pass over, what is older than what they have of the same stream or series.
     pub const fn wants_order(&self) -> bool {
         matches!(self.kind, Kind::Loki(_) | Kind::Otlp(_) | Kind::RemoteWrite(_))

@@ -140,6 +140,16 @@ impl<T: Transport> Forwarder<T> {
         outcome
     }
 
+    /// Takes over what another one of the same settings has learnt and counted.
+    pub fn inherit(&mut self, before: Self) {
+        self.sending.learnt = before.sending.learnt;
+        for before in before.backends {
+            if let Some(backend) = self.backends.iter_mut().find(|backend| backend.name() == before.name()) {
+                backend.inherit(before);
+            }
+        }
+    }
+
     /// How long sending may take: what is reserved for storing is left out.
     fn patience(&self, invocation: &Invocation<'_>) -> Patience {
         let left = invocation.deadline.saturating_duration_since(Instant::now());

@@ -116,6 +116,11 @@ impl Otlp {
         [&self.logs, &self.metrics].into_iter().filter_map(|target| target.endpoint.certificates.as_deref())
     }
 
+    /// Takes over what another one has counted.
+    pub(super) fn inherit(&mut self, before: Self) {
+        self.table = before.table;
+    }
+
     /// Begins a batch.
     pub fn encoder<'b>(&'b mut self, context: &Context<'b>) -> Encoder<'b> {
         let logs = Body::new(self.template(&self.logs, LOGS));

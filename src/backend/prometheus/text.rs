@@ -161,6 +161,11 @@ impl Prometheus {
         })
     }
 
+    /// Takes over what another one has counted.
+    pub(in crate::backend) fn inherit(&mut self, before: Self) {
+        self.state = before.state;
+    }
+
     /// Begins a batch.
     pub(in crate::backend) fn encoder<'b>(&'b mut self, context: &Context<'b>) -> Encoder<'b, Text> {
         let body = Body::new(self.template());

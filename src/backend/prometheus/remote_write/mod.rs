@@ -215,6 +215,11 @@ impl RemoteWrite {
         })
     }
 
+    /// Takes over what another one has counted, and learnt of the receiver.
+    pub(in crate::backend) fn inherit(&mut self, before: Self) {
+        (self.state, self.only_version_1) = (before.state, before.only_version_1);
+    }
+
     /// Begins a batch.
     pub(in crate::backend) fn encoder<'b>(&'b mut self, context: &Context<'b>) -> Encoder<'b, Series> {
         let version = self.version();
