@@ -240,7 +240,7 @@ fn too_late(elsewhere: &[Elsewhere]) -> Failure {
 
 /// Fails where a repeated invocation can still save something, or nobody else would see that all is wrong.
 fn result(outcome: &Outcome) -> Result<Value, Failure> {
-    if outcome.reply != Reply::Nothing {
+    if matches!(outcome.reply, Reply::Failed(_) | Reply::Transformed(_)) {
         // It names what has to be delivered again.
         return Ok(outcome.reply.to_json());
     }

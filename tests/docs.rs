@@ -255,12 +255,12 @@ fn template_has_every_setting() {
 fn place(row: &Row) -> Option<&'static str> {
     match row.name {
         "LOGFERRY_STORE" => Some(
-            "    AllowedPattern: '|s3://[^/]+(/[^/](.*[^/])?)?|https?://.+|(file://)?/.+'
+            "    AllowedPattern: '|s3://[0-9A-Za-z._-]+(/[0-9A-Za-z._=-]([0-9A-Za-z._=/-]*[0-9A-Za-z._=-])?)?|https?://[^/]+/([0-9]+|queue)/[^/]+|(file://)?/.+'
     ConstraintDescription: s3://bucket/prefix without a slash at its end, the address of a queue, a folder, or nothing
 ",
         ),
         "LOGFERRY_STORE_BUCKET" => Some(
-            "    AllowedPattern: '|s3://[^/]+(/[^/](.*[^/])?)?'
+            "    AllowedPattern: '|s3://[0-9A-Za-z._-]+(/[0-9A-Za-z._=-]([0-9A-Za-z._=/-]*[0-9A-Za-z._=-])?)?'
     ConstraintDescription: s3://bucket/prefix without a slash at its end, or nothing
 ",
         ),
@@ -293,7 +293,16 @@ fn template_takes_each_form_of_a_place() {
         (
             &store,
             vec!["", "s3://b", "s3://b/p", "s3://b/p/q", "https://sqs.eu-west-1.amazonaws.com/1/q", "/mnt/kept"],
-            vec!["b", "s3://", "s3://b/", "s3://b/p/", "s3://b//p", "kept/here"],
+            vec![
+                "b",
+                "s3://",
+                "s3://b/",
+                "s3://b/p/",
+                "s3://b//p",
+                "s3://b/a+b",
+                "https://b.s3.amazonaws.com/p",
+                "kept/here",
+            ],
         ),
         (&bucket, vec!["", "s3://b", "s3://b/p"], vec!["s3://b/", "https://b", "/mnt/kept"]),
     ] {

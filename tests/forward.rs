@@ -906,6 +906,24 @@ async fn a_wish_for_a_backend_that_is_not_there_is_said() {
     let outcome = redrive(&mut forwarder, &json!({ "backend": "datadog:us" })).await;
     let expected = "there is no backend `datadog:us`: LOGFERRY_BACKENDS names datadog, datadog:eu";
     assert_eq!((notes(&outcome).as_str(), outcome.failed()), (expected, 0));
+    assert_eq!(outcome.reply.to_json(), json!({ "redrive": [], "notes": [expected] }));
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_asks_for_a_redrive_is_answered() {
+    let folder = folder("answered");
+    let mut forwarder = unreachable_into(&folder, &[]);
+    forward(&mut forwarder, &packed(batch(["a"]))).await;
+    let answer = |requests: u64, sent: u64, left: u64| json!([{ "backend": "datadog", "requests": requests, "sent": sent, "left": left, "set_aside": 0, "dropped": 0, "damaged": 0 }]);
+    forwarder.transport.turn(|_, _| Answer::with(403, b"no"));
+    let said = redrive(&mut forwarder, &json!(true)).await.reply.to_json();
+    assert_eq!(said["redrive"], answer(1, 0, 1));
+    assert!(said["notes"][0].as_str().unwrap().contains("still stored (unauthorized): status 403: no"), "{said}");
+    forwarder.transport.turn(|_, _| Answer::status(202));
+    let said = redrive(&mut forwarder, &json!(true)).await.reply.to_json();
+    assert_eq!(said, json!({ "redrive": answer(1, 1, 0) }));
+    let said = redrive(&mut forwarder, &json!(true)).await.reply.to_json();
+    assert_eq!(said, json!({ "redrive": [] }));
 }
 
 #[tokio::test(start_paused = true)]
@@ -1035,7 +1053,9 @@ async fn a_redrive_that_has_no_more_time_says_nothing_of_the_intake() {
 async fn a_wish_without_a_store_is_said() {
     let mut forwarder = forwarder(&[], Script::accepting());
     let outcome = redrive(&mut forwarder, &json!(true)).await;
-    assert_eq!((outcome.notes, outcome.reply.to_json()), (vec![Note::NoStore], Value::Null));
+    let said = "there is nothing to redrive: no store is set; name one in LOGFERRY_STORE";
+    assert_eq!(outcome.reply.to_json(), json!({ "redrive": [], "notes": [said] }));
+    assert_eq!(outcome.notes, [Note::NoStore]);
 }
 
 /// Loki refuses what is an hour behind the newest of its stream, and receivers of deltas what isn't newer.

@@ -789,7 +789,11 @@ fn stdout() -> Bootstrap {
 
 /// Everything was delivered, and nothing is said.
 fn assert_good(invocation: &Invocation) {
-    assert_eq!(invocation.result.as_deref(), Ok("null"), "{:?}", invocation.notes());
+    // Only a redrive is answered more than that.
+    let redriven = invocation.summary.get("redrive").cloned().unwrap_or_else(|| json!([]));
+    let answers = ["null".to_owned(), json!({ "redrive": redriven }).to_string()];
+    let answer = invocation.result.as_ref().unwrap();
+    assert!(answers.contains(answer), "{answer} {:?}", invocation.notes());
     assert_eq!(invocation.notes(), [] as [&str; 0]);
     for account in invocation.summary["backends"].as_object().unwrap().values() {
         assert_eq!(account["dropped"], json!({}), "{}", invocation.summary);

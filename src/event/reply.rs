@@ -10,6 +10,8 @@ pub enum Reply {
     ///
     /// Source: <https://docs.aws.amazon.com/lambda/latest/dg/services-kinesis-batchfailurereporting.html>
     Failed(Vec<String>),
+    /// What a redrive came to, for whoever asked for it by hand.
+    Redriven(serde_json::Value),
     /// Every record of Firehose: its id, what became of it, and what is to be delivered.
     ///
     /// Source: <https://docs.aws.amazon.com/firehose/latest/dev/data-transformation.html>
@@ -52,6 +54,7 @@ impl Reply {
                 let items: Vec<_> = ids.iter().map(|id| serde_json::json!({ "itemIdentifier": id })).collect();
                 serde_json::json!({ "batchItemFailures": items })
             }
+            Self::Redriven(what) => what.clone(),
             Self::Transformed(records) => serde_json::json!({ "records": records }),
         }
     }

@@ -1,5 +1,7 @@
 use std::time::Duration;
 
+use serde_json::{Map, Value};
+
 use super::Redriven;
 use crate::delivery::{Dropped, PROXY_WANTS_USER};
 use crate::event::{DecodeError, EventError, Reply};
@@ -208,6 +210,28 @@ impl Outcome {
             }
         }
         down
+    }
+
+    /// What became of stored requests, backend by backend; nothing where none was looked at.
+    pub(super) fn of_redrive(&self) -> Map<String, Value> {
+        let mut said = Map::new();
+        if self.left_to_queue {
+            said.insert("redrive_left_to".to_owned(), "queue".into());
+        }
+        if !self.redriven.is_empty() {
+            said.insert("redrive".to_owned(), self.redriven.iter().map(Redriven::to_json).collect());
+        }
+        said
+    }
+
+    /// The same for whoever asked for it, with what else there is to say.
+    pub(super) fn reply_to_redrive(&self) -> Reply {
+        let mut said = self.of_redrive();
+        said.entry("redrive").or_insert_with(|| Value::Array(Vec::new()));
+        if !self.notes.is_empty() {
+            said.insert("notes".to_owned(), self.notes.iter().map(ToString::to_string).collect());
+        }
+        Reply::Redriven(said.into())
     }
 
     /// Takes down once why the store can't be used.

@@ -53,7 +53,8 @@ impl<T: Transport> Forwarder<T> {
         outcome.reply = match event.source {
             Source::Firehose => Reply::transformed(transformed),
             Source::Kinesis | Source::Sqs => Reply::Failed(failed),
-            Source::Redrive | Source::S3 | Source::Subscription => Reply::Nothing,
+            Source::Redrive => outcome.reply_to_redrive(),
+            Source::S3 | Source::Subscription => Reply::Nothing,
         };
         outcome
     }

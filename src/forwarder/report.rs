@@ -74,7 +74,7 @@ impl Report<'_> {
         // A map keeps no order of its own: the summary's comes first, as people read it.
         let mut line = serde_json::to_string(&self.outcome.ledger).unwrap_or_default();
         let mut more = Map::new();
-        self.redriven(&mut more);
+        more.extend(self.outcome.of_redrive());
         if self.metrics {
             self.emf(&mut more);
         }
@@ -82,27 +82,6 @@ impl Report<'_> {
             line.replace_range(end.., &format!(",{}", more.trim_start_matches('{')));
         }
         line
-    }
-
-    fn redriven(&self, more: &mut Map<String, Value>) {
-        if self.outcome.left_to_queue {
-            more.insert("redrive_left_to".to_owned(), "queue".into());
-        }
-        if self.outcome.redriven.is_empty() {
-            return;
-        }
-        let all = self.outcome.redriven.iter().map(|redriven| {
-            json!({
-                "backend": redriven.backend,
-                "requests": redriven.requests,
-                "sent": redriven.sent.total(),
-                "left": redriven.left.total(),
-                "set_aside": redriven.set_aside.total(),
-                "dropped": redriven.dropped.total(),
-                "damaged": redriven.damaged,
-            })
-        });
-        more.insert("redrive".to_owned(), all.collect());
     }
 
     fn emf(&self, more: &mut Map<String, Value>) {

@@ -144,7 +144,8 @@ impl Place {
             return Self::parse_bucket(value);
         }
         if value.starts_with("http://") || value.starts_with("https://") {
-            return crate::env::read::url(value).map(|address| Self::Sqs { url: address.base });
+            let url = crate::env::read::url(value)?.base;
+            return if names_queue(&url) { Ok(Self::Sqs { url }) } else { Err(NO_QUEUE.to_owned()) };
         }
         let path = value.strip_prefix("file://").unwrap_or(value);
         // What begins otherwise may be a bucket's name, or an ARN.
@@ -169,6 +170,15 @@ impl Place {
             _ => Err("is no bucket: expected `s3://bucket/prefix`".to_owned()),
         }
     }
+}
+
+const NO_QUEUE: &str = "is no address of a queue: expected `https://sqs.{region}.amazonaws.com/{account}/{queue}`, or `s3://bucket/prefix`";
+
+/// Whether an address is one of a queue: of an account and a name, or, as an emulator has it, of a name.
+fn names_queue(url: &str) -> bool {
+    let path: Vec<_> = url.split('/').skip(3).collect();
+    let is_account = |text: &str| text == "queue" || (!text.is_empty() && text.bytes().all(|b| b.is_ascii_digit()));
+    matches!(path.as_slice(), [account, name] if is_account(account) && !name.is_empty())
 }
 
 impl Store {
@@ -384,13 +394,27 @@ mod tests {
             ("s3://b", bucket("")),
             ("s3://b/a/c/", bucket("a/c/")),
             (url, Ok(Place::Sqs { url: url.to_owned() })),
+            ("http://localhost:9324/queue/q", Ok(Place::Sqs { url: "http://localhost:9324/queue/q".to_owned() })),
             ("/var/spool", Ok(Place::Folder("/var/spool".into()))),
             ("file:///var/spool", Ok(Place::Folder("/var/spool".into()))),
             ("./kept", Ok(Place::Folder("./kept".into()))),
         ] {
             assert_eq!(Place::parse(value), expected, "{value}");
         }
-        for value in ["s3://", "s3://b/a b", "gs://b", "S3://b", "s3:/b", "b", "arn:aws:s3:::b", "file://b"] {
+        for value in [
+            "s3://",
+            "s3://b/a b",
+            "gs://b",
+            "S3://b",
+            "s3:/b",
+            "b",
+            "arn:aws:s3:::b",
+            "file://b",
+            "https://b.s3.eu-west-1.amazonaws.com/a",
+            "https://s3.eu-west-1.amazonaws.com/b/a",
+            "https://sqs.eu-west-1.amazonaws.com/",
+            "https://sqs.eu-west-1.amazonaws.com/1//q",
+        ] {
             assert!(Place::parse(value).is_err(), "{value}");
         }
     }

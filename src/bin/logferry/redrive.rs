@@ -36,7 +36,10 @@ pub(crate) fn run(args: &RedriveArgs) -> io::Result<Status> {
         return Ok(Status::Usage);
     }
     if forwarder.store.as_ref().is_some_and(Store::is_queue) {
-        writeln!(io::stdout(), "the store is an SQS queue: it invokes the function with what is stored by itself")?;
+        writeln!(
+            io::stdout(),
+            "the store is an SQS queue: it invokes the function with what is stored by itself; what is refused goes to its dead-letter queue, from which SQS moves it back"
+        )?;
         return Ok(Status::Fine);
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;

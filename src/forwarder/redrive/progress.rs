@@ -1,5 +1,7 @@
 //! What a redrive has done so far.
 
+use serde_json::{Value, json};
+
 use crate::backend::Backend;
 use crate::delivery::Dropped;
 use crate::forwarder::{Fate, Note, Outcome};
@@ -25,6 +27,19 @@ pub struct Redriven {
 }
 
 impl Redriven {
+    /// As summaries have it: items, not requests, but where it says so.
+    pub(crate) fn to_json(&self) -> Value {
+        json!({
+            "backend": self.backend,
+            "requests": self.requests,
+            "sent": self.sent.total(),
+            "left": self.left.total(),
+            "set_aside": self.set_aside.total(),
+            "dropped": self.dropped.total(),
+            "damaged": self.damaged,
+        })
+    }
+
     /// Whether nothing is left or lost.
     pub fn is_complete(&self) -> bool {
         self.damaged == 0 && [self.left, self.set_aside, self.dropped].iter().all(|weight| weight.total() == 0)
