@@ -651,6 +651,29 @@ fn an_error_that_only_words_tell_has_the_tenant_of_the_start() {
     }
 }
 
+/// An id and a time tell what comes twice: as of a delivery that is repeated.
+#[test]
+fn an_error_that_only_words_tell_is_of_their_event() {
+    #[derive(Default)]
+    struct Events(Vec<(String, i64)>);
+    impl Sink for Events {
+        fn log(&mut self, _: &Origin, _: &Log<'_>) {}
+        fn metrics(&mut self, _: &Origin, metrics: &[Metric<'_>]) {
+            self.0.extend(metrics.iter().map(|metric| (metric.event_id.to_owned(), metric.time.millis())));
+        }
+    }
+    let settings = Settings { hints: Hints { out_of_memory: false, handler_errors: true }, ..Settings::default() };
+    let pipeline = Pipeline::new(settings);
+    let envelope = Envelope { log_group: "/aws/lambda/checkout".into(), ..Envelope::default() };
+    let mut run = pipeline.run(&envelope, &model::Forwarder::default());
+    let mut events = Events::default();
+    for (number, line) in (1..).zip([START, "[ERROR] KeyError: 'x'\nTraceback (most recent call last):\n", "more"]) {
+        push_text(&mut run, &number.to_string(), Timestamp::from_millis(number), &line.replace("{A}", A), &mut events);
+    }
+    run.finish(&mut events);
+    assert_eq!(events.0, [("2".to_owned(), 2)]);
+}
+
 #[test]
 fn a_restore_is_of_the_report_that_follows() {
     let restored =

@@ -80,8 +80,9 @@ struct Ended {
 #[derive(Debug, Default)]
 struct Attempt {
     counted: Failure,
-    /// What the program's own words tell.
+    /// What the program's own words tell, and the event that they were read from first.
     hinted: Failure,
+    hint: (Timestamp, String),
     /// What its `runtimeDone` says.
     done: Failure,
     runtime_duration_ms: Option<f64>,
@@ -308,6 +309,9 @@ impl Attempts {
                 at.emit_failure(failure, Some(request_id), tenant.as_slice());
             }
         } else if let Some(attempt) = self.attempt(request_id) {
+            if !attempt.hinted.error {
+                attempt.hint = (at.time, at.event_id.to_owned());
+            }
             attempt.hinted = both(attempt.hinted, failure);
         }
     }
@@ -321,7 +325,8 @@ impl Attempts {
         pending.sort_unstable_by(|a, b| a.0.cmp(&b.0));
         for (id, attempt) in pending.iter().filter(|(_, attempt)| !attempt.hinted.out_of_memory) {
             let tenant = self.tenant(attempt.tenant_id.as_deref());
-            at.emit_failure(less(attempt.hinted, attempt.counted), Some(id), tenant.as_slice());
+            let (time, event_id) = &attempt.hint;
+            at.of(*time, event_id).emit_failure(less(attempt.hinted, attempt.counted), Some(id), tenant.as_slice());
         }
     }
 

@@ -126,6 +126,7 @@ impl Histogram {
     /// Fields of a data point, beside attributes and times.
     pub(super) fn write(&self, writer: &mut Writer<'_>) {
         writer.fixed64((4, "count"), self.count);
+        // With negative values it "should not be filled out", but without it VictoriaMetrics takes the count alone.
         writer.double((5, "sum"), self.sum);
         let (min, max) = match &self.buckets {
             Buckets::Explicit { bounds, counts } => {
