@@ -85,6 +85,7 @@ mod tests {
         let metric = |name, tags, value| Metric {
             name,
             time: Timestamp::from_millis(7),
+            written: Timestamp::from_millis(7),
             value: Value::Count(value),
             unit: None,
             tags,

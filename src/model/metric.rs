@@ -7,6 +7,8 @@ pub struct Metric<'a> {
     pub name: Name<'a>,
     /// When.
     pub time: Timestamp,
+    /// When the line was written that it was read from.
+    pub written: Timestamp,
     /// How much, and of what nature.
     pub value: Value,
     /// What the value counts; none for plain numbers.
@@ -17,6 +19,14 @@ pub struct Metric<'a> {
     pub request_id: Option<&'a str>,
     /// Id of the log event it was read from: stable when a batch is delivered again.
     pub event_id: &'a str,
+}
+
+impl Metric<'_> {
+    /// When, as exactly as is known: what a stamp in whole seconds leaves open, the time of its line mostly tells.
+    pub fn moment(&self) -> Timestamp {
+        let is_whole = self.time.millis().rem_euclid(1000) == 0;
+        if is_whole && self.time.seconds() == self.written.seconds() { self.written } else { self.time }
+    }
 }
 
 /// What a metric is called.

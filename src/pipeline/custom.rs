@@ -138,7 +138,8 @@ impl<'a, S: Sink> Reading<'a, S> {
         'a: 'm,
     {
         let request_id = request_id.or(self.running);
-        Metric { name: Name::Custom(name), time, value, unit, tags, request_id, event_id: self.event.id }
+        let (name, written, event_id) = (Name::Custom(name), self.event.time, self.event.id);
+        Metric { name, time, written, value, unit, tags, request_id, event_id }
     }
 
     fn emit(&mut self, metrics: &[Metric<'_>]) {

@@ -120,7 +120,7 @@ impl<'a> Measured<'a> {
         };
         let &mut Self { time, event_id, request_id, .. } = self;
         let (name, unit) = (Name::Measure(measure), measure.unit());
-        self.metrics.push(Metric { name, time, value, unit, tags, request_id, event_id });
+        self.metrics.push(Metric { name, time, written: time, value, unit, tags, request_id, event_id });
     }
 
     fn add_failure(&mut self, failure: Failure, tags: &'a [Tag<'a>]) {

@@ -386,7 +386,8 @@ mod tests {
     fn push(encoder: &mut super::super::Encoder<'_>, origin: &Origin, value: Value, tags: &str) {
         let tags: Vec<_> = tags.split(',').filter(|tag| !tag.is_empty()).map(Tag::parse).collect();
         let (name, time) = (Name::Custom("orders"), Timestamp::from_millis(1_764_000_000_123));
-        let metric = Metric { name, time, value, unit: None, tags: &tags, request_id: None, event_id: "1" };
+        let metric =
+            Metric { name, time, written: time, value, unit: None, tags: &tags, request_id: None, event_id: "1" };
         encoder.metrics(origin, &[metric]);
     }
 

@@ -60,6 +60,7 @@ fn metric<'a>(name: Name<'a>, value: f64, id: &'a str) -> Metric<'a> {
     Metric {
         name,
         time: Timestamp::from_millis(1_764_000_000_123),
+        written: Timestamp::from_millis(1_764_000_000_123),
         value: model::Value::Histogram(value),
         unit: None,
         tags: &[],

@@ -45,7 +45,7 @@ fn send(push: impl FnOnce(&mut Encoder<'_>)) -> (Vec<Json>, Vec<Request>, Weight
 
 fn metric<'a>(name: Name<'a>, value: Value, millis: i64, tags: &'a [Tag<'a>]) -> Metric<'a> {
     let time = Timestamp::from_millis(1_764_000_000_000 + millis);
-    Metric { name, time, value, unit: None, tags, request_id: None, event_id: "1" }
+    Metric { name, time, written: time, value, unit: None, tags, request_id: None, event_id: "1" }
 }
 
 #[test]

@@ -86,7 +86,7 @@ impl<'b> Metrics<'b> {
                 Series::new(identity(origin, metric, manner), Arc::clone(&resource), metric, manner.aggregation)
             });
             if let Some(series) = series {
-                series.take(scaled(metric), metric.time, counted);
+                series.take(scaled(metric), metric.moment(), counted);
             }
         }
     }

@@ -201,7 +201,7 @@ impl Table {
 
 impl Series {
     pub(super) fn new(identity: Identity, resource: Arc<Resource>, metric: &Metric<'_>, how: Aggregation) -> Self {
-        let time = metric.time;
+        let time = metric.moment();
         let data = match metric.value.kind() {
             Kind::Check | Kind::Gauge => Data::Gauge { value: 0.0, time },
             Kind::Count => Data::Sum { value: 0.0, monotonic: true },

@@ -45,7 +45,8 @@ pub(super) fn metric<'a>(
     tags: &'a [Tag<'a>],
     event_id: &'a str,
 ) -> Metric<'a> {
-    Metric { name, time: Timestamp::from_millis(NINE + time), value, unit: None, tags, request_id: None, event_id }
+    let time = Timestamp::from_millis(NINE + time);
+    Metric { name, time, written: time, value, unit: None, tags, request_id: None, event_id }
 }
 
 pub(super) fn measure(measure: Measure, value: f64, time: i64, event_id: &str) -> Metric<'_> {

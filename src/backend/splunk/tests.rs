@@ -53,6 +53,7 @@ proptest! {
         let metrics: Vec<_> = names.iter().map(|(name, tagged, value)| Metric {
             name: Name::Custom(name),
             time: Timestamp::from_millis(1_795_165_334_007),
+            written: Timestamp::from_millis(1_795_165_334_007),
             value: Value::Gauge(*value),
             unit: None,
             tags: &tags[..*tagged.min(&2)],

@@ -152,6 +152,27 @@ fn custom_metrics_keep_their_names() {
     assert_eq!(queue.data_points[0].value, Some(number_data_point::Value::AsInt(2)));
 }
 
+/// Receivers of deltas drop what isn't later than what they have.
+#[test]
+fn deliveries_of_one_second_are_points_of_their_own() {
+    let point = |at: i64, written: i64| {
+        let (requests, _) = batch(&mut otlp(&[]), 0, |encoder| {
+            let written = Timestamp::from_millis(NOW + written);
+            let metric = Metric { written, ..metric(Name::Custom("orders"), at, Value::Count(1.0), &[], "1") };
+            encoder.metrics(&origin(1), &[metric]);
+        });
+        let point = sum(&metrics_of(&requests).0[0]).data_points.remove(0);
+        (point.start_time_unix_nano, point.time_unix_nano)
+    };
+    let second = -(NOW % 1000);
+    // What the stamp leaves open.
+    assert_eq!(point(second, second + 17), (ns(second + 16), ns(second + 17)));
+    assert_eq!(point(second, second + 18), (ns(second + 17), ns(second + 18)));
+    // A stamp of another second, or with a fraction, is what it says.
+    assert_eq!(point(second, second + 1017), (ns(second - 1), ns(second)));
+    assert_eq!(point(second + 5, second + 17), (ns(second + 4), ns(second + 5)));
+}
+
 #[test]
 fn nothing_is_without_a_name() {
     for format in [&[][..], &[JSON]] {

@@ -137,7 +137,8 @@ fn metric<'a>(name: Name<'a>, at: i64, value: Value, tags: &'a [Tag<'a>], event_
         Name::Measure(measure) => measure.unit(),
         Name::Custom(_) => None,
     };
-    Metric { name, time: Timestamp::from_millis(NOW + at), value, unit, tags, request_id: None, event_id }
+    let time = Timestamp::from_millis(NOW + at);
+    Metric { name, time, written: time, value, unit, tags, request_id: None, event_id }
 }
 
 /// All metrics of these requests, and the resources they are under.

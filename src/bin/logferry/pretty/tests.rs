@@ -257,7 +257,16 @@ fn values_come_to_what_fits_their_nature() {
         for (value, key) in values.iter().zip(["a", "b"]) {
             let tags = [logferry::model::Tag { key: "k", value: key }, logferry::model::Tag { key: "bare", value: "" }];
             let (time, name) = (Timestamp::default(), Name::Custom("m"));
-            series.take(&Metric { name, time, value: *value, unit, tags: &tags, request_id: None, event_id: "" });
+            series.take(&Metric {
+                name,
+                time,
+                written: time,
+                value: *value,
+                unit,
+                tags: &tags,
+                request_id: None,
+                event_id: "",
+            });
         }
         assert_eq!(series.worth(), expected);
         assert!(series.tags().starts_with("bare k:a"), "{}", series.tags());
