@@ -1,7 +1,8 @@
 """A stand-in for Lambda and for an intake, on the loopback: starts the function and measures its process.
 
     stand_in.py memory BOOTSTRAP EVENT BACKEND  one invocation: its outcome, and the peak of the process's memory
-    stand_in.py cold_start BOOTSTRAP TIMES      time until the function first asks for an invocation
+    stand_in.py cold_start BOOTSTRAP TIMES FLOOR  time until the function first asks for an invocation, and until another
+                                                program does that does nothing else, in turn
     stand_in.py soak BOOTSTRAP EVENT SECONDS    invocations without a pause, with an intake that is at fault now and then
     stand_in.py backends                        backends, each on a line
 
@@ -382,8 +383,9 @@ def main(what, bootstrap="", argument="", last=""):
     elif what == "backends":
         print("\n".join(BACKENDS))
     elif what == "cold_start":
-        rounds = [run(bootstrap, [], times) for _ in range(int(argument))]
-        print(json.dumps({key: statistics.median(each[key] for each in rounds) for key in rounds[0]}))
+        rounds = [(run(bootstrap, [], times), run(last, [], times)) for _ in range(int(argument))]
+        of_each = [{key: statistics.median(each[key] for each in runs) for key in runs[0]} for runs in zip(*rounds)]
+        print(json.dumps(of_each[0] | {f"floor_{key}": value for key, value in of_each[1].items()}))
     else:
         sys.exit(__doc__)
 
