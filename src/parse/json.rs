@@ -339,6 +339,9 @@ mod tests {
                 "{line}"
             );
         }
+        for line in [r#"{"level":"a""#, r#" {"level":"a"}"#, r#""level""#] {
+            assert!(Object::parse(line).is_none(), "{line}");
+        }
     }
 
     #[test]

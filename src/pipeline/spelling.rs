@@ -84,9 +84,7 @@ impl Spelled {
         self.proven = written.proves(platform);
         self.proven
     }
-}
 
-impl Spelled {
     /// Whether the text that proved the way was printed: it is easier to come by than the very moment of its event.
     fn is_overruled_by(&self, written: Written) -> bool {
         self.last == Some(Spelling::Text) && matches!(written, Written::Json { at_once: true, .. })
