@@ -216,7 +216,6 @@ impl Side {
 ///
 /// An exact power of two is the upper bound of its bucket. What is smaller than
 /// a normal number counts as the smallest of those.
-#[expect(clippy::cast_possible_truncation, reason = "an exponent has 11 bits, and the scale is at most 20")]
 fn index(value: f64, scale: i32) -> i32 {
     const FRACTION: u64 = (1 << 52) - 1;
     let bits = value.max(f64::MIN_POSITIVE).to_bits();
@@ -228,11 +227,22 @@ fn index(value: f64, scale: i32) -> i32 {
     if fraction == 0 {
         return (exponent << scale) - 1;
     }
-    // From 1 to 2, so that nothing of its precision goes into the exponent.
-    let significand = f64::from_bits(fraction | 1023 << 52);
-    let parts = 1 << scale;
-    let part = (significand.log2() * f64::from(parts)).floor() as i32;
-    (exponent << scale) + part.clamp(0, parts - 1)
+    (exponent << scale) + part(f64::from_bits(fraction | 1023 << 52), scale)
+}
+
+/// In which of `2^scale` parts, each by the same factor above the one below it, a number from 1 to 2 is.
+///
+/// Each squaring gives one more binary digit of its logarithm. The standard library's logarithm isn't used: it alone
+/// would make the function load the C library's mathematics at each cold start.
+fn part(mut significand: f64, scale: i32) -> i32 {
+    let mut part = 0;
+    for _ in 0..scale {
+        significand *= significand;
+        let upper = significand >= 2.0;
+        significand *= if upper { 0.5 } else { 1.0 };
+        part = part << 1 | i32::from(upper);
+    }
+    part
 }
 
 #[cfg(test)]
