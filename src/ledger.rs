@@ -51,19 +51,15 @@ impl Reason {
     /// What to do about it, for people.
     pub const fn advice(self) -> &'static str {
         match self {
-            Self::Busy => "the intake is overloaded or limits the rate: it will be tried again",
+            Self::Busy => "the intake is overloaded or limits the rate",
             Self::Deadline => "raise the function's timeout, or find out why the intake is slow",
-            Self::Down => "find out why: it will be tried again",
-            Self::NotFound => {
-                "check the address, and that the index or whatever it names is there: it will be tried again"
-            }
+            Self::Down => "find out why",
+            Self::NotFound => "check the address, and that the index or whatever it names is there",
             Self::Oversize => {
                 "the item is larger than the backend takes: write less in one line, or raise the intake's limit"
             }
             Self::Refused => "the intake will not take it: check the address and the backend's settings",
-            Self::Unauthorized => {
-                "check the key, user or token, and that it is one for this address: it will be tried again"
-            }
+            Self::Unauthorized => "check the key, user or token, and that it is one for this address",
             Self::Unreachable => "check the address, DNS, the network of the function and the proxy",
         }
     }

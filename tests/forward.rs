@@ -820,15 +820,15 @@ async fn a_redrive_says_why_something_stays_and_the_store_does_too() {
     for (status, expected) in [
         (
             403,
-            "1 log not delivered to {}, still stored (unauthorized): status 403: no; check the key, user or token, and that it is one for this address: it will be tried again",
+            "1 log not delivered to {}, still stored (unauthorized): status 403: no; check the key, user or token, and that it is one for this address",
         ),
         (
             500,
-            "1 log not delivered to {}, still stored (busy): status 500: no; the intake is overloaded or limits the rate: it will be tried again",
+            "1 log not delivered to {}, still stored (busy): status 500: no; the intake is overloaded or limits the rate",
         ),
         (
             404,
-            "1 log not delivered to {}, still stored (not_found): status 404: no; check the address, and that the index or whatever it names is there: it will be tried again",
+            "1 log not delivered to {}, still stored (not_found): status 404: no; check the address, and that the index or whatever it names is there",
         ),
     ] {
         forwarder.transport.turn(move |_, _| Answer::with(status, b"no"));
@@ -914,7 +914,7 @@ async fn whoever_asks_for_a_redrive_is_answered() {
     let folder = folder("answered");
     let mut forwarder = unreachable_into(&folder, &[]);
     forward(&mut forwarder, &packed(batch(["a"]))).await;
-    let answer = |requests: u64, sent: u64, left: u64| json!([{ "backend": "datadog", "requests": requests, "sent": sent, "left": left, "set_aside": 0, "dropped": 0, "damaged": 0 }]);
+    let answer = |requests: u64, sent: u64, left: u64| json!([{ "backend": "datadog", "requests": requests, "sent": sent, "left": left, "set_aside": 0, "dropped": 0, "damaged": 0, "requests_left": left }]);
     forwarder.transport.turn(|_, _| Answer::with(403, b"no"));
     let said = redrive(&mut forwarder, &json!(true)).await.reply.to_json();
     assert_eq!(said["redrive"], answer(1, 0, 1));

@@ -164,6 +164,28 @@ fn a_dry_run_says_what_would_be_set_aside_and_that_there_may_be_more() {
 }
 
 #[test]
+fn says_how_many_are_left_where_not_all_were_tried() {
+    let folder = stored("untried", "datadog");
+    let store = folder.to_str().unwrap();
+    let (key, content) = files(&folder).remove(0);
+    for copy in 1..7 {
+        std::fs::write(folder.join(key.replace('-', &format!("-{copy}"))), &content).unwrap();
+    }
+    let refusing = Intake::answering(|_, _| Answer::status(401));
+    let (status, out, _) = redrive(store, &refusing, &[]);
+    let expected = "datadog: 3 stored requests, 0 logs sent, 3 logs still stored; 7 stored requests in all are left\n";
+    assert_eq!((status, out.as_str()), (1, expected));
+    let (status, out, _) = redrive(store, &Intake::accepting(), &["--max", "5"]);
+    assert!(out.starts_with("datadog: 5 stored requests, 5 logs sent; 2 stored requests in all are left\n"), "{out}");
+    assert_eq!((status, files(&folder).len()), (0, 2));
+    let (_, out, _) = redrive(store, &refusing, &["--max", "1"]);
+    assert!(
+        out.starts_with("datadog: 1 stored request, 0 logs sent, 1 log still stored; 2 stored requests in all"),
+        "{out}"
+    );
+}
+
+#[test]
 fn says_what_is_stored_for_a_backend_that_the_settings_do_not_name() {
     let folder = stored("stranded", "datadog:eu");
     let store = folder.to_str().unwrap();

@@ -263,7 +263,7 @@ impl Outcome {
 /// What to do about it, for people: what a proxy wants isn't the intake's to say.
 fn advice(reason: Reason, last: &str) -> &'static str {
     if last.starts_with(PROXY_WANTS_USER) {
-        "let HTTP_PROXY hold the right ones, as `http://user:password@host:port`: it will be tried again"
+        "let HTTP_PROXY hold the right ones, as `http://user:password@host:port`"
     } else {
         reason.advice()
     }

@@ -148,9 +148,9 @@ fn tell(redriven: &[Redriven], store: Option<&Store>) -> io::Result<()> {
         let why = if store.is_some_and(Store::is_missing) { ": there is no such folder" } else { "" };
         return writeln!(out, "nothing is stored{place} that could be sent{why}");
     }
-    for Redriven { backend, requests, sent, left, set_aside, dropped, damaged } in redriven {
-        let requests = count(*requests, "stored request");
-        write!(out, "{backend}: {requests}, {sent} sent")?;
+    for Redriven { backend, requests, sent, left, set_aside, dropped, damaged, requests_left } in redriven {
+        let tried = count(*requests, "stored request");
+        write!(out, "{backend}: {tried}, {sent} sent")?;
         for (weight, what) in [(left, "still stored"), (set_aside, "set aside"), (dropped, "refused for good")] {
             if weight.total() > 0 {
                 write!(out, ", {weight} {what}")?;
@@ -158,6 +158,12 @@ fn tell(redriven: &[Redriven], store: Option<&Store>) -> io::Result<()> {
         }
         if *damaged > 0 {
             write!(out, ", {} moved to damaged/", count(*damaged, "damaged file"))?;
+        }
+        // Some that weren't tried.
+        let stayed = if left.total() > 0 { *requests } else { 0 };
+        if let Some(left) = requests_left.filter(|left| *left > stayed) {
+            let more = if left == MAX_COUNTED as u64 { " or more" } else { "" };
+            write!(out, "; {}{more} in all are left", count(left, "stored request"))?;
         }
         writeln!(out)?;
     }

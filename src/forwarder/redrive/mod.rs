@@ -21,7 +21,7 @@ pub use progress::Redriven;
 use request::{Found, Held, Next, read, set_aside};
 use tokio::time::{Instant, timeout_at};
 
-use super::waiting::keys;
+use super::waiting::{MAX_COUNTED, keys};
 use super::{Forwarder, Invocation, NO_TIME, Note, Outcome, brief, last_moment};
 use crate::backend::Backend;
 use crate::delivery::{Patience, Transport};
@@ -103,6 +103,12 @@ impl<T: Transport> Forwarder<T> {
             let mut progress = Progress::of(backend);
             let work = self.redrive_backend(store, wish, backend, &budget, &mut progress, invocation);
             let result = self.in_time(invocation, work).await;
+            if result.is_ok() {
+                // What can't be counted is only not told.
+                let left = keys(store, wish, backend.name(), "", MAX_COUNTED);
+                progress.redriven.requests_left =
+                    self.in_time(invocation, left).await.ok().map(|left| left.len() as u64);
+            }
             (progress, result)
         });
         let mut well = true;

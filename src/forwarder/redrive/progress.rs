@@ -24,12 +24,15 @@ pub struct Redriven {
     pub dropped: Weight,
     /// Files that couldn't be read as requests, now moved to `damaged/`.
     pub damaged: u64,
+    /// Requests that the store still holds for it, tried or not, as far as they were counted: up to
+    /// [`MAX_COUNTED`](crate::forwarder::MAX_COUNTED), and not where there was no time left.
+    pub requests_left: Option<u64>,
 }
 
 impl Redriven {
     /// As summaries have it: items, not requests, but where it says so.
     pub(crate) fn to_json(&self) -> Value {
-        json!({
+        let mut said = json!({
             "backend": self.backend,
             "requests": self.requests,
             "sent": self.sent.total(),
@@ -37,7 +40,11 @@ impl Redriven {
             "set_aside": self.set_aside.total(),
             "dropped": self.dropped.total(),
             "damaged": self.damaged,
-        })
+        });
+        if let (Some(left), Some(said)) = (self.requests_left, said.as_object_mut()) {
+            said.insert("requests_left".to_owned(), left.into());
+        }
+        said
     }
 
     /// Whether nothing is left or lost.
@@ -76,7 +83,8 @@ impl Progress {
         for note in self.notes {
             outcome.note(note);
         }
-        if self.redriven.requests + self.redriven.damaged > 0 {
+        let Redriven { requests, damaged, requests_left, .. } = self.redriven;
+        if requests + damaged + requests_left.unwrap_or_default() > 0 {
             outcome.redriven.push(self.redriven);
         }
     }
