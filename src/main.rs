@@ -164,7 +164,8 @@ impl Process {
         let Some(forwarder) = &mut self.prepared.forwarder else { return Err(unprepared(&[])) };
         let outcome = forwarder.handle(payload.get(), &invocation, &mut ()).await;
         for note in &outcome.notes {
-            log("error", &note.to_string());
+            let (kind, level) = if note.is_warning() { ("warning", "WARN") } else { ("error", "ERROR") };
+            say(kind, level, &note.to_string());
         }
         let report = Report {
             outcome: &outcome,

@@ -507,7 +507,7 @@ async fn readme_says_what_answers_mean() {
         for (_, request) in &columns {
             let response = Response { status, ..if status == 200 { accepted(request) } else { Response::default() } };
             let said = match (request.judge)(request, &response) {
-                Verdict::Accepted => "taken",
+                Verdict::Accepted | Verdict::Warned { .. } => "taken",
                 Verdict::Busy => "later",
                 Verdict::Malformed | Verdict::Outdated => "one by one",
                 Verdict::NotFound => "not found",

@@ -927,6 +927,22 @@ async fn whoever_asks_for_a_redrive_is_answered() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_an_intake_says_of_what_it_has_taken_is_told_and_loses_nothing() {
+    let folder = folder("warned");
+    let said = format!(r#"{{"errors":["key {KEY}: a tag was cut"]}}"#);
+    let warning = "datadog: https://http-intake.logs.datadoghq.com/api/v2/logs has taken all of a request, and says: key ***: a tag was cut";
+    let mut forwarder = unreachable_into(&folder, &[]);
+    forward(&mut forwarder, &packed(batch(["a"]))).await;
+    forwarder.transport.turn(move |_, _| Answer::with(202, said.as_bytes()));
+    // Once, however many requests it is said of, and in a redrive alike.
+    let outcome = forward(&mut forwarder, &kinesis(&[delivery(&["b"]), delivery(&["c"])])).await;
+    assert_eq!((notes(&outcome).as_str(), outcome.failed()), (warning, 0));
+    assert_eq!((outcome.ledger.backends[0].sent.logs, reply(&outcome)), (2, json!({ "batchItemFailures": [] })));
+    let outcome = redrive(&mut forwarder, &json!(true)).await;
+    assert_eq!((notes(&outcome).as_str(), files(&folder).len()), (warning, 0));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_redrive_uses_the_credentials_and_the_address_of_now() {
     let folder = folder("of-now");
     let mut before = unreachable_into(&folder, &[("LOGFERRY_DATADOG_COMPRESSION", "zstd")]);

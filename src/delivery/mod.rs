@@ -93,6 +93,8 @@ pub struct Delivered {
     pub sent: Weight,
     /// Given up, with the reason and the last thing that the intake said of it.
     pub dropped: Vec<Dropped>,
+    /// What the intake says of what it has taken.
+    pub warnings: Vec<Warning>,
     /// Requests that were acknowledged: more than one if it was cut.
     pub requests: u64,
     /// Attempts beyond the first.
@@ -116,6 +118,15 @@ pub struct Dropped {
     pub reason: Reason,
     /// The last answer, in words.
     pub last: String,
+}
+
+/// What an intake says of items that it has taken.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Warning {
+    /// The address, without secrets.
+    pub address: String,
+    /// Its words.
+    pub said: String,
 }
 
 /// How long attempts may take.
@@ -312,6 +323,11 @@ async fn unless_ended<T: Transport, F: Future>(transport: &T, work: F) -> Option
 fn settle(request: &mut Request, response: &Response, delivered: &mut Delivered) -> Next {
     Next::End(match verdict(request, response) {
         Verdict::Accepted => End::Accepted,
+        Verdict::Warned { why } => {
+            let address = request.destination.address().to_owned();
+            delivered.warnings.push(Warning { address, said: redacted(&why, request) });
+            End::Accepted
+        }
         Verdict::TooLarge => End::TooLarge,
         Verdict::Malformed => End::Malformed(answer(response, request)),
         Verdict::Outdated => End::Outdated,

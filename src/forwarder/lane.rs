@@ -133,6 +133,9 @@ pub(super) fn land(lanes: &mut [Lane], index: usize, landed: Landed, outcome: &m
     if let Some(trouble) = trouble {
         outcome.note_store(trouble);
     }
+    for warning in delivered.warnings {
+        outcome.note(Note::Warned { backend: lane.name.clone(), warning });
+    }
     for (fate, requests) in [(Fate::Dropped, delivered.dropped), (Fate::SetAside, aside), (Fate::Stored, stored)] {
         for dropped in requests {
             outcome.note(Note::undelivered(&lane.name, fate, dropped));

@@ -3,10 +3,10 @@ use std::time::Duration;
 use serde_json::{Map, Value};
 
 use super::Redriven;
-use crate::delivery::{Dropped, PROXY_WANTS_USER};
+use crate::delivery::{Dropped, PROXY_WANTS_USER, Warning};
 use crate::event::{DecodeError, EventError, Reply};
 use crate::ledger::{Account, Ledger, Reason};
-use crate::request::{Destination, Weight};
+use crate::request::Weight;
 
 /// What one invocation did, and what has to be said of it.
 #[derive(Clone, Debug, Default)]
@@ -114,6 +114,13 @@ pub enum Note {
         /// Id of the message.
         id: String,
     },
+    /// Items were taken, and the intake has something to say of them.
+    Warned {
+        /// Name of the backend.
+        backend: String,
+        /// What it says, and at which address.
+        warning: Warning,
+    },
 }
 
 /// What becomes of items that can't be delivered.
@@ -143,12 +150,14 @@ impl Fate {
 impl Note {
     /// Items that couldn't be delivered to a backend.
     pub(super) fn undelivered(backend: &str, fate: Fate, dropped: Dropped) -> Self {
-        let address = match dropped.request.destination {
-            Destination::Http(endpoint) => endpoint.url,
-            Destination::Stdout => "standard output".to_owned(),
-        };
-        let Dropped { reason, weight, last, .. } = dropped;
+        let Dropped { request, reason, weight, last } = dropped;
+        let address = request.destination.address().to_owned();
         Self::Undelivered { backend: backend.to_owned(), address, fate, reason, weight, last }
+    }
+
+    /// Whether nothing is missing, and nothing has to be done about it at once.
+    pub const fn is_warning(&self) -> bool {
+        matches!(self, Self::Warned { .. })
     }
 
     /// Takes in another note of the same cause; `false` if it is of another.
@@ -166,6 +175,9 @@ impl Note {
             (Self::Left(one), Self::Left(other))
             | (Self::Store(one), Self::Store(other))
             | (Self::OtherBucket { bucket: one }, Self::OtherBucket { bucket: other }) => return one == other,
+            (Self::Warned { backend, warning }, Self::Warned { backend: of, warning: another }) => {
+                return (&*backend, &*warning) == (of, another);
+            }
             _ => return false,
         };
         *weight += *further;
@@ -315,6 +327,9 @@ impl std::fmt::Display for Note {
                 f,
                 "message {id} holds neither a stored request nor an event that we know; it is left to the queue's dead-letter queue"
             ),
+            Self::Warned { backend, warning: Warning { address, said } } => {
+                write!(f, "{backend}: {address} has taken all of a request, and says: {said}")
+            }
             Self::Unaccounted { what } => write!(f, "bug in logferry, please report it: {what}"),
             Self::Unknown(error) => error.fmt(f),
         }

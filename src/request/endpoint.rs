@@ -14,6 +14,16 @@ pub enum Destination {
     Stdout,
 }
 
+impl Destination {
+    /// What people know it by: an address without secrets, or words.
+    pub fn address(&self) -> &str {
+        match self {
+            Self::Http(endpoint) => &endpoint.url,
+            Self::Stdout => "standard output",
+        }
+    }
+}
+
 /// An address that takes `POST`, and how requests to it are sent.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Endpoint {

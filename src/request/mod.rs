@@ -130,6 +130,11 @@ pub enum Verdict {
     Unauthorized,
     /// None was taken, as the intake doesn't know this form: it may know the request's fallback.
     Unsupported,
+    /// All are taken, and the intake has something to say of them.
+    Warned {
+        /// What it says.
+        why: String,
+    },
 }
 
 /// Items that an intake never takes.

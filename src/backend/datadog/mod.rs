@@ -401,8 +401,20 @@ impl Codec {
 fn judge(request: &Request, response: &Response) -> Verdict {
     match response.status {
         400 => Verdict::Malformed,
+        200..=299 => warned(&response.body).map_or(Verdict::Accepted, |why| Verdict::Warned { why }),
         _ => Verdict::of(request, response),
     }
+}
+
+/// What the metrics intakes say of what they have taken: `{"errors":["…"]}`, mostly without any.
+fn warned(body: &[u8]) -> Option<String> {
+    #[derive(serde::Deserialize)]
+    struct Taken {
+        errors: Vec<String>,
+    }
+
+    let Taken { errors } = serde_json::from_slice(body).ok()?;
+    (!errors.is_empty()).then(|| errors.join("; "))
 }
 
 fn site(value: &str) -> Result<String, String> {
@@ -451,5 +463,27 @@ fn metrics_setting(value: &str) -> Result<CustomAs, String> {
         "aggregates" => Ok(CustomAs::Aggregates),
         "distributions" => Ok(CustomAs::Distributions),
         _ => Err("is neither `distributions` nor `aggregates`".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_intake_says_of_what_it_took_is_a_warning() {
+        let warned = |why: &str| Verdict::Warned { why: why.to_owned() };
+        for (body, verdict) in [
+            (r#"{"errors":[]}"#, Verdict::Accepted),
+            (r#"{"errors":["one","another"]}"#, warned("one; another")),
+            (r#"{"status":"ok"}"#, Verdict::Accepted),
+            ("{}", Verdict::Accepted),
+            ("", Verdict::Accepted),
+            (r#"{"errors":"x"}"#, Verdict::Accepted),
+        ] {
+            let request = Request::with_items(Vec::new(), judge);
+            let response = Response { status: 202, body: body.into(), ..Response::default() };
+            assert_eq!(judge(&request, &response), verdict, "{body}");
+        }
     }
 }

@@ -75,11 +75,12 @@ async fn send_stored(forwarder: &Forwarder<Http>, wish: &Redrive) -> io::Result<
     for note in &outcome.notes {
         complain(note);
     }
-    if outcome.notes.is_empty() || !outcome.redriven.is_empty() {
+    let wrong = outcome.notes.iter().any(|note| !note.is_warning());
+    if !wrong || !outcome.redriven.is_empty() {
         tell(&outcome.redriven, forwarder.store.as_ref())?;
     }
     let looked_at = |redriven: &Redriven| usize::try_from(redriven.requests + redriven.damaged).unwrap_or(usize::MAX);
-    let well = outcome.notes.is_empty() && outcome.redriven.iter().all(Redriven::is_complete);
+    let well = !wrong && outcome.redriven.iter().all(Redriven::is_complete);
     let status = if well { Status::Fine } else { Status::Incomplete };
     Ok((outcome.redriven.iter().map(looked_at).sum(), status))
 }

@@ -173,7 +173,7 @@ fn finish(args: &ReplayArgs, total: &Outcome, watcher: &Watcher) -> io::Result<S
     let undelivered: u64 =
         total.ledger.backends.iter().map(|account| account.dropped_total() + account.stored.total()).sum();
     // The log of another logferry is told of, and replayed as any other.
-    let hint = |note: &Note| matches!(note, Note::OtherForwarder { .. });
+    let hint = |note: &Note| note.is_warning() || matches!(note, Note::OtherForwarder { .. });
     let well = undelivered == 0 && total.ledger.damaged == 0 && total.notes.iter().all(hint);
     Ok(if well { Status::Fine } else { Status::Incomplete })
 }

@@ -106,6 +106,8 @@ impl<T: Transport> Forwarder<T> {
         let seed = invocation.seed.wrapping_add(progress.redriven.requests);
         let delivered = deliver(&self.transport, request, patience, seed).await;
         progress.redriven.sent += delivered.sent;
+        let warned = |warning| Note::Warned { backend: backend.name().to_owned(), warning };
+        progress.notes.extend(delivered.warnings.into_iter().map(warned));
         let mut dropped = delivered.dropped;
         progress.unauthorized |= dropped.iter().any(|dropped| dropped.reason == Reason::Unauthorized);
         // Items may have no weight: the weight alone doesn't say that these are all of them.

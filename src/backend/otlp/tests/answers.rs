@@ -85,14 +85,16 @@ fn what_a_success_rejects_is_refused_and_counted() {
             Some(ExportMetricsPartialSuccess { rejected_data_points, error_message: error_message.into() });
         ExportMetricsServiceResponse { partial_success }.encode_to_vec()
     };
+    let warned = |why: &str| Verdict::Warned { why: why.to_owned() };
     let three_logs = [Weight::LOG; 3];
     let two_points = [Weight::metrics(7), Weight::metrics(2)];
     for (weights, body, verdict) in [
         (&three_logs[..], Vec::new(), Verdict::Accepted),
-        (&three_logs, logs(0, "mind the gap"), Verdict::Accepted),
+        (&three_logs, logs(0, "mind the gap"), warned("mind the gap")),
+        (&three_logs, br#"{"partialSuccess":{"errorMessage":"mind the gap"}}"#.to_vec(), warned("mind the gap")),
         (&three_logs, logs(2, "too old"), partly(Weight { logs: 2, metrics: 0 })),
         (&three_logs, logs(99, "too old"), partly(Weight { logs: 3, metrics: 0 })),
-        (&three_logs, logs(-1, "too old"), Verdict::Accepted),
+        (&three_logs, logs(-1, "too old"), warned("too old")),
         (&two_points, points(1, "too old"), partly(Weight::metrics(5))),
         (&two_points, points(2, "too old"), partly(Weight::metrics(9))),
         (&three_logs, b"{}".to_vec(), Verdict::Accepted),
