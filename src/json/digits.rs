@@ -1,6 +1,6 @@
 //! Decimal digits, many at a time.
 
-use wide::u8x16;
+use wide::{u8x16, u8x32};
 
 /// How many digits stand at the front of these bytes.
 pub(crate) fn count(bytes: &[u8; 64]) -> usize {
@@ -16,11 +16,12 @@ pub(crate) fn count(bytes: &[u8; 64]) -> usize {
 /// Whether there are only digits.
 #[inline]
 pub(crate) fn all(bytes: &[u8; 56]) -> bool {
-    let (chunks, _) = bytes.as_chunks::<16>();
-    // The last sixteen, some of them for the second time.
-    let last = bytes.last_chunk::<16>();
-    let is_digit = |chunk: &[u8; 16]| is_digit(u8x16::new(*chunk) - u8x16::splat(b'0'));
-    chunks.iter().chain(last).fold(u8x16::splat(0xff), |all, chunk| all & is_digit(chunk)).all()
+    let digits = |chunk: &[u8; 32]| u8x32::new(*chunk) - u8x32::splat(b'0');
+    // The last thirty-two, some of them for the second time.
+    let (Some(first), Some(last)) = (bytes.first_chunk(), bytes.last_chunk()) else { return false };
+    let highest = digits(first).max(digits(last));
+    // What lies below `0` wraps around to the top.
+    highest.min(u8x32::splat(9)).simd_eq(highest).all()
 }
 
 /// The number that thirteen digits at the front of these bytes are.

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use memchr::memchr;
-use wide::u8x16;
+use wide::{u8x16, u8x32};
 
 /// The inside of a string that was found.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -23,9 +23,10 @@ const BLOCK: usize = 64;
 ///
 /// Sixty-four bytes at a time: which are quotes, which are escaped, which are
 /// control characters, each as the bits of a word. Method: Langdale & Lemire,
-/// "Parsing Gigabytes of JSON per Second", 2019, §3.1.1.
+/// "Parsing Gigabytes of JSON per Second", 2019, §3.1.1. A vector of thirty-two
+/// is one where the function is built for AVX2, as `cargo lambda` does, and two elsewhere.
 pub(crate) fn string(bytes: &[u8]) -> Option<Scanned> {
-    let mut state = State { carry: 0, lowest: u8x16::splat(0xff), irregular: false };
+    let mut state = State { carry: 0, lowest: u8x32::splat(0xff), irregular: false };
     let (blocks, tail) = bytes.as_chunks::<BLOCK>();
     for (index, block) in blocks.iter().enumerate() {
         if let Some(at) = state.block(block) {
@@ -59,15 +60,15 @@ pub(crate) fn backslash(bytes: &[u8]) -> Option<usize> {
 
 /// Whether two neighbours are there that are wanted; `true` when there are too few bytes to tell.
 ///
-/// `wanted` tells of sixteen bytes, and of those behind each, which are such a pair: all bits of a byte, or none.
+/// `wanted` tells of thirty-two bytes, and of those behind each, which are such a pair: all bits of a byte, or none.
 #[inline]
-pub(crate) fn may_hold_pair(bytes: &[u8], wanted: impl Fn(u8x16, u8x16) -> u8x16) -> bool {
-    let wanted = |first: &[u8; 16], second: &[u8; 16]| wanted(u8x16::new(*first), u8x16::new(*second));
+pub(crate) fn may_hold_pair(bytes: &[u8], wanted: impl Fn(u8x32, u8x32) -> u8x32) -> bool {
+    let wanted = |first: &[u8; 32], second: &[u8; 32]| wanted(u8x32::new(*first), u8x32::new(*second));
     let Some(from_second) = bytes.get(1..) else { return false };
     let ((firsts, _), (seconds, rest)) = (bytes.as_chunks(), from_second.as_chunks());
-    let found = firsts.iter().zip(seconds).fold(u8x16::ZERO, |found, (first, second)| found | wanted(first, second));
-    // The last sixteen, some of them for the second time.
-    let last = bytes.len().checked_sub(17).and_then(|at| Some((bytes.get(at..)?.first_chunk()?, bytes.last_chunk()?)));
+    let found = firsts.iter().zip(seconds).fold(u8x32::ZERO, |found, (first, second)| found | wanted(first, second));
+    // The last thirty-two, some of them for the second time.
+    let last = bytes.len().checked_sub(33).and_then(|at| Some((bytes.get(at..)?.first_chunk()?, bytes.last_chunk()?)));
     match last {
         Some((first, second)) if !rest.is_empty() => (found | wanted(first, second)).any(),
         Some(_) => found.any(),
@@ -79,7 +80,7 @@ struct State {
     /// 1 when the first byte of the next block is escaped.
     carry: u64,
     /// The lowest byte that was in each place of a vector.
-    lowest: u8x16,
+    lowest: u8x32,
     irregular: bool,
 }
 
@@ -113,7 +114,7 @@ impl State {
     /// The string, whose end was found.
     fn found(&self, bytes: &[u8], len: usize) -> Option<Scanned> {
         // There is one in what was read, but it may be behind the string.
-        let low = self.lowest.min(u8x16::splat(0x1f)).simd_eq(self.lowest).any()
+        let low = self.lowest.min(u8x32::splat(0x1f)).simd_eq(self.lowest).any()
             && bytes.get(..len)?.iter().any(|byte| *byte < b' ');
         Some(Scanned { len, irregular: self.irregular || low })
     }
@@ -121,39 +122,38 @@ impl State {
 
 /// A block as vectors, or what was found in it: all bits of a byte, or none.
 #[derive(Clone, Copy)]
-struct Lanes(u8x16, u8x16, u8x16, u8x16);
+struct Lanes(u8x32, u8x32);
 
 impl Lanes {
     #[inline]
     fn new(block: &[u8; BLOCK]) -> Self {
-        let (quarters, _) = block.as_chunks::<16>();
-        let lane = |index: usize| quarters.get(index).map_or(u8x16::ZERO, |quarter| u8x16::new(*quarter));
-        Self(lane(0), lane(1), lane(2), lane(3))
+        let (halves, _) = block.as_chunks::<32>();
+        let lane = |index: usize| halves.get(index).map_or(u8x32::ZERO, |half| u8x32::new(*half));
+        Self(lane(0), lane(1))
     }
 
     /// Which bytes are this one.
     #[inline]
     fn equal(self, byte: u8) -> Self {
-        let byte = u8x16::splat(byte);
-        Self(self.0.simd_eq(byte), self.1.simd_eq(byte), self.2.simd_eq(byte), self.3.simd_eq(byte))
+        let byte = u8x32::splat(byte);
+        Self(self.0.simd_eq(byte), self.1.simd_eq(byte))
     }
 
     /// The lowest byte in each place.
     #[inline]
-    fn lowest(self) -> u8x16 {
-        self.0.min(self.1).min(self.2.min(self.3))
+    fn lowest(self) -> u8x32 {
+        self.0.min(self.1)
     }
 
     #[inline]
     fn any(self) -> bool {
-        (self.0 | self.1 | self.2 | self.3).any()
+        (self.0 | self.1).any()
     }
 
     /// A bit for each byte.
     #[inline]
     fn bits(self) -> u64 {
-        let bits = |lane: u8x16| u64::from(lane.to_bitmask());
-        bits(self.0) | bits(self.1) << 16 | bits(self.2) << 32 | bits(self.3) << 48
+        u64::from(self.0.to_bitmask()) | u64::from(self.1.to_bitmask()) << 32
     }
 }
 
@@ -162,7 +162,7 @@ impl std::ops::BitOr for Lanes {
 
     #[inline]
     fn bitor(self, other: Self) -> Self {
-        Self(self.0 | other.0, self.1 | other.1, self.2 | other.2, self.3 | other.3)
+        Self(self.0 | other.0, self.1 | other.1)
     }
 }
 

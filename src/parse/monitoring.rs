@@ -16,7 +16,7 @@
 use std::borrow::Cow;
 
 use memchr::memchr_iter;
-use wide::u8x16;
+use wide::u8x32;
 
 use super::fields::{number, split, trimmed};
 use crate::json::{digits, scan};
@@ -196,7 +196,7 @@ fn bare(tag: &str) -> &str {
 
 /// Whether a marker may stand in a text: its last two letters mostly tell.
 fn may_hold_marker(text: &str) -> bool {
-    let is = |lane: u8x16, byte| lane.simd_eq(u8x16::splat(byte));
+    let is = |lane: u8x32, byte| lane.simd_eq(u8x32::splat(byte));
     scan::may_hold_pair(text.as_bytes(), |first, second| is(first, b'G') & is(second, b'|'))
 }
 

@@ -1,7 +1,7 @@
 //! What tells a JSON line that is more than a log.
 
 use memchr::memmem::Finder;
-use wide::u8x16;
+use wide::u8x32;
 
 use crate::json::scan;
 
@@ -56,9 +56,9 @@ impl Needles {
 /// `m.`, `m\`, `"_`, `2_`, `G|` or `dt`. One pass for all of them.
 fn may_hold_one(json: &[u8]) -> bool {
     scan::may_hold_pair(json, |first, second| {
-        let (is, then) = (|byte| first.simd_eq(u8x16::splat(byte)), |byte| second.simd_eq(u8x16::splat(byte)));
+        let (is, then) = (|byte| first.simd_eq(u8x32::splat(byte)), |byte| second.simd_eq(u8x32::splat(byte)));
         // A quote ends in `"` or, escaped as `\u0022`, in `2`, which differs from it in one bit.
-        let quote = (first & u8x16::splat(!(b'"' ^ b'2'))).simd_eq(u8x16::splat(b'"'));
+        let quote = (first & u8x32::splat(!(b'"' ^ b'2'))).simd_eq(u8x32::splat(b'"'));
         let special = (is(b'm') & (then(b'.') | then(b'\\'))) | (quote & then(b'_')) | (is(b'G') & then(b'|'));
         special | (is(b'd') & then(b't'))
     })
