@@ -927,6 +927,45 @@ async fn whoever_asks_for_a_redrive_is_answered() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_waits_behind_an_intake_that_hangs_is_stored_while_there_is_time() {
+    let lines: Vec<_> = (0..30_000).map(|number| format!("{number}")).collect();
+    let event = packed(batch(lines.iter().map(String::as_str)));
+    for (name, pairs, tried) in [
+        ("datadog", &[("LOGFERRY_BACKENDS", "datadog")][..], 4),
+        ("loki", &[("LOGFERRY_BACKENDS", "loki"), ("LOKI_URL", "http://loki.example.com")], 1),
+    ] {
+        for answer in [Answer::Never, Answer::status(503)] {
+            let folder = folder(&format!("hangs-{name}"));
+            let mut pairs = pairs.to_vec();
+            pairs.push(("LOGFERRY_STORE", folder.to_str().unwrap()));
+            let mut forwarder = forwarder(&pairs, Script::new(move |_, _| answer.clone()));
+            let start = Instant::now();
+            let outcome = forward(&mut forwarder, &event).await;
+            let took = start.elapsed();
+            assert_eq!((outcome.failed(), outcome.ledger.backends[0].stored.logs), (0, 30_000), "{name}");
+            let mut sent: Vec<_> = forwarder.transport.sent().iter().map(|sent| sent.items[0].bytes.clone()).collect();
+            sent.dedup();
+            assert_eq!(sent.iter().collect::<BTreeSet<_>>().len(), tried, "{name}");
+            assert!(took < Duration::from_secs(31), "{name} {took:?}");
+            // Once it is well, all of it arrives.
+            forwarder.transport.turn(|_, _| Answer::status(204));
+            let redriven = redrive(&mut forwarder, &json!(true)).await.redriven.remove(0);
+            assert_eq!((redriven.sent.logs, files(&folder).len()), (30_000, 0), "{name}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_there_is_no_time_to_read_is_asked_for_again() {
+    let mut forwarder = forwarder(&[], Script::accepting());
+    let outcome = forward_within(&mut forwarder, &packed(batch(["a"])), NOW, Duration::ZERO).await;
+    let said = "no time was left to read a delivery of /aws/lambda/checkout to its end, and it is asked for again; 0 of its log events were read: raise the function's timeout or memory";
+    assert_eq!((notes(&outcome).as_str(), outcome.failed(), outcome.ledger.received), (said, 1, 0));
+    let outcome = forward_within(&mut forwarder, &kinesis(&[delivery(&["a"])]), NOW, Duration::ZERO).await;
+    assert_eq!(reply(&outcome), json!({ "batchItemFailures": failures(["0"]) }));
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_an_intake_says_of_what_it_has_taken_is_told_and_loses_nothing() {
     let folder = folder("warned");
     let said = format!(r#"{{"errors":["key {KEY}: a tag was cut"]}}"#);
@@ -1359,7 +1398,7 @@ async fn redrive(forwarder: &mut Forwarder<Script>, wish: &Value) -> Outcome {
 async fn parcel_of(messages: &[&str]) -> Vec<u8> {
     let folder = folder(&format!("parcel-{}", messages.join("-").len()));
     let mut forwarder = unreachable_into(&folder, &[]);
-    forward_within(&mut forwarder, &packed(batch(messages.iter().copied())), NOW, Duration::ZERO).await;
+    forward_within(&mut forwarder, &packed(batch(messages.iter().copied())), NOW, Duration::from_secs(2)).await;
     files(&folder).remove(0).1
 }
 

@@ -7,7 +7,7 @@ use futures_util::stream::{FuturesUnordered, StreamExt};
 use tokio::time::{Instant, timeout_at};
 
 use super::lane::{Landed, Lane, hand_out, land};
-use super::{Fate, NO_TIME, Note, Outcome, Sending};
+use super::{Fate, NO_TIME, Note, Outcome, Sending, brief};
 use crate::backend::{Encoded, Encoder};
 use crate::delivery::{Delivered, Dropped, Patience, Transport, deliver};
 use crate::event::{Batch, DecodeError};
@@ -64,8 +64,12 @@ impl<T: Transport> Ferry<'_, T> {
             for (index, lane) in lanes.iter_mut().enumerate() {
                 while let Some(request) = lane.launch(self.sending.concurrency) {
                     launched += 1;
-                    let (name, rests) = (lane.name.clone(), lane.resting.contains(&request.route));
-                    let patience = lane.patience.filter(|_| !rests);
+                    let name = lane.name.clone();
+                    let patience = lane.patience_for(request.route).map(|whole| {
+                        // What waits behind it has to be stored in time, too.
+                        let shares = self.store.is_some() && (more || lane.waits(request.route));
+                        if shares { brief(whole) } else { whole }
+                    });
                     let seed = self.seed.wrapping_add(launched);
                     flying.push(async move { (index, self.send(name, request, patience, seed).await) });
                 }
@@ -82,12 +86,14 @@ impl<T: Transport> Ferry<'_, T> {
             let hungry = lanes.is_empty()
                 || lanes.iter().any(|lane| lane.waiting.is_empty() && lane.has_room(self.sending.concurrency));
             if more && (flying.is_empty() || (hungry && waiting < MAX_WAITING)) {
-                more = match fill(batch, run, out) {
-                    Ok(more) => more,
-                    Err(error) => {
+                more = if Instant::now() >= self.end {
+                    outcome.cut_short(log_group.clone(), run.received());
+                    false
+                } else {
+                    fill(batch, run, out).unwrap_or_else(|error| {
                         outcome.damaged(log_group.clone(), run.received(), error);
                         false
-                    }
+                    })
                 };
                 for (place, encoder) in &mut out.encoders {
                     hand_out(&mut lanes, *place, encoder.take_ready(), run.oldest());

@@ -3,11 +3,17 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use tokio::time::Instant;
+
 use super::{Fate, Note, Outcome};
 use crate::backend::Backend;
 use crate::delivery::{Delivered, Dropped, Patience};
+use crate::ledger::Reason;
 use crate::model::{self, Timestamp};
 use crate::request::{Request, Weight};
+
+/// Requests of one backend that are stored at the same time.
+const STORED_AT_ONCE: usize = 16;
 
 /// Requests of one backend.
 #[derive(Debug)]
@@ -21,8 +27,9 @@ pub(super) struct Lane {
     pub(super) own: Option<(Backend, model::Forwarder)>,
     /// `None` for a backend that is down: its requests are stored at once.
     pub(super) patience: Option<Patience>,
-    /// Routes whose intake asked to be left alone for longer than the invocation may take.
-    pub(super) resting: Vec<&'static str>,
+    /// Routes whose intake asked to be left alone for longer than the invocation may take, or hasn't taken a request
+    /// within the time that one may have.
+    resting: Vec<&'static str>,
     pub(super) waiting: VecDeque<Request>,
     /// Routes of the requests that are on their way.
     flying: Vec<&'static str>,
@@ -82,13 +89,29 @@ pub(super) fn hand_out(lanes: &mut [Lane], leader: usize, requests: Vec<Request>
 }
 
 impl Lane {
-    /// The next request that may be sent: it then is on its way.
+    /// The next request that may be sent, or is only to be stored: it then is on its way.
     pub(super) fn launch(&mut self, concurrency: usize) -> Option<Request> {
-        let may_go = |request: &Request| !self.in_order || !self.flying.contains(&request.route);
-        let place = self.waiting.iter().position(may_go).filter(|_| self.has_room(concurrency))?;
+        let may_go = |request: &Request| match self.patience_for(request.route) {
+            Some(patience) if Instant::now() < patience.deadline => {
+                self.has_room(concurrency) && !(self.in_order && self.flying.contains(&request.route))
+            }
+            // A store has no order, and takes many at once.
+            Some(_) | None => self.has_room(STORED_AT_ONCE.max(concurrency)),
+        };
+        let place = self.waiting.iter().position(may_go)?;
         let request = self.waiting.remove(place)?;
         self.flying.push(request.route);
         Some(request)
+    }
+
+    /// How long may be tried to send what is for this route; `None` where nothing is sent.
+    pub(super) fn patience_for(&self, route: &str) -> Option<Patience> {
+        self.patience.filter(|_| !self.resting.contains(&route))
+    }
+
+    /// Whether a request for this route waits.
+    pub(super) fn waits(&self, route: &str) -> bool {
+        self.waiting.iter().any(|request| request.route == route)
     }
 
     /// Whether more may be on its way.
@@ -112,7 +135,9 @@ pub(super) fn land(lanes: &mut [Lane], index: usize, landed: Landed, outcome: &m
     let (Some(lane), Some(account)) = (lanes.get_mut(index), outcome.ledger.backends.get_mut(index)) else { return };
     let Landed { delivered, route, stored, aside, unauthorized, storing, trouble } = landed;
     lane.land(route);
-    if delivered.rests && !lane.resting.contains(&route) {
+    // What couldn't be tried any longer, and is stored: so is what comes behind it, while there is time.
+    let is_spent = |dropped: &Dropped| matches!(dropped.reason, Reason::Busy | Reason::Deadline | Reason::Unreachable);
+    if (delivered.rests || stored.iter().any(is_spent)) && !lane.resting.contains(&route) {
         lane.resting.push(route);
     }
     account.sent += delivered.sent;

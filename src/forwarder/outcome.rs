@@ -52,6 +52,13 @@ pub enum Note {
         /// What is wrong.
         error: DecodeError,
     },
+    /// A delivery that wasn't read to its end before the function had to answer.
+    CutShort {
+        /// Name of the log group.
+        log_group: String,
+        /// Log events that were read before.
+        read: u64,
+    },
     /// Something in the store that can't be read.
     DamagedStored {
         /// Its key.
@@ -262,6 +269,11 @@ impl Outcome {
         self.notes.push(Note::Damaged { log_group, read, error });
     }
 
+    pub(super) fn cut_short(&mut self, log_group: String, read: u64) {
+        self.undone += 1;
+        self.notes.push(Note::CutShort { log_group, read });
+    }
+
     /// Every item has to be accounted for, in every build.
     pub(super) fn check(&mut self) {
         for (backend, made, total) in self.ledger.unaccounted() {
@@ -302,6 +314,10 @@ impl std::fmt::Display for Note {
                 write!(f, "{backend}: {items} not delivered{to}{fate} ({why}): {last}; {}", advice(*reason, last))
             }
             Self::Aside { backend, weight, why } => write!(f, "{backend}: {weight} set aside and not sent: {why}"),
+            Self::CutShort { log_group, read } => write!(
+                f,
+                "no time was left to read a delivery of {log_group} to its end, and it is asked for again; {read} of its log events were read: raise the function's timeout or memory"
+            ),
             Self::DamagedStored { key, to } => write!(f, "a stored request is damaged: {key} was moved to {to}"),
             Self::NoBackend { name, names } => {
                 write!(f, "there is no backend `{name}`: LOGFERRY_BACKENDS names {names}")
