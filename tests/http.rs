@@ -14,6 +14,7 @@ use std::time::{Duration, SystemTime};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use common::intake::Intake;
+use common::pack::gzip;
 use common::server::Answer;
 use logferry::aws::{self, Credentials, Places, Signer};
 use logferry::delivery::{Http, HttpSettings, Patience, Transport, TransportError, deliver};
@@ -138,6 +139,39 @@ async fn a_page_under_a_success_is_no_success() {
         let delivered = deliver(&direct(), request(endpoint(&intake.url()), b"x"), patience, 1).await;
         let reasons: Vec<_> = delivered.dropped.iter().map(|dropped| dropped.reason).collect();
         assert_eq!(reasons, if is_page { vec![Reason::NotFound] } else { vec![] }, "{kind} {body}");
+    }
+}
+
+#[tokio::test]
+async fn a_page_that_breaks_off_at_once_is_no_success_either() {
+    for (kind, is_page) in [("text/html", true), ("application/json", false)] {
+        let answer = format!("HTTP/1.1 200 OK\r\nContent-Type: {kind}\r\nContent-Length: 1000\r\n\r\n");
+        let intake = Intake::answering(move |_, _| Answer::raw(answer.clone()));
+        let patience = Patience { attempt: Duration::from_secs(5), deadline: Instant::now() + Duration::from_secs(5) };
+        let delivered = deliver(&direct(), request(endpoint(&intake.url()), b"x"), patience, 1).await;
+        assert_eq!(delivered.dropped.len(), usize::from(is_page), "{kind}");
+    }
+}
+
+/// No coding is asked for, and some proxies choose one all the same.
+#[tokio::test]
+async fn an_answer_that_was_gzipped_unasked_is_read() {
+    let page = gzip(b"<html>Sign in");
+    let whole = gzip(&vec![b'x'; 1_000_000]);
+    let part = page[..page.len() - 9].to_vec();
+    let is_read = |response: &Response| (response.body.len(), response.cut);
+    for (coding, sent, expected) in [
+        ("gzip", page.clone(), (13, false)),
+        ("X-GZIP", page.clone(), (13, false)),
+        ("identity", page.clone(), (page.len(), false)),
+        ("gzip", b"{}".to_vec(), (0, true)),
+        ("gzip", part, (13, true)),
+        ("gzip", whole, (256 * 1024, false)),
+    ] {
+        let intake = Intake::answering(move |_, _| Answer::with(200, &[("Content-Encoding", coding)], &sent));
+        let response = send(&direct(), &intake.url(), b"x").await.unwrap();
+        assert_eq!(is_read(&response), expected, "{coding}");
+        assert_eq!(intake.requests()[0].headers["accept-encoding"], "identity");
     }
 }
 

@@ -1,11 +1,14 @@
 //! The transport of the real programs: HTTP/1.1 with rustls, and standard output.
 
 use std::future::pending;
-use std::io::Write;
+use std::io::{Read, Write};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use reqwest::header::{CONTENT_TYPE, DATE, LOCATION, RETRY_AFTER};
+use flate2::read::MultiGzDecoder;
+use reqwest::header::{
+    ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, DATE, HeaderMap, HeaderValue, LOCATION, RETRY_AFTER,
+};
 use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ClientConfig, RootCertStore};
@@ -128,6 +131,7 @@ impl HttpSettings {
             .redirect(reqwest::redirect::Policy::none())
             .retry(reqwest::retry::never())
             .tcp_nodelay(true)
+            .default_headers(HeaderMap::from_iter([(ACCEPT_ENCODING, HeaderValue::from_static("identity"))]))
             .pool_idle_timeout(IDLE)
             .user_agent(concat!("logferry/", env!("CARGO_PKG_VERSION")));
         let exempt = self.no_proxy.as_deref().and_then(reqwest::NoProxy::from_string);
@@ -237,6 +241,7 @@ impl Http {
         let answer = within(until, async { post.send().await.map_err(|error| self.failure(&error, &url)) }).await;
         let mut answer = answer.map_err(|error| self.beside(error, &url))?;
         let (body, cut) = read_body(&mut answer, until.min(Instant::now() + READING)).await;
+        let (body, cut) = if is_gzipped(&answer) { inflated(&body, cut) } else { (body, cut) };
         Ok(Response {
             status: answer.status().as_u16(),
             retry_after: retry_after(&answer, self.signer.now()),
@@ -266,6 +271,19 @@ async fn read_body(answer: &mut reqwest::Response, until: Instant) -> (Vec<u8>, 
     }
     body.truncate(MAX_RESPONSE);
     (body, cut)
+}
+
+/// Whether the body is gzipped, although nobody has asked for that.
+fn is_gzipped(answer: &reqwest::Response) -> bool {
+    let coding = answer.headers().get(CONTENT_ENCODING).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    ["gzip", "x-gzip"].iter().any(|gzip| coding.trim().eq_ignore_ascii_case(gzip))
+}
+
+/// What a gzipped body holds, or its beginning, and whether it breaks off.
+fn inflated(body: &[u8], cut: bool) -> (Vec<u8>, bool) {
+    let mut inflated = Vec::new();
+    let read = MultiGzDecoder::new(body).take(MAX_RESPONSE as u64).read_to_end(&mut inflated);
+    (inflated, cut || read.is_err())
 }
 
 impl Transport for Http {

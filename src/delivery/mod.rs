@@ -8,6 +8,8 @@ use std::pin::pin;
 use std::time::Duration;
 
 pub use backoff::Backoff;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use futures_util::future::{Either, select};
 pub use http::{Http, HttpSettings};
 use tokio::time::{Instant, timeout_at};
@@ -366,7 +368,8 @@ fn verdict(request: &Request, response: &Response) -> Verdict {
 fn is_page(response: &Response) -> bool {
     let body = response.body.strip_prefix(BYTE_ORDER_MARK).unwrap_or(&response.body).trim_ascii_start();
     let begins = |tag: &[u8]| body.get(..tag.len()).is_some_and(|start| start.eq_ignore_ascii_case(tag));
-    let is_page = PAGES.into_iter().any(begins) || (response.html && body.starts_with(b"<"));
+    let is_page = PAGES.into_iter().any(begins)
+        || (response.html && (body.starts_with(b"<") || (body.is_empty() && response.cut)));
     (200..=299).contains(&response.status) && is_page
 }
 
@@ -396,6 +399,13 @@ fn answer(response: &Response, request: &Request) -> String {
     }
 }
 
+/// The password in a header of basic authentication.
+fn password(header: &str) -> Option<String> {
+    let decoded = STANDARD.decode(header.strip_prefix("Basic ")?).ok()?;
+    let pair = String::from_utf8(decoded).ok()?;
+    pair.split_once(':').map(|(_, password)| password.to_owned())
+}
+
 /// The beginning of what an intake says, on one line, without the request's secrets.
 fn redacted(text: &str, request: &Request) -> String {
     let mut text = text.to_owned();
@@ -406,6 +416,10 @@ fn redacted(text: &str, request: &Request) -> String {
         });
         for secret in headers.chain(&endpoint.query) {
             text = text.replace(secret.expose(), "***");
+            // A shorter one would be found in any text.
+            if let Some(password) = password(secret.expose()).filter(|password| password.len() >= 4) {
+                text = text.replace(&password, "***");
+            }
             // A header as `Basic abc` and a query as `token=abc` hold the secret in a part.
             for part in secret.expose().split([' ', '&']) {
                 let value = part.split_once('=').map(|(_, value)| value).filter(|value| value.len() >= 6);

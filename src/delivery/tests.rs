@@ -1,8 +1,10 @@
+use std::borrow::Cow;
 use std::cell::RefCell;
 use std::collections::VecDeque;
 
 use super::*;
-use crate::request::{Compression, Destination, Endpoint, Frame, Item, Refused};
+use crate::env::Secret;
+use crate::request::{Compression, Destination, Endpoint, Frame, Header, Item, Refused};
 
 /// Answers in order; then never.
 struct Script {
@@ -156,6 +158,26 @@ async fn says_what_the_intake_said() {
     assert_eq!(delivered.dropped[0].last, "status 400: {\"errors\":[\"no message\"]}");
 }
 
+#[test]
+fn says_no_secret_that_an_answer_repeats() {
+    let secret = |text: &str| Secret::new(text.to_owned());
+    let header = |value: &str| (Cow::Borrowed("authorization"), Header::Secret(secret(value)));
+    // user:glc_super/+=x, and user:abc.
+    for (secret, said, expected) in [
+        ("Basic dXNlcjpnbGNfc3VwZXIvKz14", "user user, password glc_super/+=x", "user user, password ***"),
+        ("Basic dXNlcjpnbGNfc3VwZXIvKz14", "got Basic dXNlcjpnbGNfc3VwZXIvKz14", "got ***"),
+        ("Basic dXNlcjpnbGNfc3VwZXIvKz14", "got dXNlcjpnbGNfc3VwZXIvKz14", "got ***"),
+        ("Basic dXNlcjphYmM=", "no abc, no abacus", "no abc, no abacus"),
+        ("Basic nobase64", "bad nobase64", "bad ***"),
+        ("Bearer eyJhbGciOi", "bad token eyJhbGciOi", "bad token ***"),
+    ] {
+        let endpoint = Endpoint { headers: vec![header(secret)], ..Endpoint::default() };
+        let request =
+            Request { destination: Destination::Http(endpoint), ..Request::with_items(Vec::new(), Verdict::of) };
+        assert_eq!(redacted(said, &request), expected);
+    }
+}
+
 /// 207: the first item is taken, the second refused, the others may be taken later. 206: some item is refused.
 /// 422: some item is malformed.
 fn judge(request: &Request, response: &Response) -> Verdict {
@@ -246,7 +268,7 @@ async fn never_repeats_a_secret() {
     let body = b"no access for tkn_0123456789abcdef or c2VjcmV0OnNlY3JldA==".to_vec();
     let answer = Ok(Response { status: 403, body, ..Response::default() });
     let script = Script { answers: RefCell::new([answer].into()), sent: RefCell::default() };
-    let secret = |text: &str| crate::env::Secret::new(text.to_owned());
+    let secret = |text: &str| Secret::new(text.to_owned());
     let endpoint = Endpoint {
         query: Some(secret("token=tkn_0123456789abcdef")),
         headers: vec![("Authorization".into(), Header::Secret(secret("Basic c2VjcmV0OnNlY3JldA==")))],
