@@ -19,6 +19,9 @@ const MAX_FORMS: usize = 2 * MAX_SERIES;
 /// Events that are known to be counted: some 4 MB.
 const MAX_COUNTED: usize = 50_000;
 
+/// Deliveries that are known by the event that was counted first of them: less than 1 MB.
+const MAX_DELIVERIES: usize = 10_000;
+
 /// All series, and what they are found by.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Table {
@@ -91,12 +94,28 @@ pub(super) enum Data {
 struct Counted {
     batches: HashMap<u64, u64>,
     order: VecDeque<u64>,
+    /// How many events deliveries have brought, by the first of them: a delivery that comes again brings the same ones
+    /// in the same order, and may bring more than are known one by one.
+    deliveries: HashMap<u64, u64>,
+    delivered: VecDeque<u64>,
+    /// The delivery at hand.
+    delivery: Option<Delivery>,
+}
+
+/// Events of a delivery.
+#[derive(Clone, Copy, Debug)]
+struct Delivery {
+    first: u64,
+    taken: u64,
+    /// How many it had brought when it came before.
+    known: u64,
 }
 
 impl Table {
     /// Begins a batch. What an earlier one has left without its end is dropped if `alone`.
     pub(super) fn begin(&mut self, alone: bool) {
         self.batch += 1;
+        self.counted.begin();
         if alone {
             self.clear();
         }
@@ -277,9 +296,30 @@ impl Series {
 }
 
 impl Counted {
+    /// Begins a delivery, and remembers the one before.
+    fn begin(&mut self) {
+        let Some(Delivery { first, taken, known }) = self.delivery.take() else { return };
+        if known == 0 {
+            self.delivered.push_back(first);
+        }
+        self.deliveries.insert(first, taken.max(known));
+        if self.delivered.len() > MAX_DELIVERIES
+            && let Some(oldest) = self.delivered.pop_front()
+        {
+            self.deliveries.remove(&oldest);
+        }
+    }
+
     fn before(&mut self, event: u64, batch: u64) -> bool {
+        let known = || self.deliveries.get(&event).copied().unwrap_or_default();
+        let delivery = self.delivery.get_or_insert_with(|| Delivery { first: event, taken: 0, known: known() });
+        delivery.taken += 1;
         if let Some(known) = self.batches.get(&event) {
             return *known != batch;
+        }
+        // What isn't known one by one any more.
+        if delivery.taken <= delivery.known && self.order.len() >= MAX_COUNTED {
+            return true;
         }
         if self.order.len() >= MAX_COUNTED
             && let Some(oldest) = self.order.pop_front()

@@ -345,6 +345,36 @@ fn cumulative_counts_go_on_and_a_replay_changes_nothing() {
 }
 
 #[test]
+fn a_delivery_that_comes_again_is_counted_once_however_many_events_it_has() {
+    const COUNT: i64 = 30_000;
+    let mut otlp = otlp(&[CUMULATIVE]);
+    let mut brings = |deliveries: &str, count: i64| {
+        let (requests, _) = batch(&mut otlp, 0, |encoder| {
+            for number in 0..count {
+                let id = format!("{deliveries}{number}");
+                let metric = metric(Name::Custom("orders"), 0, Value::Count(1.0), &[], &id);
+                encoder.metrics(&origin(1), &[metric]);
+            }
+        });
+        sum(&metrics_of(&requests).0[0]).data_points[0].value.unwrap()
+    };
+    let int = number_data_point::Value::AsInt;
+    // More than are known one by one, in one delivery and in two.
+    for (deliveries, count, expected) in [
+        ("a", COUNT, COUNT),
+        ("b", COUNT, 2 * COUNT),
+        ("a", COUNT, 2 * COUNT),
+        ("c", 3 * COUNT, 5 * COUNT),
+        ("c", 3 * COUNT, 5 * COUNT),
+        ("b", COUNT, 5 * COUNT),
+        ("d", 1, 5 * COUNT + 1),
+        ("d", 2, 5 * COUNT + 2),
+    ] {
+        assert_eq!(brings(deliveries, count), int(expected), "{deliveries}");
+    }
+}
+
+#[test]
 fn cumulative_streams_of_a_function_add_up_and_versions_do_not() {
     let mut otlp = otlp(&[CUMULATIVE]);
     let (requests, _) = batch(&mut otlp, 0, |encoder| {
