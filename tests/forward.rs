@@ -191,6 +191,24 @@ async fn a_message_is_done_only_if_what_it_holds_is() {
     assert_eq!(aws.objects().into_keys().collect::<Vec<_>>(), ["/other/here/x.json"]);
 }
 
+#[tokio::test(start_paused = true)]
+async fn messages_share_the_time_whatever_they_hold() {
+    let folder = folder("messages-share");
+    let pairs = [("LOGFERRY_STORE", folder.to_str().unwrap())];
+    let mut forwarder = forwarder(&pairs, Script::new(|_, _| Answer::Never));
+    let failed = |line: &str| {
+        let payload: Value = serde_json::from_str(&packed(batch([line]))).unwrap();
+        json!({ "version": "1.0", "requestContext": { "condition": "RetriesExhausted" }, "requestPayload": payload })
+    };
+    let ids = ["a", "b", "c", "d", "e", "f", "g", "h"];
+    let messages = ids.map(|id| (id, failed(id).to_string()));
+    let outcome = forward(&mut forwarder, &sqs(&messages)).await;
+    assert_eq!(reply(&outcome), json!({ "batchItemFailures": [] }), "{}", notes(&outcome));
+    assert_eq!((outcome.ledger.backends[0].stored.logs, files(&folder).len()), (8, 8));
+    // The others were stored untried.
+    assert!(forwarder.transport.sent().iter().all(|sent| sent.items[0].message().as_deref() == Some("a")));
+}
+
 #[tokio::test]
 async fn what_a_queue_cannot_take_is_in_the_bucket() {
     let aws = Aws::start();
@@ -892,6 +910,11 @@ async fn a_notice_of_what_cannot_be_read_or_sent_is_not_done() {
     aws.trouble(Some(common::server::Answer::status(403)));
     let outcome = forward(&mut forwarder, &notice).await;
     assert!(outcome.failed() > 0 && notes(&outcome).starts_with("the store cannot be used"), "{}", notes(&outcome));
+    assert_eq!(reply(&forward(&mut forwarder, &queued).await), json!({ "batchItemFailures": failures(["n"]) }));
+    // A bucket that isn't there isn't an object that somebody else has sent.
+    let no_bucket = b"<Error><Code>NoSuchBucket</Code><BucketName>kept</BucketName></Error>";
+    aws.trouble(Some(common::server::Answer::with(404, &[], no_bucket)));
+    assert!(notes(&forward(&mut forwarder, &notice).await).contains("NoSuchBucket"));
     assert_eq!(reply(&forward(&mut forwarder, &queued).await), json!({ "batchItemFailures": failures(["n"]) }));
     aws.trouble(None);
     forwarder.transport.turn(|_, _| Answer::status(202));

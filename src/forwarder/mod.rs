@@ -67,9 +67,21 @@ pub struct Invocation<'a> {
 impl<T: Transport> Forwarder<T> {
     /// Forwards what a payload carries. `observer` sees everything that is made.
     pub async fn handle(&mut self, payload: &str, invocation: &Invocation<'_>, observer: &mut impl Sink) -> Outcome {
+        let terms = Terms { patience: self.patience(invocation), down: &[] };
+        self.handle_on(&terms, payload, invocation, observer).await
+    }
+
+    /// Forwards what a payload carries on these terms.
+    async fn handle_on(
+        &mut self,
+        terms: &Terms<'_>,
+        payload: &str,
+        invocation: &Invocation<'_>,
+        observer: &mut impl Sink,
+    ) -> Outcome {
         match Event::from_json(payload) {
             // On the heap: it holds all that is on its way.
-            Ok(event) => Box::pin(self.records(event, invocation, observer)).await,
+            Ok(event) => Box::pin(self.records(event, terms, invocation, observer)).await,
             Err(error) => {
                 let mut outcome = self.outcome();
                 outcome.ledger.damaged += 1;

@@ -14,12 +14,13 @@ impl<T: Transport> Forwarder<T> {
     pub(super) async fn records(
         &mut self,
         event: Event<'_>,
+        terms: &Terms<'_>,
         invocation: &Invocation<'_>,
         observer: &mut impl Sink,
     ) -> Outcome {
         let mut outcome = self.outcome();
-        let (mut failed, mut transformed, mut down) = (Vec::new(), Vec::new(), Vec::new());
-        let whole = self.patience(invocation);
+        let (mut failed, mut transformed, mut down) = (Vec::new(), Vec::new(), terms.down.to_vec());
+        let whole = terms.patience;
         let (mut others, mut left) = (event.records.len(), 0);
         for record in event.records {
             others -= 1;
@@ -83,7 +84,7 @@ impl<T: Transport> Forwarder<T> {
                 }
                 None => self.outcome(),
             },
-            Content::Event(json) => Box::pin(self.handle(json, invocation, observer)).await,
+            Content::Event(json) => Box::pin(self.handle_on(terms, json, invocation, observer)).await,
             Content::Objects(places) => self.redrive_objects(places, invocation).await,
             Content::Redrive(wish) => self.redrive(wish, invocation).await,
             Content::Stored(json) => self.redrive_message(json, invocation).await,

@@ -47,18 +47,12 @@ impl S3 {
 
     pub(super) async fn get(&self, key: &str) -> Result<Option<Vec<u8>>, StoreError> {
         let answer = self.call("GET", &self.object(key), Vec::new(), b"").await?;
-        match answer.status {
-            404 => Ok(None),
-            _ => Ok(Some(answer.success(SERVICE)?)),
-        }
+        if is_gone(&answer) { Ok(None) } else { Ok(Some(answer.success(SERVICE)?)) }
     }
 
     pub(super) async fn delete(&self, key: &str) -> Result<(), StoreError> {
         let answer = self.call("DELETE", &self.object(key), Vec::new(), b"").await?;
-        match answer.status {
-            404 => Ok(()),
-            _ => Ok(answer.success(SERVICE).map(drop)?),
-        }
+        if is_gone(&answer) { Ok(()) } else { Ok(answer.success(SERVICE).map(drop)?) }
     }
 
     pub(super) async fn list(&self, prefix: &str, after: &str, max: usize) -> Result<Vec<String>, StoreError> {
@@ -117,6 +111,11 @@ impl S3 {
         let signing = Signing { service: SERVICE, region: self.region() };
         Ok(self.client.call(&Call { method, url: url.to_owned(), headers, body, signing }).await?)
     }
+}
+
+/// Whether an object isn't there, though its bucket is: of a wrong bucket nobody knows what it would have held.
+fn is_gone(answer: &Answer) -> bool {
+    answer.status == 404 && memchr::memmem::find(&answer.body, b"NoSuchBucket").is_none()
 }
 
 /// A key as it stands in a path: what isn't encoded is signed in another way than S3 checks it.
