@@ -49,6 +49,72 @@ fn counted(ran: &Ran) -> (Value, usize, usize) {
     (serde_json::from_str(ran.out.lines().last().unwrap()).unwrap(), of("log"), of("metric"))
 }
 
+/// What Elasticsearch is told of logs, each by its `_id`.
+fn ids(input: &[u8]) -> Vec<String> {
+    let env = [("ELASTICSEARCH_URL", "http://127.0.0.1:9")];
+    let ran = run(&["replay", "--to", "elasticsearch", "--dry-run", "-"], &env, input);
+    let id = |line: &str| Some(line.split_once(r#""_id":""#)?.1.split_once('"')?.0.to_owned());
+    ran.out.lines().filter(|line| line.contains("logs-")).filter_map(id).collect()
+}
+
+#[test]
+fn a_log_without_ids_has_some_that_tell_its_lines_from_all_others() {
+    let line = |second: u8, text: &str| {
+        format!("2026-11-20T09:02:{second:02}.310Z\taaaaaaaa-d7f2-4a2b-8c1e-9f3b4c5d6e7f\tINFO\t{text}\n")
+    };
+    let (one, other) = ([line(1, "a"), line(1, "a"), line(2, "b")].concat(), [line(3, "a"), line(3, "c")].concat());
+    let (first, second) = (ids(one.as_bytes()), ids(other.as_bytes()));
+    let all: std::collections::BTreeSet<_> = first.iter().chain(&second).collect();
+    assert_eq!((first.len(), second.len(), all.len()), (3, 2, 5), "{first:?} {second:?}");
+    // The same lines again are the same.
+    assert_eq!(ids(one.as_bytes()), first);
+}
+
+#[test]
+fn what_an_application_calls_as_aws_does_is_a_line_all_the_same() {
+    for line in [
+        r#"{"level":"INFO","messageType":"ORDER_CREATED","message":"x"}"#,
+        r#"{"level":"INFO","message":"import done","records":12}"#,
+        r#"{"logGroup":"a"}"#,
+        r#"{"logEvents":12}"#,
+        r#"{"awslogs":null}"#,
+        r#"{"Records":"none"}"#,
+    ] {
+        for lines in [line.to_owned(), format!("{line}\n{{\"message\":\"y\"}}\n")] {
+            let ran = run(&[&NDJSON[..], &["-"]].concat(), &[], lines.as_bytes());
+            let (_, logs, _) = counted(&ran);
+            assert_eq!((ran.status, logs, ran.err.as_str()), (0, lines.lines().count(), ""), "{lines}");
+        }
+    }
+    // These say what they are.
+    for (event, said) in [
+        (r#"{"messageType":"DATA_MESSAGE","logGroup":"a"}"#, "damaged payload"),
+        ("{\"messageType\":\"DATA_MESSAGE\",\"logEv", "damaged payload"),
+        (r#"{"awslogs":{}}"#, "the event "),
+    ] {
+        let ran = run(&[&NDJSON[..], &["-"]].concat(), &[], event.as_bytes());
+        assert!(ran.status == 1 && ran.err.contains(said), "{event} {}", ran.err);
+    }
+}
+
+#[test]
+fn what_is_only_shown_leaves_nothing_behind() {
+    let home = std::path::PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("replay-home");
+    let _ = std::fs::remove_dir_all(&home);
+    std::fs::create_dir_all(&home).unwrap();
+    let env = [("HOME", home.to_str().unwrap()), ("ELASTICSEARCH_URL", "http://127.0.0.1:9")];
+    let damaged = r#"{"awslogs":{"data":"H4sIAAAA"}}"#;
+    for args in [&["replay", "-"][..], &["replay", "--to", "stdout", "-"], &["replay", "--summary", "-"]] {
+        let ran = run(args, &env, damaged.as_bytes());
+        assert!(ran.status == 1 && ran.err.ends_with("nothing of it was forwarded\n"), "{}", ran.err);
+        assert!(std::fs::read_dir(&home).unwrap().next().is_none(), "{args:?}");
+    }
+    // What is sent is kept, and where is told.
+    let ran = run(&["replay", "--to", "elasticsearch", "-"], &env, damaged.as_bytes());
+    let (_, key) = ran.err.trim_end().trim_end_matches(" in the store").rsplit_once(' ').unwrap();
+    assert!(home.join(".local/state/logferry").join(key).exists(), "{}", ran.err);
+}
+
 #[test]
 fn replays_a_folder() {
     let ran = run(&[&NDJSON[..], &["fixtures/events"]].concat(), &[], b"");

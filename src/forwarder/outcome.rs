@@ -51,6 +51,8 @@ pub enum Note {
         read: u64,
         /// What is wrong.
         error: DecodeError,
+        /// Key of its copy in the store.
+        kept: Option<String>,
     },
     /// A delivery that wasn't read to its end before the function had to answer.
     CutShort {
@@ -266,7 +268,16 @@ impl Outcome {
 
     pub(super) fn damaged(&mut self, log_group: String, read: u64, error: DecodeError) {
         self.ledger.damaged += 1;
-        self.notes.push(Note::Damaged { log_group, read, error });
+        self.notes.push(Note::Damaged { log_group, read, error, kept: None });
+    }
+
+    /// Takes down where the copy of a payload is that was damaged.
+    pub(super) fn kept(&mut self, key: &str) {
+        for note in &mut self.notes {
+            if let Note::Damaged { kept, .. } = note {
+                kept.get_or_insert_with(|| key.to_owned());
+            }
+        }
     }
 
     pub(super) fn cut_short(&mut self, log_group: String, read: u64) {
@@ -297,14 +308,15 @@ fn advice(reason: Reason, last: &str) -> &'static str {
 impl std::fmt::Display for Note {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::Damaged { log_group, read, error } => {
+            Self::Damaged { log_group, read, error, kept } => {
                 let of = if log_group.is_empty() { String::new() } else { format!(" of {log_group}") };
                 write!(f, "damaged payload{of}: {error}; ")?;
                 match read {
-                    0 => f.write_str("nothing of it was forwarded"),
-                    1 => f.write_str("the log event before it was forwarded"),
-                    _ => write!(f, "the {read} log events before it were forwarded"),
+                    0 => f.write_str("nothing of it was forwarded")?,
+                    1 => f.write_str("the log event before it was forwarded")?,
+                    _ => write!(f, "the {read} log events before it were forwarded")?,
                 }
+                kept.as_ref().map_or(Ok(()), |key| write!(f, "; it is kept as {key} in the store"))
             }
             Self::Undelivered { backend, address, fate, reason, weight, last } => {
                 let to = if address.is_empty() { String::new() } else { format!(" to {address}") };

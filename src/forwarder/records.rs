@@ -102,8 +102,9 @@ impl<T: Transport> Forwarder<T> {
         let Some(store) = &self.store else { return };
         let what = outcome.notes.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
         match timeout_at(last_moment(self.sending, invocation), store.put_damaged(payload, &what)).await {
+            Ok(Ok(key)) => outcome.kept(&key),
             // A queue holds requests only: the payload is counted and reported, as without a store.
-            Ok(Ok(_) | Err(StoreError::NotAList)) => {}
+            Ok(Err(StoreError::NotAList)) => {}
             Ok(Err(error)) => outcome.note_store(error.to_string()),
             Err(_) => outcome.note_store(NO_TIME.to_owned()),
         }

@@ -187,16 +187,16 @@ fn is_queried<'n>(mut names: impl Iterator<Item = &'n String>) -> bool {
 /// Batches of the rows that are log events, oldest first, and how many aren't. A query gives out the newest first.
 fn replayed(rows: Vec<Option<Fetched>>, is_queried: bool, name: &str) -> Contents {
     let of = rows.len();
-    let mut events: Vec<_> = rows.into_iter().enumerate().filter_map(|(number, row)| Some((number, row?))).collect();
+    let mut events: Vec<_> = rows.into_iter().flatten().collect();
     let unread = of - events.len();
     // Otherwise events of one millisecond keep their order.
-    if is_queried && events.is_sorted_by_key(|(_, event)| std::cmp::Reverse(event.time)) {
+    if is_queried && events.is_sorted_by_key(|event| std::cmp::Reverse(event.time)) {
         events.reverse();
     }
-    events.sort_by_key(|(_, event)| event.time);
+    events.sort_by_key(|event| event.time);
     let mut streams = Streams::default();
-    for (number, Fetched { place, id, time, message }) in events {
-        streams.push(&place, Event { id: id.unwrap_or_else(|| (number + 1).to_string()), time, message });
+    for Fetched { place, id, time, message } in events {
+        streams.push(&place, Event { id: id.unwrap_or_default(), time, message });
     }
     let complaint = (unread > 0).then(|| {
         format!(

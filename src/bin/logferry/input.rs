@@ -100,6 +100,11 @@ pub(crate) fn files(paths: &[PathBuf]) -> Vec<PathBuf> {
     paths.iter().flat_map(inside).collect()
 }
 
+/// Whether a path that was found in a folder is one to be read: a pipe would be waited for, without end.
+fn is_file(path: &Path) -> bool {
+    path.is_file() || path.is_dir() || !path.exists()
+}
+
 /// What is in a folder, sorted by name, without hidden files and without links that lead back to the folder or above
 /// it; `None` when it isn't a folder.
 fn files_in(path: &Path) -> io::Result<Option<Vec<PathBuf>>> {
@@ -111,7 +116,7 @@ fn files_in(path: &Path) -> io::Result<Option<Vec<PathBuf>>> {
         std::fs::read_dir(path)?.collect::<Result<Vec<_>, _>>()?.iter().map(std::fs::DirEntry::path).collect();
     files.retain(|path| {
         let hidden = path.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.'));
-        !hidden && !path.canonicalize().is_ok_and(|place| here.starts_with(place))
+        !hidden && is_file(path) && !path.canonicalize().is_ok_and(|place| here.starts_with(place))
     });
     files.sort();
     Ok(Some(files))
@@ -175,10 +180,13 @@ fn list(bytes: &[u8]) -> Option<Vec<Content>> {
 fn one(bytes: &[u8]) -> Option<Content> {
     let text = String::from_utf8_lossy(bytes);
     let object: HashMap<String, &RawValue> = serde_json::from_str(&text).ok()?;
-    if object.contains_key("logEvents") {
+    // Applications have such keys, too, with other values.
+    let has = |key: &str, begins: char| object.get(key).is_some_and(|value| value.get().starts_with(begins));
+    let kinds = ["\"DATA_MESSAGE\"", "\"CONTROL_MESSAGE\""];
+    if has("logEvents", '[') || object.get("messageType").is_some_and(|kind| kinds.contains(&kind.get())) {
         return Some(Content::Batch(bytes.to_vec()));
     }
-    if ["awslogs", "Records", "records"].iter().any(|key| object.contains_key(*key)) {
+    if has("awslogs", '{') || has("Records", '[') || has("records", '[') {
         return Some(Content::Event(text.into_owned()));
     }
     // Lambda's record of an invocation that failed.
@@ -189,6 +197,10 @@ fn one(bytes: &[u8]) -> Option<Content> {
 fn looks_like_batch(bytes: &[u8]) -> bool {
     let bytes = bytes.trim_ascii_start();
     let head = String::from_utf8_lossy(bytes.get(..2000).unwrap_or(bytes));
+    // A line that is an object, and no batch, is one of an application.
+    let first = bytes.split(|byte| *byte == b'\n').next().unwrap_or_default();
+    let is_whole = serde_json::from_slice::<HashMap<String, &RawValue>>(first).is_ok();
     head.starts_with('{')
+        && !is_whole
         && ["\"messageType\"", "\"logEvents\"", "\"logGroup\"", "\"awslogs\""].iter().any(|key| head.contains(key))
 }

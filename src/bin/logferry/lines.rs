@@ -13,7 +13,7 @@ pub(crate) fn batches(text: &str, name: &str) -> Vec<Content> {
     let mut last = text.lines().find_map(own_time).unwrap_or(now()).millis();
     let is_stamped = text.lines().filter_map(Stamped::parse).any(|line| is_lambdas_own(line.message));
     let mut streams = Streams::default();
-    for (number, line) in text.lines().enumerate().filter(|(_, line)| !line.is_empty()) {
+    for line in text.lines().filter(|line| !line.is_empty()) {
         let stamped = Stamped::parse(line).filter(|_| is_stamped);
         match streams.last() {
             // What follows without a stamp belongs to the event before.
@@ -27,7 +27,7 @@ pub(crate) fn batches(text: &str, name: &str) -> Vec<Content> {
                 let Stamped { time, stream, message } =
                     stamped.unwrap_or(Stamped { time: last, stream: "", message: line });
                 let place = Place { log_stream: stream.to_owned(), ..Place::default() };
-                streams.push(&place, Event { id: (number + 1).to_string(), time, message: message.to_owned() });
+                streams.push(&place, Event { id: String::new(), time, message: message.to_owned() });
             }
         }
     }

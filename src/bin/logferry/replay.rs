@@ -228,7 +228,7 @@ fn forwarder(args: &ReplayArgs, to: &str) -> Result<Forwarder<Carrier>, Vec<Mist
     let Forwarder { pipeline, backends, transport, limits, sending, store } = forwarder;
     let transport = Carrier { http: (!args.dry_run).then(|| Box::new(transport)), unwritten: Cell::default() };
     // What is only shown isn't kept.
-    let store = store.filter(|_| !args.dry_run);
+    let store = store.filter(|_| !args.dry_run && backends.iter().any(Backend::is_remote));
     Ok(Forwarder { pipeline, backends, transport, limits, sending, store })
 }
 

@@ -1,7 +1,9 @@
 //! Log events that were fetched one way or another, as the batches that CloudWatch Logs would deliver.
 
+use std::collections::HashMap;
 use std::path::Path;
 
+use ring::digest::{SHA256, SHA256_OUTPUT_LEN, digest};
 use serde::Serialize;
 
 use crate::input::{Content, STDIN};
@@ -21,6 +23,7 @@ struct Batch {
 /// One log event of a batch.
 #[derive(Serialize)]
 pub(crate) struct Event {
+    /// Empty where none came with it.
     pub(crate) id: String,
     /// In milliseconds.
     #[serde(rename = "timestamp")]
@@ -67,14 +70,17 @@ impl Streams {
 
     /// A batch for each log stream: where no log group is known, the name of the input stands for the function's.
     pub(crate) fn batches(mut self, name: &str) -> Vec<Content> {
-        self.split();
         let stem = Path::new(name).file_stem().filter(|_| name != STDIN);
         let function = stem.map_or_else(|| "stdin".to_owned(), |stem| stem.to_string_lossy().replace(' ', "-"));
-        let batch = |(place, log_events): (Place, Vec<Event>)| {
-            let Place { owner, mut log_group, log_stream } = place;
-            if log_group.is_empty() {
-                log_group = format!("/aws/lambda/{function}");
+        for (place, events) in &mut self.streams {
+            if place.log_group.is_empty() {
+                place.log_group = format!("/aws/lambda/{function}");
             }
+            name_events(place, events);
+        }
+        self.split();
+        let batch = |(place, log_events): (Place, Vec<Event>)| {
+            let Place { owner, log_group, log_stream } = place;
             let batch = Batch { message_type: "DATA_MESSAGE", owner, log_group, log_stream, log_events };
             Content::Batch(serde_json::to_vec(&batch).unwrap_or_default())
         };
@@ -85,6 +91,21 @@ impl Streams {
     fn split(&mut self) {
         let streams = std::mem::take(&mut self.streams);
         self.streams = streams.into_iter().flat_map(|(place, events)| split(place, events)).collect();
+    }
+}
+
+/// Gives events without an id one that follows from what they are: of those that come again, as with the same file,
+/// a backend that knows ids keeps one, and of others each.
+fn name_events(place: &Place, events: &mut [Event]) {
+    let mut alike: HashMap<[u8; SHA256_OUTPUT_LEN], u64> = HashMap::new();
+    for event in events.iter_mut().filter(|event| event.id.is_empty()) {
+        let Place { owner, log_group, log_stream } = place;
+        let told = format!("{owner}\0{log_group}\0{log_stream}\0{}\0{}", event.time, event.message);
+        let mut hash = [0; SHA256_OUTPUT_LEN];
+        hash.copy_from_slice(digest(&SHA256, told.as_bytes()).as_ref());
+        let nth = alike.entry(hash).and_modify(|nth| *nth += 1).or_default();
+        let (half, _) = hash.split_at(SHA256_OUTPUT_LEN / 2);
+        event.id = half.iter().map(|byte| format!("{byte:02x}")).chain([format!("-{nth}")]).collect();
     }
 }
 
