@@ -122,7 +122,7 @@ impl Scrub {
     /// The message without what the rules match, as it stands in JSON; nothing if they match nothing.
     /// The runtime has put `prefix` bytes before what was logged.
     pub(super) fn scrub(&self, message: JsonStr<'_>, prefix: usize) -> Option<String> {
-        let json = message.escaped().get(prefix..).is_some_and(|logged| logged.starts_with('{'));
+        let json = message.escaped().get(prefix..).is_some_and(holds_json);
         let text = message.unescape();
         let left = self.rules.iter().fold(None, |left: Option<String>, rule| {
             let replaced = rule.replace(left.as_deref().unwrap_or(&text), json);
@@ -130,6 +130,11 @@ impl Scrub {
         })?;
         Some(JsonStr::escape(&left, &mut Vec::new()).escaped().to_owned())
     }
+}
+
+/// Whether what was logged is a document of JSON or a list of such, or ends in one, as Python's warnings do.
+fn holds_json(logged: &str) -> bool {
+    logged.starts_with('{') || logged.starts_with("[{") || logged.starts_with(r#"[\""#) || logged.contains(r"\r{")
 }
 
 impl Rule {
@@ -339,6 +344,14 @@ mod tests {
             ("hush", "*", r#"{"m":"\\nbob@example.com"}"#, r#"{"m":"\\xxxxx@xxxxx.com"}"#),
             (r"n(\S)", r"\1", r#"{"m":"a\nb"}"#, r#"{"m":"ab"}"#),
             ("hush", "*", r"C:\nbob@example.com", r"C:\xxxxx@xxxxx.com"),
+            ("hush", "*", r#"[{"m":"to\nbob@example.com"}]"#, r#"[{"m":"toxxxxx@xxxxx.com"}]"#),
+            ("hush", "*", r#"["to\nbob@example.com"]"#, r#"["toxxxxx@xxxxx.com"]"#),
+            (
+                "hush",
+                "*",
+                "LAMBDA_WARNING: Unhandled exception.\r{\"m\":\"to\\nbob@example.com\"}",
+                "LAMBDA_WARNING: Unhandled exception.\r{\"m\":\"toxxxxx@xxxxx.com\"}",
+            ),
             ("\\\\", "*", r"{\", "{*"),
             ("u", "*", r"{\u0", "{*"),
         ] {
