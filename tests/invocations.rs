@@ -797,6 +797,28 @@ fn what_lambda_says_holds_against_words() {
 }
 
 #[test]
+fn the_end_of_a_runtime_counts_once_where_a_batch_ends_before_lambda_tells_it() {
+    let hints = Hints { out_of_memory: true, handler_errors: true };
+    let errors = |lines: &[&str]| {
+        let (seen, _) = run_in("/aws/lambda/checkout", Settings { hints, ..Settings::default() }, lines);
+        tally(&seen)[1]
+    };
+    let line = |what: &str| format!("2026-11-20T09:00:00.000Z\t{{A}}\tERROR\t{what} \t{{\"errorType\":\"E\"}}\n");
+    let (uncaught, rejection, invoke) =
+        (line("Uncaught Exception"), line("Unhandled Promise Rejection"), line("Invoke Error"));
+    for (before, behind) in [
+        (vec![START, &uncaught], vec![END, FAILED]),
+        (vec![START, &rejection], vec![END, FAILED]),
+        (vec![START, &uncaught], vec![CRASHED, END, REPORT]),
+        // Of this one Lambda tells nothing.
+        (vec![START, &invoke], vec![END, REPORT]),
+    ] {
+        let whole = [&before[..], &behind[..]].concat();
+        assert_eq!((errors(&before) + errors(&behind), errors(&whole)), (1.0, 1.0), "{before:?}");
+    }
+}
+
+#[test]
 fn lines_without_an_id_belong_to_the_request_that_runs() {
     let ids = |lines: &[&str]| {
         run(lines).logs.into_iter().map(|(_, _, id, _)| id.as_deref().map(|id| id == A)).collect::<Vec<_>>()
@@ -916,19 +938,20 @@ fn emf(definitions: &[String], dimensions: &[String], members: &[String]) -> Str
 
 #[test]
 fn one_document_makes_a_bounded_number_of_metrics() {
-    let (numbered, same) = (|name: &str| (0..4_000).map(|n| format!("{name}{n}")).collect::<Vec<_>>(), "m".to_owned());
-    let (one, hundred) = (r#""m":1"#.to_owned(), format!(r#""m":[{}]"#, ["1"; 100].join(",")));
-    let each: Vec<_> = numbered("m").iter().map(|name| format!(r#""{name}":1"#)).collect();
-    let many = emf(&vec![same.clone(); 100], &[], std::slice::from_ref(&hundred));
-    let (directive, rest) = many.split_once(r#"{"Namespace""#).unwrap().1.split_once("}]}").unwrap();
-    let directives = vec![format!(r#"{{"Namespace"{directive}}}]}}"#); 180].join(",");
-    let many = format!(r#"{{"_aws":{{"CloudWatchMetrics":[{directives}{rest}"#);
+    let numbered = |name: &str| (0..4_000).map(|n| format!("{name}{n}")).collect::<Vec<_>>();
+    let (names, dimensions) = (numbered("m"), numbered("d"));
+    let each = |value: &str| names.iter().map(|name| format!(r#""{name}":{value}"#)).collect::<Vec<_>>();
+    let (one, hundred) = (each("1"), each(&format!("[{}]", ["1"; 100].join(","))));
+    let many = emf(&names[..100], &[], &hundred[..100]);
+    let (directive, rest) = many.split_once(r#"{"Namespace":"N""#).unwrap().1.split_once("}]}").unwrap();
+    let directives: Vec<_> = (0..180).map(|n| format!(r#"{{"Namespace":"N{n}"{directive}}}]}}"#)).collect();
+    let many = format!(r#"{{"_aws":{{"CloudWatchMetrics":[{}{rest}"#, directives.join(","));
     for (name, document, expected) in [
-        ("all at most", emf(&vec![same.clone(); 100], &numbered("d")[..30], std::slice::from_ref(&hundred)), 10_000),
-        ("metrics of as many dimensions", emf(&vec![same.clone(); 4_000], &numbered("d"), &[one]), 100),
-        ("metrics of as many names", emf(&numbered("m"), &numbered("d"), &each), 100),
-        ("values of as many metrics", emf(&vec![same; 20_000], &[], &[hundred]), 10_000),
+        ("all at most", emf(&names[..100], &dimensions[..30], &hundred[..100]), 10_000),
+        ("metrics of as many dimensions", emf(&names, &dimensions, &one), 100),
+        ("values of as many metrics", emf(&names, &[], &hundred), 10_000),
         ("values of as many directives", many, 10_000),
+        ("one metric again and again", emf(&vec![names[0].clone(); 100], &[], &one[..1]), 1),
     ] {
         let (seen, counts) = run_in("/aws/lambda/checkout", Settings::default(), &[&document]);
         assert_eq!((counts.metrics, counts.logs), (expected, 1), "{name}, {} bytes", document.len());

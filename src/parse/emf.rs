@@ -131,13 +131,19 @@ impl<'a> Emf<'a> {
     /// Metrics, and the directives that define them. One that several of a namespace define, each with dimensions of its
     /// own, is as many series in `CloudWatch`; where dimensions are tags these would add up, so it is one, of all of them.
     pub fn defined(&self) -> Vec<(Vec<&EmfDirective<'a>>, Vec<&EmfMetric<'a>>)> {
-        if let [only] = self.directives.as_slice() {
+        if let [only] = self.directives.as_slice()
+            && are_unlike(&only.metrics)
+        {
             return vec![(vec![only], only.metrics.iter().collect())];
         }
         let mut series = BTreeMap::<_, (Vec<usize>, _)>::new();
         for (place, directive) in self.directives.iter().enumerate() {
             for metric in &directive.metrics {
-                series.entry((&directive.namespace, &metric.name)).or_insert((Vec::new(), metric)).0.push(place);
+                let (places, _) = series.entry((&directive.namespace, &metric.name)).or_insert((Vec::new(), metric));
+                // A directive may define it twice.
+                if places.last() != Some(&place) {
+                    places.push(place);
+                }
             }
         }
         let mut defined = BTreeMap::<_, Vec<_>>::new();
@@ -164,6 +170,12 @@ impl<'a> Emf<'a> {
             directives: self.directives.into_iter().map(EmfDirective::into_owned).collect(),
         }
     }
+}
+
+/// Whether no two have one name; there are few.
+fn are_unlike(metrics: &[EmfMetric<'_>]) -> bool {
+    let mut before = metrics.iter().enumerate();
+    before.all(|(place, metric)| metrics.iter().take(place).all(|other| other.name != metric.name))
 }
 
 impl EmfDirective<'_> {
@@ -225,8 +237,13 @@ fn histogram(json: &str) -> Option<Vec<(f64, usize)>> {
     }
     let samples = if let Some((values, counts)) = values.zip(counts) {
         // No more have a place in a document, whatever they count.
-        let pairs = values.take(Emf::MAX_DOCUMENT_VALUES).zip(counts);
-        pairs.map(|(value, count)| Some((number(value)?, times(number(count)?)?))).collect::<Option<Vec<_>>>()?
+        let values: Vec<_> = values.take(Emf::MAX_DOCUMENT_VALUES).map(number).collect::<Option<_>>()?;
+        let counts = counts.take(Emf::MAX_DOCUMENT_VALUES).map(|count| times(number(count)?));
+        let counts: Vec<_> = counts.collect::<Option<_>>()?;
+        if values.len() != counts.len() {
+            return None;
+        }
+        values.into_iter().zip(counts).collect()
     } else {
         let [Some(count), Some(sum), Some(min), Some(max)] = of_all else { return None };
         spread(times(count)?, sum, min, max)?
@@ -392,6 +409,8 @@ mod tests {
             (r#"{"Count":2,"Sum":8.4,"Min":3.6,"Max":4.8}"#, Some(vec![3.6, 4.8])),
             (r#"{"Count":1,"Sum":3,"Min":3,"Max":3}"#, Some(vec![3.0])),
             (r#"{"Values":[1,2],"Counts":[0,1]}"#, Some(vec![2.0])),
+            (r#"{"Values":[1,2,3],"Counts":[1,1]}"#, None),
+            (r#"{"Values":[1,2],"Counts":[1,1,1]}"#, None),
             (r#"{"Count":0,"Sum":0,"Min":0,"Max":0}"#, None),
             (r#"{"Count":3,"Sum":0,"Min":2,"Max":1}"#, None),
             (r#"{"Count":3,"Sum":100,"Min":1,"Max":2}"#, None),

@@ -27,7 +27,7 @@ pub use platform::{
     Failure, Fault, InitReport, InitStart, Metrics, Platform, Registration, Report, RestoreReport, Span, Start, Status,
     Timeout, Xray,
 };
-pub use signature::{UNHANDLED, bracketed_level, handler_error, oom_signature, unhandled_object};
+pub use signature::{UNHANDLED, bracketed_level, ends_runtime, handler_error, oom_signature, unhandled_object};
 
 use crate::model::Timestamp;
 

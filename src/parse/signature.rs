@@ -64,10 +64,9 @@ pub fn bracketed_level(line: &str) -> Option<Level> {
 ///
 /// Source of Python's: <https://github.com/aws/aws-lambda-python-runtime-interface-client> (`bootstrap.py`).
 pub fn handler_error(line: &str) -> bool {
-    const NODE: [&str; 3] = ["Invoke Error ", "Uncaught Exception ", "Unhandled Promise Rejection "];
     if let Some(prefix) = Prefix::parse(line) {
         let rest = line.get(prefix.len..).unwrap_or_default();
-        return NODE.iter().any(|start| rest.strip_prefix(start).is_some_and(|rest| rest.starts_with('\t')));
+        return begins_with_one(rest, &["Invoke Error "]) || begins_with_one(rest, &NODE_ENDS);
     }
     if let Some(object) = unhandled_object(line) {
         return is_unhandled(object);
@@ -78,6 +77,20 @@ pub fn handler_error(line: &str) -> bool {
     let kind = first.split(':').next().unwrap_or_default();
     let named = !kind.is_empty() && kind.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.'));
     named && rest.split(['\n', '\r']).any(|line| line.starts_with("Traceback (most recent call last)"))
+}
+
+/// What Node.js says before it ends by an error: Lambda tells of that, too.
+const NODE_ENDS: [&str; 2] = ["Uncaught Exception ", "Unhandled Promise Rejection "];
+
+/// Whether a line that reports an error is of a runtime that ends by it, which a line of Lambda's own, the `REPORT` or one
+/// before it, tells as well.
+pub fn ends_runtime(line: &str) -> bool {
+    Prefix::parse(line).is_some_and(|prefix| begins_with_one(line.get(prefix.len..).unwrap_or_default(), &NODE_ENDS))
+}
+
+/// Whether a text begins with one of these, and a TAB behind it.
+fn begins_with_one(text: &str, starts: &[&str]) -> bool {
+    starts.iter().any(|start| text.strip_prefix(start).is_some_and(|rest| rest.starts_with('\t')))
 }
 
 /// The JSON object that a line is, or that stands behind what Python says of an exception that nobody handled.

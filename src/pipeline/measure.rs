@@ -51,6 +51,8 @@ pub(super) enum Told {
     ByLambda,
     /// In words that prove little.
     ByTheProgram,
+    /// In those that the runtime ends with: Lambda will tell it, too.
+    AtTheEnd,
 }
 
 /// The start of an environment, as its own line tells it.
@@ -82,6 +84,8 @@ struct Attempt {
     counted: Failure,
     /// What the program's own words tell, and the event that they were read from first.
     hinted: Failure,
+    /// Whether the runtime ended by it.
+    ended: bool,
     hint: (Timestamp, String),
     /// What its `runtimeDone` says.
     done: Failure,
@@ -282,7 +286,7 @@ impl Attempts {
         let at = &mut at.of(time, &event_id);
         match told {
             Told::ByLambda => self.failed(failure, Some(request_id), at),
-            Told::ByTheProgram => self.hinted(failure, request_id, at),
+            Told::ByTheProgram | Told::AtTheEnd => self.hinted(failure, told, request_id, at),
         }
     }
 
@@ -301,7 +305,7 @@ impl Attempts {
 
     /// Remembers what a program's words tell until its `REPORT`; behind that there is
     /// nothing to wait for.
-    pub(super) fn hinted<S: Sink>(&mut self, failure: Failure, request_id: &str, at: &mut At<'_, S>) {
+    pub(super) fn hinted<S: Sink>(&mut self, failure: Failure, told: Told, request_id: &str, at: &mut At<'_, S>) {
         if self.last.is(request_id, at.time) {
             if !self.last.counted.error {
                 self.last.counted = failure;
@@ -313,17 +317,18 @@ impl Attempts {
                 attempt.hint = (at.time, at.event_id.to_owned());
             }
             attempt.hinted = both(attempt.hinted, failure);
+            attempt.ended |= told == Told::AtTheEnd;
         }
     }
 
     /// Counts errors that were hinted at and whose `REPORT` will come in another
-    /// batch: it never tells of them. Lack of memory it may tell, so that waits.
+    /// batch: it never tells of them. Lack of memory it may tell, and the end of a runtime Lambda does, so these wait.
     pub(super) fn finish<S: Sink>(&mut self, at: &mut At<'_, S>) {
         self.end_init(at);
         self.end_unnamed(at);
         let mut pending: Vec<_> = self.by_request.drain().filter(|(_, attempt)| attempt.hinted.error).collect();
         pending.sort_unstable_by(|a, b| a.0.cmp(&b.0));
-        for (id, attempt) in pending.iter().filter(|(_, attempt)| !attempt.hinted.out_of_memory) {
+        for (id, attempt) in pending.iter().filter(|(_, attempt)| !attempt.hinted.out_of_memory && !attempt.ended) {
             let tenant = self.tenant(attempt.tenant_id.as_deref());
             let (time, event_id) = &attempt.hint;
             at.of(*time, event_id).emit_failure(less(attempt.hinted, attempt.counted), Some(id), tenant.as_slice());

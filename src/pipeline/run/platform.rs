@@ -11,7 +11,7 @@ use super::super::spelling::{Spelling, Written};
 use super::{Fate, Run};
 use crate::event::LogEvent;
 use crate::model::{Level, Sink, Timestamp};
-use crate::parse::{Failure, Platform};
+use crate::parse::{Failure, Platform, ends_runtime};
 
 impl Run<'_> {
     /// Measures what Lambda says of itself; it is a log when it isn't Lambda that says it.
@@ -139,12 +139,13 @@ impl Run<'_> {
         out: &mut impl Sink,
     ) {
         let Some(hinted) = self.pipeline.settings.hints.read(event.message, level) else { return };
+        let told = if ends_runtime(&event.message.unescape()) { Told::AtTheEnd } else { Told::ByTheProgram };
         let request_id = request_id.map(Cow::Borrowed).or_else(|| self.at_hand(event.time));
         let mut at = at(&self.origins, event, out, &mut self.counts);
         match request_id {
-            Some(id) => self.attempts.hinted(hinted, &id, &mut at),
+            Some(id) => self.attempts.hinted(hinted, told, &id, &mut at),
             // Where requests run beside each other none is given it.
-            None => self.attempts.unnamed(hinted, Told::ByTheProgram, &at),
+            None => self.attempts.unnamed(hinted, told, &at),
         }
     }
 }
