@@ -915,7 +915,7 @@ fn custom_metrics_stay_within_bounds_and_nothing_is_lost() {
     let bounds = Bounds { metric_names: 2, tags: 3, ..Bounds::default() };
     let settings = Settings { bounds, ..Settings::default() };
     let lines = [
-        "MONITORING|1700000000|1|count|a|#t1,t2,t3,t4",
+        "MONITORING|1700000000|1|count|a|#t1,t2,t1,t3,t4",
         "MONITORING|1700000000|1|count|b",
         "MONITORING|1700000000|1|count|c",
         "MONITORING|1700000000|5|count|a",

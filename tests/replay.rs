@@ -49,6 +49,13 @@ fn counted(ran: &Ran) -> (Value, usize, usize) {
     (serde_json::from_str(ran.out.lines().last().unwrap()).unwrap(), of("log"), of("metric"))
 }
 
+#[test]
+fn a_table_is_no_ndjson() {
+    let ran = run(&[&NDJSON[..], &["--summary", "fixtures/events/node-text.json"]].concat(), &[], b"");
+    assert_eq!((ran.status, ran.out.as_str()), (2, ""));
+    assert!(ran.err.contains("leave one of them out"), "{}", ran.err);
+}
+
 /// What Elasticsearch is told of logs, each by its `_id`.
 fn ids(input: &[u8]) -> Vec<String> {
     let env = [("ELASTICSEARCH_URL", "http://127.0.0.1:9")];

@@ -21,6 +21,9 @@ use crate::request::{Destination, Header, Refused, Request, Response, Verdict, W
 /// a bound where that is all of it. Otherwise time is the bound.
 const MAX_CUTS: u32 = 64;
 
+/// An answer that takes longer than this is missing for a reason of the intake's.
+const FAIR: Duration = Duration::from_secs(1);
+
 /// What `VictoriaMetrics`, vmagent and `VictoriaLogs` say of a path that they don't have, with a status of 400.
 const NO_SUCH_PATH: &[u8] = b"unsupported path requested: ";
 
@@ -280,7 +283,12 @@ async fn attempts<T: Transport>(
             Err(error) => {
                 // An attempt that the deadline cuts short says less than what came of the one before.
                 let is_cut = limit < now + attempt && matches!(error, TransportError::Timeout(..));
-                if !is_cut || last.0 == Reason::Deadline {
+                if is_cut && limit.duration_since(now) < FAIR {
+                    // Too little to blame the intake.
+                    if last.0 == Reason::Deadline {
+                        last.1 = format!("{error}, when the time was over");
+                    }
+                } else if !is_cut || last.0 == Reason::Deadline {
                     let advice = if is_cut { "" } else { advice(&error, &request) };
                     last = (Reason::Unreachable, format!("{error}{advice}"));
                 }

@@ -121,12 +121,23 @@ async fn an_attempt_that_the_deadline_cuts_short_hides_no_earlier_cause() {
             "no response within 5000 ms; if the intake is only slow, raise LOGFERRY_SEND_TIMEOUT",
         ),
         (vec![], 3, Reason::Unreachable, "no response within 3000 ms"),
+        (vec![], 0, Reason::Deadline, "there was no time to try"),
     ] {
         let script = Script::statuses(&statuses);
         let (delivered, _) = run(&script, 1, seconds).await;
         let dropped = &delivered.dropped[0];
         assert_eq!((dropped.reason, dropped.last.as_str()), (reason, said), "{statuses:?} {seconds}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_intake_is_not_blamed_for_what_little_time_there_was() {
+    let script = Script::statuses(&[]);
+    let patience = Patience { attempt: Duration::from_secs(5), deadline: Instant::now() + Duration::from_millis(160) };
+    let delivered = deliver(&script, request(1), patience, 7).await;
+    let dropped = &delivered.dropped[0];
+    let said = "no response within 160 ms, when the time was over";
+    assert_eq!((dropped.reason, dropped.last.as_str()), (Reason::Deadline, said));
 }
 
 #[tokio::test(start_paused = true)]

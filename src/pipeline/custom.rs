@@ -116,6 +116,10 @@ impl<'a, S: Sink> Reading<'a, S> {
     fn tags<'t>(&mut self, tags: impl Iterator<Item = Tag<'t>>) -> Tags<'t> {
         let mut kept = Tags::new();
         for tag in tags {
+            // A backend that makes a list of a tag's values would show it twice.
+            if kept.contains(&tag) {
+                continue;
+            }
             if kept.len() < self.bounds.tags {
                 kept.push(tag);
             } else {

@@ -51,6 +51,10 @@ pub(crate) fn run(args: &ReplayArgs) -> io::Result<Status> {
             return Ok(Status::Usage);
         }
     };
+    if args.summary && args.format == Format::Ndjson {
+        complain("logferry: --summary is a table for people, and --format ndjson is none: leave one of them out");
+        return Ok(Status::Usage);
+    }
     let files = files(&paths);
     if files.is_empty() {
         complain("logferry: nothing to replay: there is no file in the folder");
