@@ -191,6 +191,23 @@ async fn a_message_is_done_only_if_what_it_holds_is() {
     assert_eq!(aws.objects().into_keys().collect::<Vec<_>>(), ["/other/here/x.json"]);
 }
 
+/// Lambda's documentation asks for that: "stop processing messages after the first failure".
+#[tokio::test(start_paused = true)]
+async fn a_queue_that_keeps_the_order_stops_at_the_first_failure() {
+    for (queue, failed, sent) in [("queue", vec!["b"], vec!["a", "c"]), ("queue.fifo", vec!["b", "c"], vec!["a"])] {
+        let script = Script::new(|request, _| Answer::status(if holds(request, "b") { 503 } else { 202 }));
+        let mut forwarder = forwarder(&[], script);
+        let messages = ["a", "b", "c"].map(|id| (id, packed(batch([id]))));
+        let mut event: Value = serde_json::from_str(&sqs(&messages)).unwrap();
+        for message in event["Records"].as_array_mut().unwrap() {
+            message["eventSourceARN"] = format!("arn:aws:sqs:eu-west-1:123456789012:{queue}").into();
+        }
+        let outcome = forward_within(&mut forwarder, &event.to_string(), NOW, Duration::from_hours(1)).await;
+        assert_eq!(reply(&outcome), json!({ "batchItemFailures": failures(failed) }), "{queue}");
+        assert_eq!(forwarder.transport.messages(), sent, "{queue}");
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn messages_share_the_time_whatever_they_hold() {
     let folder = folder("messages-share");

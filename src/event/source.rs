@@ -30,8 +30,22 @@ pub enum Source {
     S3,
     /// An SQS queue.
     Sqs,
+    /// An SQS queue that keeps the order (FIFO).
+    SqsFifo,
     /// A CloudWatch Logs subscription.
     Subscription,
+}
+
+impl Source {
+    /// Whether it delivers those records again that it is told of, and not the others.
+    pub const fn delivers_again(self) -> bool {
+        matches!(self, Self::Kinesis | Self::Sqs | Self::SqsFifo)
+    }
+
+    /// Whether it is a queue.
+    pub const fn is_queue(self) -> bool {
+        matches!(self, Self::Sqs | Self::SqsFifo)
+    }
 }
 
 /// One thing that an event carries.
@@ -135,6 +149,8 @@ struct Message<'a> {
     id: Option<Text<'a>>,
     #[serde(borrow, default)]
     body: Option<Text<'a>>,
+    #[serde(borrow, default, rename = "eventSourceARN")]
+    queue: Option<Text<'a>>,
     #[serde(default)]
     s3: Option<S3Entity>,
 }
@@ -228,6 +244,8 @@ impl<'a> Event<'a> {
     fn of_messages(messages: Vec<Message<'a>>) -> Option<Self> {
         let source = match messages.first()? {
             Message { kinesis: Some(_), .. } => Source::Kinesis,
+            // The name of such a queue has to end so.
+            Message { body: Some(_), queue: Some(Text(queue)), .. } if queue.ends_with(".fifo") => Source::SqsFifo,
             Message { body: Some(_), .. } => Source::Sqs,
             Message { s3: Some(_), .. } => Source::S3,
             _ => return None,

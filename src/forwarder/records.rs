@@ -24,9 +24,10 @@ impl<T: Transport> Forwarder<T> {
         let (mut others, mut left) = (event.records.len(), 0);
         for record in event.records {
             others -= 1;
-            // Kinesis delivers everything again from the first failure on: what is behind it would be sent twice.
-            let stopped = event.source == Source::Kinesis && !failed.is_empty();
-            let late = matches!(event.source, Source::Kinesis | Source::Sqs) && Instant::now() >= whole.deadline;
+            // Kinesis delivers everything again from the first failure on: what is behind it would be sent twice. A queue
+            // that keeps the order wants what is behind it untouched.
+            let stopped = matches!(event.source, Source::Kinesis | Source::SqsFifo) && !failed.is_empty();
+            let late = event.source.delivers_again() && Instant::now() >= whole.deadline;
             left += usize::from(late);
             let well = if stopped || late {
                 outcome.undone += 1;
@@ -37,14 +38,14 @@ impl<T: Transport> Forwarder<T> {
                 if self.store.is_some() {
                     down = one.down(down);
                 }
-                let well = one.failed() == 0 && (event.source != Source::Sqs || one.waiting == 0);
+                let well = one.failed() == 0 && (!event.source.is_queue() || one.waiting == 0);
                 outcome.add(one);
                 well
             };
             match event.source {
                 Source::Firehose => transformed.push(self.transformed(record, well)),
-                Source::Kinesis | Source::Sqs if !well => failed.push(record.id.into_owned()),
-                Source::Kinesis | Source::Redrive | Source::S3 | Source::Sqs | Source::Subscription => {}
+                source if source.delivers_again() && !well => failed.push(record.id.into_owned()),
+                _ => {}
             }
         }
         if left > 0 {
@@ -53,7 +54,7 @@ impl<T: Transport> Forwarder<T> {
         self.sending.learnt = reserve::learn(self.sending.learnt, outcome.storing);
         outcome.reply = match event.source {
             Source::Firehose => Reply::transformed(transformed),
-            Source::Kinesis | Source::Sqs => Reply::Failed(failed),
+            Source::Kinesis | Source::Sqs | Source::SqsFifo => Reply::Failed(failed),
             Source::Redrive => outcome.reply_to_redrive(),
             Source::S3 | Source::Subscription => Reply::Nothing,
         };
