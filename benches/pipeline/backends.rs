@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::ferry::Ferry;
 use super::floor::Floor;
+use super::rounds::Rounds;
 use super::workload::Delivery;
 use super::{EVENTS, nanos, now, requests};
 
@@ -38,11 +39,12 @@ pub(crate) fn table() {
     for (name, settings) in BACKENDS {
         let mut ferry = Ferry::to(name, settings);
         let floor = Floor::of(&requests(&mut Ferry::to(name, settings), &delivery.event));
-        let (took, least, bytes) = race(&mut ferry, &floor, &delivery);
+        let (rounds, bytes) = race(&mut ferry, &floor, &delivery);
+        let (took, least) = (rounds.fastest("ferry"), rounds.fastest("floor"));
         if TOGETHER.contains(&name) {
             sum += took;
         }
-        let ratio = took.as_secs_f64() / least.as_secs_f64();
+        let ratio = rounds.ratio("ferry", "floor");
         println!(
             "{name:<16} {:>10.0} {:>12.0} {:>9.0} {:>11} {ratio:>7.3}{}",
             nanos(took, EVENTS),
@@ -68,20 +70,23 @@ pub(crate) fn table() {
     );
 }
 
-/// The fastest run of a backend and of its floor, in turn, and the bytes that it sends.
-fn race(ferry: &mut Ferry, floor: &Floor, delivery: &Delivery) -> (Duration, Duration, usize) {
-    let (mut took, mut least, mut bytes) = (Duration::MAX, Duration::MAX, 0);
+/// Runs of a backend and of its floor, in turn, and the bytes that it sends.
+fn race(ferry: &mut Ferry, floor: &Floor, delivery: &Delivery) -> (Rounds, usize) {
+    let (mut rounds, mut bytes) = (Rounds::default(), 0);
     let from = now();
-    while now() - from < TIME {
+    for round in 0.. {
+        if now() - from >= TIME {
+            break;
+        }
         let start = now();
         bytes = 0;
         ferry.forward(&delivery.event, |request| bytes += request.body.len());
         let middle = now();
         floor.run(delivery.data());
-        took = took.min(middle - start);
-        least = least.min(now() - middle);
+        rounds.add("floor", round, now() - middle);
+        rounds.add("ferry", round, middle - start);
     }
-    (took, least, bytes)
+    (rounds, bytes)
 }
 
 fn fastest(mut run: impl FnMut()) -> Duration {

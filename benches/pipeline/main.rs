@@ -10,19 +10,20 @@
 //! cargo bench --bench pipeline -- --event bomb       an event on standard output: usual-1000, usual-10000, usual-80000, repetitive, bomb, bomb-of-8-mib
 //! ```
 //!
-//! All pipelines run in turn, round after round, and the fastest run of each
-//! counts: what else the machine does makes a run slower, never faster.
+//! All pipelines run in turn, round after round. A time is that of the fastest run, a ratio the median of the rounds'.
+//!
+//! `RUSTFLAGS='-C target-cpu=haswell'` measures what `cargo lambda` builds for x86-64.
 #![expect(clippy::indexing_slicing, clippy::unwrap_used, reason = "a benchmark stops where it is wrong")]
 
 mod backends;
 mod ferry;
 mod floor;
 mod lines;
+mod rounds;
 mod whole;
 mod workload;
 mod yardstick;
 
-use std::collections::BTreeMap;
 use std::hint::black_box;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -31,6 +32,7 @@ use ferry::Ferry;
 use floor::Floor;
 use logferry::backend::decompress;
 use logferry::request::{Destination, Endpoint, Request};
+use rounds::Rounds;
 use serde_json::Value;
 use whole::Whole;
 use workload::Delivery;
@@ -53,9 +55,6 @@ struct Case<'a> {
     every: u32,
     run: Box<dyn FnMut() -> usize + 'a>,
 }
-
-/// The fastest run of each case.
-type Fastest = BTreeMap<&'static str, Duration>;
 
 fn main() -> ExitCode {
     let arguments: Vec<_> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
@@ -155,30 +154,28 @@ fn tables() {
     check(&delivery);
     describe(&delivery);
     let mut cases = cases(&delivery);
-    let fastest = race(&mut cases);
+    let rounds = race(&mut cases);
     drop(cases);
-    compare(&fastest);
-    stages(&fastest);
+    compare(&rounds);
+    stages(&rounds);
     kinds();
 }
 
 /// Lets the cases run in turn until the time is over.
-fn race(cases: &mut [Case<'_>]) -> Fastest {
-    let mut fastest = Fastest::new();
+fn race(cases: &mut [Case<'_>]) -> Rounds {
+    let mut rounds = Rounds::default();
     let from = now();
     let mut round = 0;
     while now() - from < PIPELINES {
         for case in cases.iter_mut().filter(|case| round % case.every == 0) {
             let start = now();
             case.measured();
-            let took = now() - start;
-            let best = fastest.entry(case.name).or_insert(took);
-            *best = took.min(*best);
+            rounds.add(case.name, round, now() - start);
         }
         round += 1;
     }
     println!("{round} rounds\n");
-    fastest
+    rounds
 }
 
 fn describe(delivery: &Delivery) {
@@ -205,20 +202,21 @@ fn describe(delivery: &Delivery) {
     }
 }
 
-fn compare(fastest: &Fastest) {
+fn compare(rounds: &Rounds) {
     println!("{:<34} {:>9} {:>8} {:>8}", "pipeline", "ns/event", "ratio", "bar");
     for level in [1, 6] {
         let name = |pipeline: &str| format!("{pipeline}-{level}");
-        let (floor, ferry) = (fastest[name("floor").as_str()], fastest[name("logferry").as_str()]);
+        let (floor, ferry) = (name("floor"), name("logferry"));
         let (under, over) = if level == 1 { (1.10, 8.0) } else { (1.05, 3.0) };
-        row(&format!("floor, gzip {level}"), floor, "");
-        row(&format!("logferry, gzip {level}"), ferry, &against("floor", ferry, floor, Bar::AtMost(under)));
+        row(&format!("floor, gzip {level}"), rounds.fastest(&floor), "");
+        let ratio = against("floor", rounds.ratio(&ferry, &floor), Bar::AtMost(under));
+        row(&format!("logferry, gzip {level}"), rounds.fastest(&ferry), &ratio);
         for (label, key, bar) in [
             ("yardstick as it comes: miniz, 6", "yardstick-6".to_owned(), Bar::AtLeast(over)),
             ("yardstick, miniz, same level", name("yardstick"), Bar::None),
             ("yardstick, zlib-rs, same level", name("yardstick-zlib-rs"), Bar::None),
         ] {
-            row(label, fastest[key.as_str()], &against("logferry", fastest[key.as_str()], ferry, bar));
+            row(label, rounds.fastest(&key), &against("logferry", rounds.ratio(&key, &ferry), bar));
         }
         println!();
     }
@@ -232,8 +230,7 @@ enum Bar {
     None,
 }
 
-fn against(what: &str, time: Duration, other: Duration, bar: Bar) -> String {
-    let ratio = time.as_secs_f64() / other.as_secs_f64();
+fn against(what: &str, ratio: f64, bar: Bar) -> String {
     let bar = match bar {
         Bar::AtLeast(bar) => format!("{:>6}{bar:.2} {}", "≥ ", if ratio >= bar { "holds" } else { "MISSED" }),
         Bar::AtMost(bar) => format!("{:>6}{bar:.2} {}", "≤ ", if ratio <= bar { "holds" } else { "MISSED" }),
@@ -246,7 +243,7 @@ fn row(label: &str, time: Duration, rest: &str) {
     println!("{label:<34} {:>9.1} {rest}", nanos(time, EVENTS));
 }
 
-fn stages(fastest: &Fastest) {
+fn stages(rounds: &Rounds) {
     println!("{:<34} {:>9} {:>9}", "up to and with this stage", "ns/event", "more");
     let mut before = Duration::ZERO;
     for (label, name) in [
@@ -256,7 +253,7 @@ fn stages(fastest: &Fastest) {
         ("+ encode, not compressed", "encode"),
         ("+ gzip 1", "logferry-1"),
     ] {
-        let time = fastest[name];
+        let time = rounds.fastest(name);
         println!("{label:<34} {:>9.1} {:>9.1}", nanos(time, EVENTS), nanos(time, EVENTS) - nanos(before, EVENTS));
         before = time;
     }

@@ -13,6 +13,7 @@ use tokio::runtime::Runtime;
 use tokio::time::Instant;
 
 use super::ferry::{Ferry, forwarder};
+use super::rounds::Rounds;
 use super::workload::Delivery;
 use super::{nanos, now};
 
@@ -91,28 +92,31 @@ pub(crate) fn table() {
     for size in SIZES {
         let delivery = Delivery::usual(size);
         for level in [1, 6] {
-            let (bare, whole) = race(&mut Ferry::new(Some(level)), &mut Whole::new(level), &delivery);
-            let ratio = whole.as_secs_f64() / bare.as_secs_f64();
-            let (bare, whole) = (nanos(bare, size), nanos(whole, size));
+            let rounds = race(&mut Ferry::new(Some(level)), &mut Whole::new(level), &delivery);
+            let ratio = rounds.ratio("whole", "bare");
+            let (bare, whole) = (nanos(rounds.fastest("bare"), size), nanos(rounds.fastest("whole"), size));
             let bar = if ratio <= 1.03 { "" } else { "  above 1.03" };
             println!("{:<22} {bare:>12.1} {whole:>12.1} {ratio:>7.3}{bar}", format!("{size}, gzip {level}"));
         }
     }
 }
 
-/// The fastest run of both, in turn.
-fn race(bare: &mut Ferry, whole: &mut Whole, delivery: &Delivery) -> (Duration, Duration) {
-    let (mut alone, mut all) = (Duration::MAX, Duration::MAX);
+/// Runs of both, in turn.
+fn race(bare: &mut Ferry, whole: &mut Whole, delivery: &Delivery) -> Rounds {
+    let mut rounds = Rounds::default();
     let from = now();
-    while now() - from < TIME {
+    for round in 0.. {
+        if now() - from >= TIME {
+            break;
+        }
         let start = now();
         let mut bytes = 0;
         bare.forward(&delivery.event, |request| bytes += request.body.len());
         std::hint::black_box(bytes);
         let middle = now();
         std::hint::black_box(whole.handle(&delivery.event));
-        alone = alone.min(middle - start);
-        all = all.min(now() - middle);
+        rounds.add("whole", round, now() - middle);
+        rounds.add("bare", round, middle - start);
     }
-    (alone, all)
+    rounds
 }
