@@ -15,10 +15,15 @@ for line in sys.stdin:
         print(message["executable"])'
 }
 
-# The Lambda function as it is deployed, built; prints where it is.
+# The Lambda function, built, or the binary that `LOGFERRY_TEST_BOOTSTRAP` names, as that of `sam build`, which is built for
+# newer processors and linked otherwise; prints where it is.
 bootstrap_binary() {
-    cargo build --quiet --release --bin bootstrap
-    echo "$target/release/bootstrap"
+    if [[ -n ${LOGFERRY_TEST_BOOTSTRAP:-} ]]; then
+        echo "$LOGFERRY_TEST_BOOTSTRAP"
+    else
+        cargo build --quiet --release --bin bootstrap
+        echo "$target/release/bootstrap"
+    fi
 }
 
 # field NAME <<<JSON
