@@ -995,6 +995,25 @@ async fn what_waits_behind_an_intake_that_hangs_is_stored_while_there_is_time() 
     }
 }
 
+/// The bodies that wait for the one are more than are held.
+#[tokio::test(start_paused = true)]
+async fn an_intake_that_hangs_keeps_nothing_from_one_that_is_well() {
+    let folder = folder("starves");
+    let pairs = [
+        ("LOGFERRY_BACKENDS", "datadog,otlp"),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://collector.example.com"),
+        ("OTEL_EXPORTER_OTLP_COMPRESSION", "none"),
+        ("LOGFERRY_STORE", folder.to_str().unwrap()),
+    ];
+    let script =
+        Script::new(|request, _| if url(request).ends_with("/v1/logs") { Answer::Never } else { Answer::status(202) });
+    let mut forwarder = forwarder(&pairs, script);
+    let line = "x".repeat(900_000);
+    let outcome = forward(&mut forwarder, &packed(batch([line.as_str(); 30]))).await;
+    let [datadog, otlp] = &outcome.ledger.backends[..] else { panic!("{:?}", outcome.ledger) };
+    assert_eq!((datadog.sent.logs, otlp.stored.logs, outcome.failed()), (30, 30, 0), "{}", notes(&outcome));
+}
+
 #[tokio::test(start_paused = true)]
 async fn what_there_is_no_time_to_read_is_asked_for_again() {
     let mut forwarder = forwarder(&[], Script::accepting());
