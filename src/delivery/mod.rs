@@ -21,8 +21,8 @@ use crate::request::{Destination, Header, Refused, Request, Response, Verdict, W
 /// a bound where that is all of it. Otherwise time is the bound.
 const MAX_CUTS: u32 = 64;
 
-/// An answer that takes longer than this is missing for a reason of the intake's.
-const FAIR: Duration = Duration::from_secs(1);
+/// The least time for an attempt whose missing answer is blamed on the intake.
+pub const FAIR: Duration = Duration::from_secs(1);
 
 /// What `VictoriaMetrics`, vmagent and `VictoriaLogs` say of a path that they don't have, with a status of 400.
 const NO_SUCH_PATH: &[u8] = b"unsupported path requested: ";

@@ -91,8 +91,9 @@ pub(super) fn hand_out(lanes: &mut [Lane], leader: usize, requests: Vec<Request>
 impl Lane {
     /// The next request that may be sent, or is only to be stored: it then is on its way.
     pub(super) fn launch(&mut self, concurrency: usize) -> Option<Request> {
+        let now = Instant::now();
         let may_go = |request: &Request| match self.patience_for(request.route) {
-            Some(patience) if Instant::now() < patience.deadline => {
+            Some(patience) if now < patience.deadline => {
                 self.has_room(concurrency) && !(self.in_order && self.flying.contains(&request.route))
             }
             // A store has no order, and takes many at once.

@@ -46,7 +46,7 @@ fn accepted(request: &Request, response: &Response) -> Verdict {
             let refused = Refused::Count(rejected_weight(request, rejected));
             Verdict::Partly { retry: Vec::new(), refused, why: message }
         }
-        // "Servers MAY also use the message to convey warnings even when they accept all."
+        // A message without a rejection is a warning: OTLP has servers say so that they have taken all.
         Some(Partial { message, .. }) if !message.trim().is_empty() => Verdict::Warned { why: message },
         _ => Verdict::Accepted,
     }

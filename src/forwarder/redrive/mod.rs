@@ -13,7 +13,6 @@ mod request;
 use std::cell::Cell;
 use std::collections::{BTreeMap, VecDeque};
 use std::future::Future;
-use std::time::Duration;
 
 use futures_util::future::join_all;
 use progress::Progress;
@@ -24,7 +23,7 @@ use tokio::time::{Instant, timeout_at};
 use super::waiting::{MAX_COUNTED, keys};
 use super::{Forwarder, Invocation, NO_TIME, Note, Outcome, brief, last_moment};
 use crate::backend::Backend;
-use crate::delivery::{Patience, Transport};
+use crate::delivery::{FAIR, Patience, Transport};
 use crate::event::Redrive;
 use crate::ledger::Reason;
 use crate::parcel::Parcel;
@@ -36,9 +35,6 @@ const PAGE: usize = 100;
 /// How many stored requests behind one that isn't answered well are tried before an intake is left alone. The last of
 /// them is the last that is known: what an intake never takes stands together.
 const BEYOND: usize = 2;
-
-/// No further request is begun with less time than this: a missing answer would then be blamed on the intake.
-const FAIR: Duration = Duration::from_secs(1);
 
 /// Why a request is set aside that is never answered well while later ones are taken.
 const STUCK: &str = "the backend has not taken it again and again, and what is behind it has been taken";
