@@ -2,9 +2,9 @@
 
 use logferry::backend::{Backend, Context, Encoder};
 use logferry::env::Env;
-use logferry::event::{Batch, Event, Limits};
+use logferry::event::{Event, Limits};
 use logferry::model::{Forwarder, Log, Metric, Origin, Sink, Timestamp};
-use logferry::pipeline::{Pipeline, Run};
+use logferry::pipeline::Pipeline;
 use logferry::request::Request;
 use logferry::settings::Settings;
 
@@ -12,9 +12,6 @@ use super::workload::{ACCOUNT, REGION};
 
 /// When the forwarder runs.
 pub(crate) const NOW: i64 = 1_795_165_300_000;
-
-/// Log events between two looks for finished requests, as in the forwarder.
-const STRIDE: usize = 64;
 
 /// Everything that a cold start makes.
 pub(crate) struct Ferry {
@@ -78,7 +75,7 @@ impl Ferry {
             let context = Context { forwarder: &self.forwarder, now: Timestamp::from_millis(NOW) };
             let mut encoder = FanOut(self.backends.iter_mut().map(|backend| backend.encoder(&context)).collect());
             let mut run = self.pipeline.run(&envelope, &self.forwarder);
-            while stride(&mut batch, &mut run, &mut encoder) {
+            while batch.some(|event| run.push(event, &mut encoder)).unwrap() {
                 for encoder in encoder.0.iter_mut().filter(|encoder| encoder.has_ready()) {
                     encoder.take_ready().into_iter().for_each(&mut take);
                 }
@@ -97,7 +94,7 @@ impl Ferry {
         for mut batch in event.batches(Limits::DEFAULT) {
             let envelope = batch.envelope().unwrap().clone();
             let mut run = self.pipeline.run(&envelope, &self.forwarder);
-            while stride(&mut batch, &mut run, &mut ()) {}
+            while batch.some(|event| run.push(event, &mut ())).unwrap() {}
             let counts = run.finish(&mut ());
             made += counts.logs + counts.metrics;
         }
@@ -122,20 +119,7 @@ pub(crate) fn scan(event: &str) -> usize {
     let event = Event::from_json(event).unwrap();
     let mut bytes = 0;
     for mut batch in event.batches(Limits::DEFAULT) {
-        while let Some(event) = batch.next().unwrap() {
-            bytes += event.message.escaped().len();
-        }
+        while batch.some(|event| bytes += event.message.escaped().len()).unwrap() {}
     }
     bytes
-}
-
-/// Takes some log events; `false` after the last.
-fn stride(batch: &mut Batch<'_>, run: &mut Run<'_>, out: &mut impl Sink) -> bool {
-    for _ in 0..STRIDE {
-        match batch.next().as_ref().unwrap() {
-            Some(event) => run.push(event, out),
-            None => return false,
-        }
-    }
-    true
 }

@@ -7,7 +7,7 @@ use super::inflate::{Payload, Source};
 use crate::json::scan;
 
 /// Size of the window, in bytes, as long as each value fits.
-const WINDOW: usize = 256 * 1024;
+const WINDOW: usize = 128 * 1024;
 
 /// A small payload has a window of so many times its size, but no smaller one than `LEAST_WINDOW`: a larger
 /// one would be filled with zeros, and looked through, for nothing.
@@ -17,40 +17,41 @@ const LEAST_WINDOW: usize = 16 * 1024;
 /// The document, of which a part is in memory, from the position on.
 pub(super) struct Document<'a> {
     source: Source<'a>,
-    /// What is in memory, and zeros behind it.
-    window: String,
+    /// What is in memory, and room behind it.
+    window: Vec<u8>,
     /// End of what was read.
     filled: usize,
-    /// The first bytes of a character that goes on in the next piece.
-    begun: Vec<u8>,
     /// Position of the reader in the window.
     at: usize,
     ended: bool,
     max_value: usize,
-    replaced: u64,
 }
 
 impl<'a> Document<'a> {
     pub(super) fn new(payload: Payload<'a>, max_total: u64, max_value: usize) -> Self {
-        Self {
-            source: Source::new(payload, max_total),
-            window: String::new(),
-            filled: 0,
-            begun: Vec::new(),
-            at: 0,
-            ended: false,
-            max_value,
-            replaced: 0,
-        }
+        Self { source: Source::new(payload, max_total), window: Vec::new(), filled: 0, at: 0, ended: false, max_value }
     }
 
     /// What is in memory, from the position on.
     pub(super) fn rest(&self) -> &[u8] {
-        self.window.as_bytes().get(self.at..self.filled).unwrap_or_default()
+        self.window.get(self.at..self.filled).unwrap_or_default()
+    }
+
+    /// As much of it as is text, at most `len` bytes.
+    pub(super) fn text(&self, len: usize) -> &str {
+        let rest = self.rest();
+        // A character isn't cut: that would take another look at all before it.
+        let begins = |at: &usize| rest.get(*at).is_none_or(|byte| *byte & 0xc0 != 0x80);
+        let end = (len.saturating_sub(3)..=len).rev().find(begins).unwrap_or(len);
+        let piece = rest.get(..end).unwrap_or(rest);
+        simdutf8::basic::from_utf8(piece).unwrap_or_else(|_| {
+            let end = std::str::from_utf8(piece).map_or_else(|error| error.valid_up_to(), str::len);
+            std::str::from_utf8(piece.get(..end).unwrap_or_default()).unwrap_or_default()
+        })
     }
 
     /// A part of the window.
-    pub(super) fn slice(&self, range: Range<usize>) -> &str {
+    pub(super) fn slice(&self, range: Range<usize>) -> &[u8] {
         self.window.get(range).unwrap_or_default()
     }
 
@@ -71,16 +72,10 @@ impl<'a> Document<'a> {
         self.source.produced()
     }
 
-    /// Sequences that weren't UTF-8 and became U+FFFD.
-    pub(super) const fn replaced(&self) -> u64 {
-        self.replaced
-    }
-
     /// Goes back to the start.
     pub(super) fn rewind(&mut self) {
         self.source.rewind();
-        self.begun.clear();
-        (self.at, self.filled, self.ended, self.replaced) = (0, 0, false, 0);
+        (self.at, self.filled, self.ended) = (0, 0, false);
     }
 
     /// The next byte that isn't white space.
@@ -95,13 +90,6 @@ impl<'a> Document<'a> {
                 return Ok(None);
             }
         }
-    }
-
-    /// Goes on to the last of these bytes, if they are what comes next.
-    pub(super) fn skip(&mut self, bytes: [u8; 2]) -> bool {
-        let next = self.rest().starts_with(&bytes);
-        self.at += usize::from(next);
-        next
     }
 
     /// Takes the byte that `peek` has shown.
@@ -131,7 +119,7 @@ impl<'a> Document<'a> {
 
     /// A document that isn't what it should be, here.
     pub(super) fn error(&self) -> DecodeError {
-        let unread = (self.filled - self.at + self.begun.len()) as u64;
+        let unread = (self.filled - self.at) as u64;
         DecodeError::Json { at: self.source.produced() - unread.min(self.source.produced()) }
     }
 
@@ -140,85 +128,36 @@ impl<'a> Document<'a> {
         if self.ended {
             return Ok(false);
         }
-        let mut bytes = std::mem::take(&mut self.window).into_bytes();
-        bytes.copy_within(self.at..self.filled, 0);
+        self.window.copy_within(self.at..self.filled, 0);
         let known = self.filled - self.at;
         (self.at, self.filled) = (0, known);
-        let filled = known + self.begun.len();
         let usual = (self.payload().len() * INFLATES_TO).clamp(LEAST_WINDOW, WINDOW);
-        let size = usual.max(self.max_value.max(WINDOW).min(filled * 2));
-        if filled >= size {
+        let size = usual.max(self.max_value.max(WINDOW).min(known * 2));
+        if known >= size {
             return Err(DecodeError::EventTooLarge { limit: self.max_value });
         }
-        if bytes.len() < size {
-            bytes.resize(size, 0);
+        if self.window.len() < size {
+            self.window.resize(size, 0);
         }
-        if let Some(room) = bytes.get_mut(known..filled) {
-            room.copy_from_slice(&self.begun);
-        }
-        let read = self.fill(bytes.get_mut(filled..).unwrap_or_default());
-        let filled = filled + read.as_ref().copied().unwrap_or_default();
-        let cut = if self.ended { 0 } else { begun(bytes.get(..filled).unwrap_or_default()) };
-        self.begun.clear();
-        self.begun.extend_from_slice(bytes.get(filled - cut..filled).unwrap_or_default());
-        bytes.get_mut(filled - cut..).unwrap_or_default().fill(0);
-        self.take(bytes, filled - cut);
-        read?;
+        self.fill()?;
         Ok(self.filled > known)
     }
 
     /// Reads until there is no room or nothing left. What comes before damage is good.
-    fn fill(&mut self, mut room: &mut [u8]) -> Result<usize, DecodeError> {
-        let mut filled = 0;
-        while !room.is_empty() {
+    fn fill(&mut self) -> Result<(), DecodeError> {
+        let from = self.filled;
+        while let Some(room) = self.window.get_mut(self.filled..).filter(|room| !room.is_empty()) {
             match self.source.read(room) {
                 Ok(0) => {
                     self.ended = true;
                     break;
                 }
-                Ok(read) => {
-                    filled += read;
-                    room = room.get_mut(read..).unwrap_or_default();
-                }
+                Ok(read) => self.filled += read,
                 // It comes again with the next call.
-                Err(_) if filled > 0 => break,
+                Err(_) if self.filled > from => break,
                 Err(error) => return Err(error),
             }
         }
-        Ok(filled)
+        Ok(())
     }
-
-    /// Takes bytes, of which so many were read, as the window; what isn't UTF-8 is replaced.
-    fn take(&mut self, bytes: Vec<u8>, filled: usize) {
-        match String::from_utf8(bytes) {
-            Ok(text) => (self.window, self.filled) = (text, filled),
-            Err(error) => self.replace(error.as_bytes().get(..filled).unwrap_or_default()),
-        }
-    }
-
-    #[cold]
-    fn replace(&mut self, bytes: &[u8]) {
-        let mut mended = String::with_capacity(bytes.len() + 64);
-        for chunk in bytes.utf8_chunks() {
-            mended.push_str(chunk.valid());
-            if !chunk.invalid().is_empty() {
-                self.replaced += 1;
-                mended.push(char::REPLACEMENT_CHARACTER);
-            }
-        }
-        self.filled = mended.len();
-        self.window = mended;
-    }
-}
-
-/// How many bytes at the end are a character that goes on behind it.
-fn begun(bytes: &[u8]) -> usize {
-    let goes_on =
-        |len: &usize| bytes.len().checked_sub(*len).is_some_and(|at| bytes.get(at..).is_some_and(is_start_of_char));
-    (1..=3).find(goes_on).unwrap_or(0)
-}
-
-/// Whether more bytes could make a character of these.
-fn is_start_of_char(bytes: &[u8]) -> bool {
-    std::str::from_utf8(bytes).is_err_and(|error| error.error_len().is_none())
 }

@@ -1,9 +1,11 @@
+use std::borrow::Cow;
 use std::ops::Range;
 
 use super::document::Document;
 use super::inflate::Payload;
 use super::{DecodeError, Limits};
-use crate::json::{JsonStr, digits, mend, scan};
+use crate::json::digits::{self, Times};
+use crate::json::{JsonStr, mend, scan};
 use crate::model::Timestamp;
 
 /// One delivery of a CloudWatch Logs subscription: a part of one log stream.
@@ -22,8 +24,13 @@ pub struct Batch<'a> {
     pub(super) envelope: Envelope,
     place: Place,
     last_time: Timestamp,
+    times: Times,
+    /// Log events that are taken one by one before usual ones are looked for again, and how many that were last.
+    one_by_one: (u32, u32),
     /// A message that had to be mended.
     mended: String,
+    /// `extractedFields` of the event at hand.
+    extracted: String,
     replaced: u64,
 }
 
@@ -76,17 +83,12 @@ enum Place {
     End,
 }
 
-/// A log event that was found, whose parts are told relative to its first byte.
-enum Found {
-    /// Its keys are `id`, `timestamp` and `message`, without a blank between them, and
-    /// its message is good as it stands.
-    Usual { id_end: usize, time: i64, message_start: usize, len: usize },
-    /// Any other.
-    Any { parts: Parts, len: usize },
-}
-
-/// Where the parts of a log event are.
-struct Parts {
+/// A log event that was found: where its parts are, from its first byte on.
+struct Found {
+    /// How long it is.
+    len: usize,
+    /// Whether its keys are `id`, `timestamp` and `message`, without a blank between them.
+    usual: bool,
     id: Range<usize>,
     time: Option<i64>,
     message: Message,
@@ -110,7 +112,10 @@ impl<'a> Batch<'a> {
             envelope: Envelope::default(),
             place: Place::Start,
             last_time: Timestamp::default(),
+            times: Times::default(),
+            one_by_one: (0, 0),
             mended: String::new(),
+            extracted: String::new(),
             replaced: 0,
         }
     }
@@ -133,6 +138,42 @@ impl<'a> Batch<'a> {
         Ok(&self.envelope)
     }
 
+    /// Hands on some log events: those that are in memory, a small piece of it at a time. Returns `false` after the last.
+    ///
+    /// # Errors
+    ///
+    /// Fails where the payload can't be decoded further; what came before it is good.
+    pub fn some(&mut self, mut take: impl FnMut(&LogEvent<'_>)) -> Result<bool, DecodeError> {
+        if self.place == Place::Events {
+            let (left, before) = self.one_by_one;
+            if left > 0 {
+                self.one_by_one.0 -= 1;
+            } else if self.usual(&mut take) {
+                self.one_by_one = (0, 0);
+                return Ok(true);
+            } else {
+                let next = (2 * before + 1).min(MOST_ONE_BY_ONE);
+                self.one_by_one = (next, next);
+            }
+        }
+        let event = self.next()?;
+        event.iter().for_each(&mut take);
+        Ok(event.is_some())
+    }
+
+    /// Hands on the usual log events that come next, if any.
+    fn usual(&mut self, take: &mut impl FnMut(&LogEvent<'_>)) -> bool {
+        let piece = self.document.text(PIECE);
+        let mut rest = piece;
+        while let Some((event, behind)) = usual(rest, &mut self.times) {
+            take(&event);
+            (self.last_time, rest) = (event.time, behind);
+        }
+        let taken = piece.len() - rest.len();
+        self.document.advance(taken);
+        taken > 0
+    }
+
     /// The next log event; `None` after the last.
     ///
     /// # Errors
@@ -146,44 +187,46 @@ impl<'a> Batch<'a> {
         if self.place == Place::End {
             return Ok(None);
         }
-        match self.find()? {
-            Some(Found::Usual { id_end, time, message_start, len }) => {
-                self.last_time = Timestamp::from_millis(time);
-                let range = self.document.advance(len);
-                let json = self.document.slice(range.start..range.end - END.len());
-                let (head, message) = json.split_at_checked(message_start).unwrap_or_default();
-                Ok(Some(LogEvent {
-                    json,
-                    id: head.get(ID.len()..id_end).unwrap_or_default(),
-                    time: self.last_time,
-                    message: JsonStr::from_escaped(message),
-                    extracted_fields: None,
-                }))
-            }
-            Some(Found::Any { parts, len }) => Ok(Some(self.any_event(parts, len))),
-            None => {
-                self.place = Place::Start;
-                self.read_keys(When::After)?;
-                Ok(None)
-            }
+        if let Some(found) = self.find()? {
+            return Ok(Some(self.event(found)));
         }
+        self.place = Place::Start;
+        self.read_keys(When::After)?;
+        Ok(None)
     }
 
-    fn any_event(&mut self, parts: Parts, len: usize) -> LogEvent<'_> {
-        let at = self.document.advance(len).start;
-        self.last_time = parts.time.map_or(self.last_time, Timestamp::from_millis);
-        self.mend(at, &parts.message);
-        let text = |range: Range<usize>| self.document.slice(range.start + at..range.end + at);
-        let message = match parts.message {
-            Message::Good(range) => text(range),
-            Message::Irregular(_) | Message::Other(_) => &self.mended,
+    fn event(&mut self, found: Found) -> LogEvent<'_> {
+        let at = self.document.advance(found.len).start;
+        self.last_time = found.time.map_or(self.last_time, Timestamp::from_millis);
+        let bytes = |range: Range<usize>| self.document.slice(range.start + at..range.end + at);
+        if let Some(fields) = &found.extracted_fields {
+            let (fields, replaced) = lossy(bytes(fields.clone()));
+            fields.as_ref().clone_into(&mut self.extracted);
+            self.replaced += replaced;
+        }
+        let (json, message) = match found.message {
+            Message::Good(range) if let Ok(json) = std::str::from_utf8(bytes(0..range.end)) => {
+                (if found.usual { json } else { "" }, json.get(range.start..).unwrap_or_default())
+            }
+            Message::Good(range) | Message::Irregular(range) => {
+                let (inside, replaced) = lossy(bytes(range));
+                self.replaced += replaced + mend(&inside, &mut self.mended);
+                ("", self.mended.as_str())
+            }
+            Message::Other(range) => {
+                let mut buffer = Vec::new();
+                let (json, replaced) = lossy(bytes(range));
+                JsonStr::escape(&json, &mut buffer).escaped().clone_into(&mut self.mended);
+                self.replaced += replaced;
+                ("", self.mended.as_str())
+            }
         };
         LogEvent {
-            json: "",
-            id: text(parts.id),
+            json,
+            id: std::str::from_utf8(bytes(found.id)).unwrap_or_default(),
             time: self.last_time,
             message: JsonStr::from_escaped(message),
-            extracted_fields: parts.extracted_fields.map(text),
+            extracted_fields: found.extracted_fields.map(|_| self.extracted.as_str()),
         }
     }
 
@@ -199,28 +242,12 @@ impl<'a> Batch<'a> {
 
     /// Sequences that weren't UTF-8, lone surrogates and the like that became U+FFFD.
     pub const fn replaced(&self) -> u64 {
-        self.replaced + self.document.replaced()
-    }
-
-    fn mend(&mut self, at: usize, message: &Message) {
-        match message {
-            Message::Good(_) => {}
-            Message::Irregular(range) => {
-                let inside = self.document.slice(range.start + at..range.end + at);
-                self.replaced += mend(inside, &mut self.mended);
-            }
-            Message::Other(range) => {
-                let mut buffer = Vec::new();
-                let json = self.document.slice(range.start + at..range.end + at);
-                JsonStr::escape(json, &mut buffer).escaped().clone_into(&mut self.mended);
-            }
-        }
+        self.replaced
     }
 
     /// Finds the next log event, from the position on, without going past it.
     fn find(&mut self) -> Result<Option<Found>, DecodeError> {
-        // Mostly one event follows the other with a comma and nothing else between them.
-        if !self.document.skip(*b",{") && self.document.peek()? == Some(b',') {
+        if self.document.peek()? == Some(b',') {
             self.document.advance(1);
             self.document.peek()?;
         }
@@ -235,7 +262,7 @@ impl<'a> Batch<'a> {
                 Some(_) => return Err(self.document.error()),
                 None => return Err(DecodeError::Truncated),
             }
-            if let Some(found) = usual(rest).or_else(|| any(rest)) {
+            if let Some(found) = plain(rest).or_else(|| any(rest)) {
                 return Ok(Some(found));
             }
             if !self.document.more()? {
@@ -321,11 +348,29 @@ impl<'a> Batch<'a> {
     /// Takes a value that should be a string; of any other its JSON.
     fn string(&mut self) -> Result<String, DecodeError> {
         let range = self.document.value()?;
-        let json = self.document.slice(range);
+        let (json, replaced) = lossy(self.document.slice(range));
         let inside = json.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
-        Ok(JsonStr::from_escaped(inside.unwrap_or(json)).unescape().into_owned())
+        let text = JsonStr::from_escaped(inside.unwrap_or(&json)).unescape().into_owned();
+        self.replaced += replaced;
+        Ok(text)
     }
 }
+
+/// Bytes as text, and how many sequences weren't UTF-8 and became U+FFFD.
+fn lossy(bytes: &[u8]) -> (Cow<'_, str>, u64) {
+    let text = String::from_utf8_lossy(bytes);
+    let replaced = match text {
+        Cow::Borrowed(_) => 0,
+        Cow::Owned(_) => bytes.utf8_chunks().filter(|chunk| !chunk.invalid().is_empty()).count(),
+    };
+    (text, replaced as u64)
+}
+
+/// Bytes of the window that are looked at at once: they stay in the processor's first cache.
+const PIECE: usize = 16 * 1024;
+
+/// To look for usual log events takes about as long as sixteen of them, where there are none.
+const MOST_ONE_BY_ONE: u32 = 63;
 
 /// What has to be known before the first log event.
 const BEFORE_EVENTS: [&str; 4] = ["messageType", "owner", "logGroup", "logStream"];
@@ -340,59 +385,67 @@ enum When {
     After,
 }
 
-/// What stands before, between and behind the values of a usual log event.
+/// What stands before, between and behind the values of a log event as CloudWatch Logs writes it.
 const ID: &[u8] = b"{\"id\":\"";
 const TIME: &[u8] = b"\",\"timestamp\":";
 const MESSAGE: &[u8] = b",\"message\":\"";
-const END: &[u8] = b"\"}";
+const END: &str = "\"}";
 
-/// A log event with the keys and the order that CloudWatch Logs writes.
-fn usual(bytes: &[u8]) -> Option<Found> {
-    let Head { id_end, time, message_start } = usual_head(bytes).or_else(|| head(bytes))?;
-    let rest = bytes.get(message_start..)?;
-    let found = scan::string(rest)?;
-    if !rest.get(found.len..)?.starts_with(END) {
+/// What stands before the message of a usual log event that follows another, and where its time is: everything is as
+/// long as it mostly is; `0` stands for any digit. So to read the message needn't wait until it is known how long
+/// the id is.
+const USUAL_HEAD: &[u8; 103] =
+    b",{\"id\":\"00000000000000000000000000000000000000000000000000000000\",\"timestamp\":0000000000000,\"message\":\"";
+const USUAL_TIME: usize = 1 + ID.len() + ID_DIGITS + TIME.len();
+
+/// Digits of CloudWatch's ids.
+const ID_DIGITS: usize = 56;
+
+/// Takes a usual log event, and the comma before it, off the front of a text.
+#[inline]
+fn usual<'a>(text: &'a str, times: &mut Times) -> Option<(LogEvent<'a>, &'a str)> {
+    let head = text.as_bytes().first_chunk()?;
+    let time = head.get(USUAL_TIME..)?.first_chunk()?;
+    if !digits::fit(head, USUAL_HEAD) || time.first() == Some(&b'0') {
         return None;
     }
-    let message_end = message_start + found.len;
-    let len = message_end + END.len();
-    if found.irregular {
-        let message = Message::Irregular(message_start..message_end);
-        let parts = Parts { id: ID.len()..id_end, time: Some(time), message, extracted_fields: None };
-        return Some(Found::Any { parts, len });
-    }
-    Some(Found::Usual { id_end, time, message_start, len })
+    let found = scan::string_in_place(text.as_bytes().get(USUAL_HEAD.len()..)?)?;
+    let (event, behind) = text.split_at_checked(USUAL_HEAD.len() + found.len)?;
+    let behind = behind.strip_prefix(END).filter(|_| !found.irregular)?;
+    let event = LogEvent {
+        id: event.get(1 + ID.len()..1 + ID.len() + ID_DIGITS)?,
+        time: Timestamp::from_millis(times.read(time)),
+        message: JsonStr::from_escaped(event.get(USUAL_HEAD.len()..)?),
+        json: event.get(1..)?,
+        extracted_fields: None,
+    };
+    Some((event, behind))
 }
 
-/// What stands before the message of a usual log event.
+/// A log event with the keys and the order that CloudWatch Logs writes.
+fn plain(bytes: &[u8]) -> Option<Found> {
+    let Head { id_end, time, message_start } = head(bytes)?;
+    let rest = bytes.get(message_start..)?;
+    let message = scan::string(rest)?;
+    if !rest.get(message.len..)?.starts_with(END.as_bytes()) {
+        return None;
+    }
+    let inside = message_start..message_start + message.len;
+    Some(Found {
+        len: inside.end + END.len(),
+        usual: true,
+        id: ID.len()..id_end,
+        time: Some(time),
+        message: if message.irregular { Message::Irregular(inside) } else { Message::Good(inside) },
+        extracted_fields: None,
+    })
+}
+
+/// What stands before the message of such a log event.
 struct Head {
     id_end: usize,
     time: i64,
     message_start: usize,
-}
-
-/// Digits of CloudWatch's ids, and of a time in milliseconds from 2001 to 2286.
-const ID_DIGITS: usize = 56;
-const TIME_DIGITS: usize = 13;
-
-/// A head in which everything is as long as it mostly is: so to read the message needn't wait until it is known how
-/// long the id is.
-#[inline]
-fn usual_head(bytes: &[u8]) -> Option<Head> {
-    const ID_END: usize = ID.len() + ID_DIGITS;
-    const TIME_START: usize = ID_END + TIME.len();
-    const TIME_END: usize = TIME_START + TIME_DIGITS;
-    const MESSAGE_START: usize = TIME_END + MESSAGE.len();
-
-    let head = bytes.first_chunk::<MESSAGE_START>()?;
-    let is = |at: usize, text: &[u8]| head.get(at..at + text.len()) == Some(text);
-    let whole = is(0, ID) && is(ID_END, TIME) && is(TIME_END, MESSAGE);
-    let id = head.get(ID.len()..)?.first_chunk::<ID_DIGITS>()?;
-    if !whole || !digits::all(id) || head.get(TIME_START) == Some(&b'0') {
-        return None;
-    }
-    let time = digits::thirteen(head.get(TIME_START..)?.first_chunk()?)?;
-    Some(Head { id_end: ID_END, time, message_start: MESSAGE_START })
 }
 
 /// A head of any lengths.
@@ -411,7 +464,8 @@ fn head(bytes: &[u8]) -> Option<Head> {
 fn any(bytes: &[u8]) -> Option<Found> {
     let len = scan::value(bytes)?;
     let object = bytes.get(..len)?;
-    let mut parts = Parts { id: 0..0, time: None, message: Message::Other(0..0), extracted_fields: None };
+    let mut found =
+        Found { len, usual: false, id: 0..0, time: None, message: Message::Other(0..0), extracted_fields: None };
     for (key, value) in scan::members(object) {
         let json = object.get(value.clone()).unwrap_or_default();
         let quoted = json.first() == Some(&b'"');
@@ -420,19 +474,19 @@ fn any(bytes: &[u8]) -> Option<Found> {
             b"id" => {
                 let id = if quoted { inside } else { value };
                 let plain = object.get(id.clone()).unwrap_or_default().iter().copied().all(is_plain);
-                parts.id = if plain { id } else { 0..0 };
+                found.id = if plain { id } else { 0..0 };
             }
-            b"timestamp" => parts.time = any_time(object.get(if quoted { inside } else { value }).unwrap_or_default()),
+            b"timestamp" => found.time = any_time(object.get(if quoted { inside } else { value }).unwrap_or_default()),
             b"message" if quoted => {
-                let irregular = scan::string(object.get(inside.start..)?).is_none_or(|found| found.irregular);
-                parts.message = if irregular { Message::Irregular(inside) } else { Message::Good(inside) };
+                let irregular = scan::string(object.get(inside.start..)?).is_none_or(|message| message.irregular);
+                found.message = if irregular { Message::Irregular(inside) } else { Message::Good(inside) };
             }
-            b"message" => parts.message = Message::Other(value),
-            b"extractedFields" if json.first() == Some(&b'{') => parts.extracted_fields = Some(value),
+            b"message" => found.message = Message::Other(value),
+            b"extractedFields" if json.first() == Some(&b'{') => found.extracted_fields = Some(value),
             _ => {}
         }
     }
-    Some(Found::Any { parts, len })
+    Some(found)
 }
 
 /// Whether a byte can stand in an id: none that would have to be escaped anywhere.

@@ -16,20 +16,30 @@ fn gzip(bytes: &[u8]) -> Vec<u8> {
 
 type Found = (String, i64, String);
 
-/// All log events of a payload, and how it ended.
+/// All log events of a payload, and how it ended: the same whether they are taken one by one or some at a time.
 fn read(payload: Payload<'_>, limits: Limits) -> (Envelope, Vec<Found>, Result<(), DecodeError>) {
-    let mut batch = Batch::new(payload, limits);
+    let (mut one_by_one, mut some) = (Batch::new(payload, limits), Batch::new(payload, limits));
+    let parts =
+        |event: &LogEvent<'_>| (event.id.to_owned(), event.time.millis(), event.message.unescape().into_owned());
     let mut found = Vec::new();
     let end = loop {
-        match batch.next() {
-            Ok(Some(event)) => {
-                found.push((event.id.to_owned(), event.time.millis(), event.message.unescape().into_owned()));
-            }
+        match one_by_one.next() {
+            Ok(Some(event)) => found.push((parts(&event), event.json.to_owned())),
             Ok(None) => break Ok(()),
             Err(error) => break Err(error),
         }
     };
-    (batch.envelope.clone(), found, end)
+    let mut found_so = Vec::new();
+    let end_so = loop {
+        match some.some(|event| found_so.push((parts(event), event.json.to_owned()))) {
+            Ok(true) => {}
+            Ok(false) => break Ok(()),
+            Err(error) => break Err(error),
+        }
+    };
+    assert_eq!((&found_so, end_so, some.replaced()), (&found, end, one_by_one.replaced()));
+    assert_eq!(some.envelope, one_by_one.envelope);
+    (some.envelope, found.into_iter().map(|(parts, _)| parts).collect(), end)
 }
 
 fn read_json(json: &str) -> (Envelope, Vec<Found>, Result<(), DecodeError>) {
@@ -45,6 +55,18 @@ impl Batch<'_> {
 }
 
 const USUAL: &str = r#"{"messageType":"DATA_MESSAGE","owner":"123456789012","logGroup":"/aws/lambda/f","logStream":"s","subscriptionFilters":["x"],"logEvents":[{"id":"37","timestamp":1700000000123,"message":"a\tb\n"},{"id":"38","timestamp":1700000000124,"message":""}]}"#;
+
+/// The same with events as CloudWatch Logs writes them.
+fn usual_json() -> String {
+    let event = |number: u32| {
+        format!(
+            r#"{{"id":"{}{number}","timestamp":170000000012{number},"message":"a\tb é {number}\n"}}"#,
+            "3".repeat(55)
+        )
+    };
+    let events: Vec<_> = (0..4).map(event).collect();
+    format!("{},{}]}}", USUAL.strip_suffix("]}").unwrap(), events.join(","))
+}
 
 fn envelope() -> Envelope {
     Envelope {
@@ -251,6 +273,31 @@ fn replaces_what_is_not_utf_8() {
 }
 
 #[test]
+fn what_is_not_utf_8_may_stand_anywhere() {
+    let id = "3".repeat(56);
+    let json = [
+        &b"{\"owner\":\"1\",\"logGroup\":\"a\xff\",\"logStream\":\"s\",\"messageType\":\"DATA_MESSAGE\",\"x\xff\":\"\xff\","[..],
+        format!("\"logEvents\":[{{\"id\":\"{id}\",\"timestamp\":1700000000123,\"message\":\"b").as_bytes(),
+        b"\xc3\"},{\"id\":\"4\xff\",\"timestamp\":1,\"message\":\"\xff\\q\",\"extractedFields\":{\"k\":\"v\xff\"}},",
+        b"{\"id\":\"5\",\"timestamp\":1,\"message\":{\"c\":\"\xff\"}}]}",
+    ]
+    .concat();
+    let mut batch = Batch::new(Payload::Bytes(&json), Limits::DEFAULT);
+    assert_eq!(batch.envelope().unwrap().log_group, "a\u{fffd}");
+    let mut next = || {
+        let event = batch.next().unwrap().unwrap();
+        let message = event.message.unescape().into_owned();
+        (event.id.to_owned(), message, event.extracted_fields.map(str::to_owned))
+    };
+    assert_eq!(next(), (id, "b\u{fffd}".to_owned(), None));
+    let fields = "{\"k\":\"v\u{fffd}\"}".to_owned();
+    assert_eq!(next(), (String::new(), "\u{fffd}\u{fffd}q".to_owned(), Some(fields)));
+    assert_eq!(next(), ("5".to_owned(), "{\"c\":\"\u{fffd}\"}".to_owned(), None));
+    assert_eq!(batch.next(), Ok(None));
+    assert_eq!(batch.replaced(), 7);
+}
+
+#[test]
 fn characters_may_straddle_pieces() {
     let message = "é€😀".repeat(100_000);
     let json = format!(r#"{{"logEvents":[{{"id":"1","timestamp":1,"message":"x{message}"}}]}}"#);
@@ -271,13 +318,14 @@ fn an_event_is_given_as_it_came_where_that_is_good_json() {
         format!(r#"{{"id":"{id}","timestamp":1,"message":"mended \ud83d""#),
     ];
     let rest = "x".repeat(100);
-    let all: Vec<_> = [&usual].into_iter().chain(&others).map(|event| format!("{event}}}")).collect();
+    let all: Vec<_> =
+        [&usual; 3].into_iter().chain(&others).chain([&usual]).map(|event| format!("{event}}}")).collect();
     let json = format!(r#"{{"logEvents":[{},{{"id":"1","message":"{rest}"}}]}}"#, all.join(","));
     let mut batch = Batch::new(Payload::Bytes(json.as_bytes()), Limits::DEFAULT);
-    assert_eq!(format!("{}\"", batch.next().unwrap().unwrap().json), usual);
-    for other in others {
-        assert_eq!(batch.next().unwrap().unwrap().json, "", "{other}");
-    }
+    let mut given = Vec::new();
+    while batch.some(|event| given.push(event.json.to_owned())).unwrap() {}
+    let usual = usual.strip_suffix('"').unwrap();
+    assert_eq!(given, [usual, usual, usual, "", "", "", "", usual, ""]);
 }
 
 proptest! {
@@ -287,15 +335,16 @@ proptest! {
     fn every_byte_of_a_message_survives(
         messages in proptest::collection::vec(any::<String>(), 0..20),
         long in 0..300_000_usize,
-        shuffled: bool,
+        form in 0..3,
     ) {
         let mut messages = messages;
         messages.push("\"\\\n ü".repeat(long / 8));
         let events: Vec<_> = messages.iter().enumerate().map(|(i, message)| {
-            if shuffled {
-                serde_json::json!({"message": message, "timestamp": i, "id": i.to_string()}).to_string()
-            } else {
-                format!(r#"{{"id":"{i}","timestamp":{i},"message":{}}}"#, serde_json::to_string(message).unwrap())
+            let text = serde_json::to_string(message).unwrap();
+            match form {
+                0 => serde_json::json!({"message": message, "timestamp": i, "id": i.to_string()}).to_string(),
+                1 => format!(r#"{{"id":"{i}","timestamp":{i},"message":{text}}}"#),
+                _ => format!(r#"{{"id":"{i:056}","timestamp":{},"message":{text}}}"#, 1_764_000_000_000 + i),
             }
         }).collect();
         let json = format!(r#"{{"logGroup":"g","logEvents":[{}]}}"#, events.join(","));
@@ -307,8 +356,9 @@ proptest! {
     }
 
     #[test]
-    fn any_bytes_end_well(bytes in proptest::collection::vec(any::<u8>(), 0..400), at in 0..300_usize, json: bool) {
-        let mut mixed = if json { USUAL.as_bytes().to_vec() } else { gzip(USUAL.as_bytes()) };
+    fn any_bytes_end_well(bytes in proptest::collection::vec(any::<u8>(), 0..400), at in 0..900_usize, json: bool) {
+        let usual = usual_json();
+        let mut mixed = if json { usual.into_bytes() } else { gzip(usual.as_bytes()) };
         let at = at.min(mixed.len());
         mixed.splice(at..(at + bytes.len() / 8).min(mixed.len()), bytes);
         let _ = read(Payload::Bytes(&mixed), Limits::DEFAULT);

@@ -18,10 +18,6 @@ use crate::pipeline::{Counts, Run};
 use crate::request::{Destination, Request, Weight};
 use crate::store::{Copies, Shelf, Store};
 
-/// Log events, and bytes of their messages, that are encoded between two looks at whether requests are ready.
-const STRIDE: usize = 64;
-const STRIDE_BYTES: usize = 1 << 20;
-
 /// Bytes of bodies that may wait for slow backends while more is encoded for the others.
 const MAX_WAITING: usize = 16 << 20;
 
@@ -203,26 +199,12 @@ fn end<S: Sink>(run: &mut Run<'_>, out: &mut FanOut<'_, '_, S>, lanes: &mut [Lan
 
 /// Encodes log events until some backend has a request ready; `false` after the last one.
 fn fill<S: Sink>(batch: &mut Batch<'_>, run: &mut Run<'_>, out: &mut FanOut<'_, '_, S>) -> Result<bool, DecodeError> {
-    loop {
-        let mut bytes = 0;
-        for _ in 0..STRIDE {
-            // By reference: a copy would stall on what was just written.
-            match batch.next() {
-                Ok(Some(ref event)) => {
-                    bytes += event.message.escaped().len();
-                    run.push(event, out);
-                }
-                Ok(None) => return Ok(false),
-                Err(error) => return Err(error),
-            }
-            if bytes >= STRIDE_BYTES {
-                break;
-            }
-        }
+    while batch.some(|event| run.push(event, out))? {
         if out.encoders.is_empty() || out.encoders.iter().any(|(_, encoder)| encoder.has_ready()) {
             return Ok(true);
         }
     }
+    Ok(false)
 }
 
 impl<S: Sink> Sink for FanOut<'_, '_, S> {

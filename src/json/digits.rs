@@ -13,28 +13,43 @@ pub(crate) fn count(bytes: &[u8; 64]) -> usize {
     (others.trailing_zeros() as usize).min(64)
 }
 
-/// Whether there are only digits.
+/// Whether bytes have a form, in which `0` stands for any digit and `?` for anything: thirty-two at a time,
+/// the last of them perhaps for the second time.
 #[inline]
-pub(crate) fn all(bytes: &[u8; 56]) -> bool {
-    let digits = |chunk: &[u8; 32]| u8x32::new(*chunk) - u8x32::splat(b'0');
-    // The last thirty-two, some of them for the second time.
-    let (Some(first), Some(last)) = (bytes.first_chunk(), bytes.last_chunk()) else { return false };
-    let highest = digits(first).max(digits(last));
-    // What lies below `0` wraps around to the top.
-    highest.min(u8x32::splat(9)).simd_eq(highest).all()
+pub(crate) fn fit<const N: usize>(bytes: &[u8; N], form: &[u8; N]) -> bool {
+    let others = |bytes: &[u8; 32], form: &[u8; 32]| {
+        let form = u8x32::new(*form);
+        // Of a byte that fits is left 0, or where the form has a digit 0 to 9.
+        let most = (form.simd_eq(u8x32::splat(b'0')) & u8x32::splat(9)) | form.simd_eq(u8x32::splat(b'?'));
+        (u8x32::new(*bytes) ^ form).saturating_sub(most)
+    };
+    let (Some(last), Some(last_form)) = (bytes.last_chunk(), form.last_chunk()) else { return false };
+    let ((chunks, _), (forms, _)) = (bytes.as_chunks(), form.as_chunks());
+    let all = chunks.iter().zip(forms).fold(others(last, last_form), |all, (chunk, form)| all | others(chunk, form));
+    all.simd_eq(u8x32::ZERO).all()
 }
 
-/// The number that thirteen digits at the front of these bytes are.
-#[inline]
-pub(crate) fn thirteen(bytes: &[u8; 16]) -> Option<i64> {
-    const LOWER_HALVES: u64 = 0x0f0f_0f0f_0f0f_0f0f;
-    if !is_digit(u8x16::new(*bytes) - u8x16::splat(b'0')).to_bitmask() & 0x1fff != 0 {
-        return None;
+/// Times of thirteen digits that follow each other: the first eight digits are mostly those of the time before.
+#[derive(Default)]
+pub(crate) struct Times {
+    first: [u8; 8],
+    /// What they stand for.
+    from: u64,
+}
+
+impl Times {
+    /// The number that these digits are.
+    #[inline]
+    pub(crate) fn read(&mut self, digits: &[u8; 13]) -> i64 {
+        const LOWER_HALVES: u64 = 0x0f0f_0f0f_0f0f_0f0f;
+        let (Some(first), Some(last)) = (digits.first_chunk(), digits.last_chunk()) else { return 0 };
+        let ones = |eight: &[u8; 8]| u64::from_le_bytes(*eight) & LOWER_HALVES;
+        if self.first != *first {
+            (self.first, self.from) = (*first, eight(ones(first)) * 100_000);
+        }
+        // Of the last eight, three are known from the first.
+        (self.from + eight(ones(last) & !0xff_ffff)).cast_signed()
     }
-    // Of the second eight, three are known from the first.
-    let (first, second) = (bytes.first_chunk()?, bytes.get(5..)?.first_chunk()?);
-    let ones = |eight: &[u8; 8]| u64::from_le_bytes(*eight) & LOWER_HALVES;
-    Some((eight(ones(first)) * 100_000 + eight(ones(second) & !0xff_ffff)).cast_signed())
 }
 
 /// Which bytes, less `0`, were digits: what lies below `0` wraps around to the top.
@@ -43,10 +58,31 @@ fn is_digit(digit: u8x16) -> u8x16 {
     digit.min(u8x16::splat(9)).simd_eq(digit)
 }
 
+/// The number that the digits at the front are, and how many they are; eight of these may go on.
+#[inline]
+pub(crate) fn up_to_eight(bytes: &[u8]) -> (u64, usize) {
+    const EACH: u64 = 0x0101_0101_0101_0101;
+    let chunk = bytes.first_chunk().copied().unwrap_or_else(|| padded(bytes));
+    let left = u64::from_le_bytes(chunk) ^ (0x30 * EACH);
+    // The top bit of each byte in which more is left than 9.
+    let others = (((left & (0x7f * EACH)) + (0x76 * EACH)) | left) & (0x80 * EACH);
+    let len = others.trailing_zeros() / 8;
+    // The first byte is the lowest: moved up, zeros come before it and what is no digit falls off.
+    (eight(left.checked_shl(64 - 8 * len).unwrap_or(0)), len as usize)
+}
+
+/// Fewer than so many bytes, with blanks behind them.
+fn padded<const N: usize>(bytes: &[u8]) -> [u8; N] {
+    let mut padded = [b' '; N];
+    padded.iter_mut().zip(bytes).for_each(|(to, from)| *to = *from);
+    padded
+}
+
 /// A whole number of one to eighteen digits at the front, and how many they are.
 #[inline]
 pub(crate) fn number(bytes: &[u8]) -> Option<(i64, usize)> {
-    let digit = u8x16::new(chunk(bytes)) - u8x16::splat(b'0');
+    let chunk = bytes.first_chunk().copied().unwrap_or_else(|| padded(bytes));
+    let digit = u8x16::new(chunk) - u8x16::splat(b'0');
     let len = is_digit(digit).to_bitmask().trailing_ones();
     if len >= 16 {
         return one_by_one(bytes);
@@ -56,16 +92,6 @@ pub(crate) fn number(bytes: &[u8]) -> Option<(i64, usize)> {
     let (halves, _) = digits.as_chunks();
     let number = halves.iter().fold(0, |number, half| number * 100_000_000 + eight(u64::from_le_bytes(*half)));
     Some((number.cast_signed(), len as usize))
-}
-
-/// The first sixteen bytes, or fewer with blanks behind them.
-#[inline]
-fn chunk(bytes: &[u8]) -> [u8; 16] {
-    bytes.first_chunk().copied().unwrap_or_else(|| {
-        let mut padded = [b' '; 16];
-        padded.iter_mut().zip(bytes).for_each(|(to, from)| *to = *from);
-        padded
-    })
 }
 
 /// The number that eight digits are, the first of them the lowest byte: neighbours are joined to
@@ -111,25 +137,28 @@ mod tests {
     }
 
     #[test]
-    fn a_byte_that_is_no_digit_is_seen_wherever_it_is() {
-        assert!(all(&[b'7'; 56]));
-        for behind in [*b"000", *b",\"m", [0xff; 3]] {
-            let time = |digits: &[u8; 13]| thirteen(&[&digits[..], &behind].concat().try_into().unwrap());
-            assert_eq!(time(b"1764000000123"), Some(1_764_000_000_123));
-            assert_eq!(time(b"9999999999999"), Some(9_999_999_999_999));
-        }
-        for other in (0..=0xff).filter(|byte: &u8| !byte.is_ascii_digit()) {
-            for at in 0..56 {
-                let mut id = [b'0'; 56];
-                id[at] = other;
-                assert!(!all(&id), "{other} at {at}");
-            }
-            for at in 0..13 {
-                let mut time = *b"1764000000123,\"m";
-                time[at] = other;
-                assert_eq!(thirteen(&time), None, "{other} at {at}");
+    fn a_byte_that_does_not_fit_is_seen_wherever_it_is() {
+        let (form, good) =
+            (b"{\"id\":\"00000000?00000000000000000000000\",", b"{\"id\":\"01234567899876543210012345678998\",");
+        assert!(fit(good, form));
+        for at in 0..form.len() {
+            let is_digit = form[at] == b'0';
+            for other in 0..=0xff {
+                let mut bytes = *good;
+                bytes[at] = other;
+                let fits = form[at] == b'?' || if is_digit { other.is_ascii_digit() } else { other == form[at] };
+                assert_eq!(fit(&bytes, form), fits, "{other} at {at}");
             }
         }
+    }
+
+    #[test]
+    fn reads_times_one_after_the_other() {
+        let mut times = Times::default();
+        for time in [1_764_000_000_123, 1_764_000_000_124, 1_764_000_099_999, 1_764_000_100_000, 9_999_999_999_999] {
+            assert_eq!(times.read(time.to_string().as_bytes().first_chunk().unwrap()), time);
+        }
+        assert_eq!(times.read(b"0000000000000"), 0);
     }
 
     proptest! {
@@ -141,6 +170,8 @@ mod tests {
             if let Some(chunk) = text.as_bytes().first_chunk() {
                 prop_assert_eq!(count(chunk), len.min(64));
             }
+            let first = &text[..len.min(8)];
+            prop_assert_eq!(up_to_eight(text.as_bytes()), (first.parse().unwrap_or(0), first.len()));
         }
     }
 }

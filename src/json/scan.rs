@@ -25,7 +25,15 @@ const BLOCK: usize = 64;
 /// control characters, each as the bits of a word. Method: Langdale & Lemire,
 /// "Parsing Gigabytes of JSON per Second", 2019, §3.1.1. A vector of thirty-two
 /// is one where the function is built for AVX2, as `cargo lambda` does, and two elsewhere.
+#[inline(never)]
 pub(crate) fn string(bytes: &[u8]) -> Option<Scanned> {
+    string_in_place(bytes)
+}
+
+/// The same, where a call would take longer than a short string.
+#[expect(clippy::inline_always, reason = "the call takes as long as what it does")]
+#[inline(always)]
+pub(crate) fn string_in_place(bytes: &[u8]) -> Option<Scanned> {
     let mut state = State { carry: 0, lowest: u8x32::splat(0xff), irregular: false };
     let (blocks, tail) = bytes.as_chunks::<BLOCK>();
     for (index, block) in blocks.iter().enumerate() {
@@ -74,6 +82,20 @@ pub(crate) fn may_hold_pair(bytes: &[u8], wanted: impl Fn(u8x32, u8x32) -> u8x32
         Some(_) => found.any(),
         None => true,
     }
+}
+
+/// So many bytes are looked at by [`places`].
+pub(crate) const PLACES: usize = 64;
+
+/// Which of the first sixty-four bytes are this one, as bits.
+#[inline]
+pub(crate) fn places(bytes: &[u8], wanted: u8) -> u64 {
+    let mut padded = [0; PLACES];
+    let block = bytes.first_chunk().unwrap_or_else(|| {
+        padded.iter_mut().zip(bytes).for_each(|(to, from)| *to = *from);
+        &padded
+    });
+    Lanes::new(block).equal(wanted).bits()
 }
 
 struct State {

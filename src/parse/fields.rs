@@ -1,7 +1,11 @@
 //! Small pieces that several kinds of line are made of.
 
+use std::ops::Range;
+
+use memchr::memchr;
 use wide::u8x16;
 
+use crate::json::{digits, scan};
 use crate::model::{Level, has_form};
 
 /// What a runtime writes before a line that goes through its logger.
@@ -35,7 +39,35 @@ impl<'a> Prefix<'a> {
     /// Reads the prefix of a line that is still escaped as the inside of a JSON string.
     #[inline]
     pub fn parse_escaped(line: &'a str) -> Option<Self> {
-        Self::find(line, |text| text.strip_prefix("\\t"))
+        Self::usual(line).or_else(|| Self::find(line, |text| text.strip_prefix("\\t")))
+    }
+
+    /// The same of Node.js and .NET, where everything in it is as long as it mostly is.
+    #[inline]
+    fn usual(line: &'a str) -> Option<Self> {
+        const FORM: &[u8; 64] = b"0000-00-00T00:00:00.000Z\\t????????????????????????????????????\\t";
+        const TIMESTAMP: Range<usize> = 0..24;
+        const ID: Range<usize> = 26..62;
+        const LEVELS: [(&str, Level); 4] = [
+            ("INFO\\t", Level::Info),
+            ("ERROR\\t", Level::Error),
+            ("WARN\\t", Level::Warn),
+            ("DEBUG\\t", Level::Debug),
+        ];
+
+        let head = line.as_bytes().first_chunk()?;
+        if !digits::fit(head, FORM) || !of_uuid(head.get(ID)?.first_chunk()?) {
+            return None;
+        }
+        let behind = line.get(FORM.len()..)?;
+        let (level, severity) = LEVELS.into_iter().find(|(level, _)| behind.starts_with(level))?;
+        Some(Self {
+            timestamp: line.get(TIMESTAMP)?,
+            request_id: line.get(ID),
+            level: level.strip_suffix("\\t")?,
+            severity: Some(severity),
+            len: FORM.len() + level.len(),
+        })
     }
 
     /// Reads a time and a request id before a document in embedded metric format, where
@@ -111,6 +143,44 @@ fn until<'a>(text: &'a str, max: usize, tab: impl Fn(&'a str) -> Option<&'a str>
 pub(super) fn split(text: &str, at: u8) -> Option<(&str, &str)> {
     let place = text.bytes().position(|byte| byte == at)?;
     Some((text.get(..place)?, text.get(place + 1..)?))
+}
+
+/// Pieces of a text between bytes of one kind, which are ASCII. Where the first of these are is found at once.
+pub(super) struct Pieces<'a> {
+    text: &'a str,
+    separator: u8,
+    /// Those among the first sixty-four bytes that are still to come.
+    places: u64,
+    /// Where the next piece begins.
+    at: usize,
+}
+
+impl<'a> Pieces<'a> {
+    #[inline]
+    pub(super) fn new(text: &'a str, separator: u8) -> Self {
+        Self { text, separator, places: scan::places(text.as_bytes(), separator), at: 0 }
+    }
+
+    /// The piece before the next separator, if there is one.
+    #[inline]
+    pub(super) fn next(&mut self) -> Option<&'a str> {
+        let end = if self.places == 0 {
+            let from = self.at.max(scan::PLACES);
+            memchr(self.separator, self.text.as_bytes().get(from..)?)? + from
+        } else {
+            self.places.trailing_zeros() as usize
+        };
+        self.places &= self.places.wrapping_sub(1);
+        let piece = self.text.get(self.at..end);
+        self.at = end + 1;
+        piece
+    }
+
+    /// What is behind the pieces that were taken.
+    #[inline]
+    pub(super) fn rest(&self) -> &'a str {
+        self.text.get(self.at..).unwrap_or_default()
+    }
 }
 
 /// Takes `2023-11-14T22:13:20.123Z` off the front. Python leaves zeros out that stand before
@@ -202,27 +272,49 @@ pub(super) fn trimmed(text: &str) -> &str {
 /// Not `f64::from_str`, which takes signs, exponents and `inf`. No duration in
 /// ms and no memory in MB is as large as 10¹⁵.
 pub(super) fn number(text: &str) -> Option<f64> {
-    short_number(text.as_bytes()).or_else(|| long_number(text))
+    let short = short_number(text).filter(|(_, rest)| rest.is_empty());
+    short.map(|(value, _)| value).or_else(|| long_number(text))
 }
 
-/// A number of at most fifteen digits: both they and the power of ten that divides
+const POWERS: [f64; 16] = [1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15];
+
+/// Takes a number of at most fifteen digits off the front: both they and the power of ten that divides
 /// them are exact in an `f64`, so the quotient is the nearest one there is.
-fn short_number(text: &[u8]) -> Option<f64> {
-    const POWERS: [f64; 16] = [1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15];
-    let (mut digits, mut point) = (0_u64, None);
-    for (place, byte) in text.iter().enumerate() {
+#[inline]
+pub(super) fn short_number(text: &str) -> Option<(f64, &str)> {
+    let (whole, len) = digits::up_to_eight(text.as_bytes());
+    let (fraction, decimals) = match text.as_bytes().get(len..)? {
+        [b'.', behind @ ..] => digits::up_to_eight(behind),
+        _ => (0, 0),
+    };
+    let end = if decimals > 0 { len + 1 + decimals } else { len };
+    if len == 0 || len == 8 || decimals == 8 || text.as_bytes().get(end) == Some(&b'.') {
+        return longer_number(text);
+    }
+    let power = POWERS.get(decimals)?;
+    #[expect(clippy::cast_precision_loss, reason = "below 10¹⁵")]
+    let value = (whole as f64 * power + fraction as f64) / power;
+    Some((value, text.get(end..)?))
+}
+
+/// The same of one with more digits.
+#[inline(never)]
+fn longer_number(text: &str) -> Option<(f64, &str)> {
+    let (mut digits, mut point, mut len) = (0_u64, None, 0);
+    for byte in text.bytes() {
         match byte {
             b'0'..=b'9' => digits = digits.wrapping_mul(10).wrapping_add(u64::from(byte - b'0')),
-            b'.' if point.is_none() => point = Some(place),
-            _ => return None,
+            b'.' if point.is_none() => point = Some(len),
+            _ => break,
         }
+        len += 1;
     }
-    let decimals = point.map_or(0, |point| text.len() - point - 1);
-    let whole = point.unwrap_or(text.len());
+    let decimals = point.map_or(0, |point| len - point - 1);
+    let whole = point.unwrap_or(len);
     let complete = whole > 0 && (point.is_none() || decimals > 0) && whole + decimals <= 15;
     #[expect(clippy::cast_precision_loss, reason = "below 10¹⁵")]
     let value = digits as f64 / POWERS.get(decimals)?;
-    complete.then_some(value)
+    Some((value, text.get(len..)?)).filter(|_| complete)
 }
 
 fn long_number(text: &str) -> Option<f64> {

@@ -18,7 +18,7 @@ use std::borrow::Cow;
 use memchr::memchr_iter;
 use wide::u8x32;
 
-use super::fields::{number, split, trimmed};
+use super::fields::{Pieces, number, trimmed};
 use crate::json::{digits, scan};
 use crate::model::{CheckStatus, Timestamp, Value};
 
@@ -95,13 +95,10 @@ impl<'a> MonitoringLine<'a> {
 impl<'a> Monitoring<'a> {
     /// The tags, as the line has them.
     pub fn tags(&self) -> impl Iterator<Item = &str> {
-        let mut rest = Some(self.tags.as_ref());
-        let sections = std::iter::from_fn(move || {
-            let (tag, behind) = split(rest?, b',').map_or((rest?, None), |(tag, behind)| (tag, Some(behind)));
-            rest = behind;
-            Some(tag)
-        });
-        sections.map(bare).filter(|tag| !tag.is_empty())
+        let mut pieces = Some(Pieces::new(&self.tags, b','));
+        let tags =
+            std::iter::from_fn(move || pieces.as_mut()?.next().or_else(|| pieces.take().map(|pieces| pieces.rest())));
+        tags.map(bare).filter(|tag| !tag.is_empty())
     }
 
     fn into_owned(self) -> Monitoring<'static> {
@@ -118,11 +115,12 @@ impl<'a> Monitoring<'a> {
         if record.bytes().fold(false, |found, b| found | b.is_ascii_control()) {
             return None;
         }
-        let (stamp, rest) = stamp(record.strip_prefix(MARKER)?)?;
-        let (number, rest) = split(rest, b'|')?;
-        let (kind, rest) = split(rest, b'|')?;
-        let (name, tags) = split(rest, b'|').unwrap_or((rest, ""));
-        let number = decimal(trimmed(number))?;
+        let record = record.strip_prefix(MARKER)?;
+        let mut sections = Pieces::new(record, b'|');
+        let stamp = stamp(record, sections.next()?);
+        let number = decimal(trimmed(sections.next()?))?;
+        let kind = sections.next()?;
+        let (name, tags) = sections.next().map_or_else(|| (sections.rest(), ""), |name| (name, sections.rest()));
         let value = match trimmed(kind) {
             "count" => Value::Count(number),
             "gauge" => Value::Gauge(number),
@@ -221,16 +219,13 @@ pub(super) fn decimal(text: &str) -> Option<f64> {
     value.is_finite().then_some(value)
 }
 
-/// The stamp of a record, if it can be read, and what is behind its bar.
-fn stamp(record: &str) -> Option<(Option<Timestamp>, &str)> {
+/// The stamp at the front of a record, if it can be read.
+fn stamp(record: &str, stamp: &str) -> Option<Timestamp> {
     // Mostly it is a whole number, which is read where it stands.
-    if let Some((whole, len)) = digits::number(record.as_bytes())
-        && record.as_bytes().get(len) == Some(&b'|')
-    {
-        return Some((whole_stamp(whole), record.get(len + 1..)?));
+    match digits::number(record.as_bytes()) {
+        Some((whole, len)) if len == stamp.len() => whole_stamp(whole),
+        _ => stamped(trimmed(stamp)),
     }
-    let (stamp, rest) = split(record, b'|')?;
-    Some((stamped(trimmed(stamp)), rest))
 }
 
 /// Whether a stamp is near enough to the time of its log event to be believed.
@@ -268,11 +263,9 @@ pub fn metric_name(name: &str) -> Option<Cow<'_, str>> {
     let start = name.bytes().position(|b| b.is_ascii_alphabetic())?;
     let name = name.get(start..)?;
     let legal = |b: u8| b.is_ascii_alphanumeric() || b == b'_' || b == b'.';
-    let mut pairs = name.bytes().zip(name.bytes().skip(1));
-    if name.len() <= MAX_NAME
-        && name.bytes().fold(true, |all, b| all & legal(b))
-        && !pairs.any(|pair| pair == (b'_', b'_'))
-    {
+    // Without a stop at the first, vectors do it.
+    let (all, any) = name.bytes().fold((true, false), |(all, any), b| (all & legal(b), any | matches!(b, b'_')));
+    if all && name.len() <= MAX_NAME && !(any && name.contains("__")) {
         return Some(Cow::Borrowed(name));
     }
     let mut made = String::with_capacity(name.len().min(MAX_NAME));

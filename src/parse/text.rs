@@ -52,7 +52,7 @@ impl<'a> Platform<'a> {
 /// The lines of an invocation in the form that nearly all of them have, read as they stand
 /// inside a JSON string, where a TAB is `\t`.
 mod usual {
-    use super::super::fields::{number, request_id};
+    use super::super::fields::{request_id, short_number};
     use super::super::platform::{Metrics, Platform, Report, Start};
 
     pub(super) fn platform(line: &str) -> Option<Platform<'_>> {
@@ -108,10 +108,8 @@ mod usual {
     }
 
     fn measured<'a>(text: &'a str, label: &str, unit: &str) -> Option<(f64, &'a str)> {
-        let text = text.strip_prefix(label)?;
-        let len = text.bytes().position(|byte| byte == b' ')?;
-        let (value, rest) = text.split_at_checked(len)?;
-        Some((number(value)?, rest.strip_prefix(unit)?))
+        let (value, rest) = short_number(text.strip_prefix(label)?)?;
+        Some((value, rest.strip_prefix(unit)?))
     }
 }
 

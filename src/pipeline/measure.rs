@@ -113,6 +113,8 @@ struct Measured<'a> {
 }
 
 impl<'a> Measured<'a> {
+    /// Adds a value, if there is one: in place, where it is known which measure it is.
+    #[inline(always)]
     fn add(&mut self, measure: Measure, value: Option<f64>, tags: &'a [Tag<'a>]) {
         use crate::model::Kind::{Check, Count, Gauge, Histogram};
 

@@ -146,9 +146,22 @@ impl Run<'_> {
     /// Hands a log on.
     #[inline]
     fn pass(&self, event: &LogEvent<'_>, about: &About<'_>, out: &mut impl Sink) {
+        if about.of_json && !out.wants_json_fields() {
+            self.pass_alone(event, about.tags, out);
+        } else {
+            self.pass_with(about, event, out);
+        }
+    }
+
+    /// Hands on a log whose reader takes from its JSON what that says.
+    #[cold]
+    fn pass_alone(&self, event: &LogEvent<'_>, tags: bool, out: &mut impl Sink) {
+        self.pass_with(&About { tags, ..About::default() }, event, out);
+    }
+
+    #[inline]
+    fn pass_with(&self, about: &About<'_>, event: &LogEvent<'_>, out: &mut impl Sink) {
         let running = if self.correlates() { self.current.running() } else { None };
-        let unwanted = about.of_json && !out.wants_json_fields();
-        let about = if unwanted { &About { tags: about.tags, ..About::default() } } else { about };
         let log = Log {
             id: event.id,
             time: event.time,
