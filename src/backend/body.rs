@@ -53,6 +53,8 @@ pub(super) struct Body {
     raw: Vec<u8>,
     /// Bytes of items and what stands between them.
     inside: usize,
+    /// So many of these surely fit; 0 where that depends on how well they can be compressed.
+    room: usize,
     /// What is compressed.
     out: Vec<u8>,
     items: Vec<Item>,
@@ -65,6 +67,7 @@ impl Body {
             compressor: Compressor::new(template.compression),
             raw: Vec::new(),
             inside: 0,
+            room: template.room(),
             out: Vec::new(),
             items: Vec::new(),
             ready: Vec::new(),
@@ -75,8 +78,8 @@ impl Body {
     }
 
     /// Adds the item that `write` appends.
+    #[inline]
     pub(super) fn push(&mut self, weight: Weight, write: impl FnOnce(&mut Vec<u8>)) -> Result<(), Oversize> {
-        let limits = self.template.limits;
         let start = self.raw.len();
         if !self.items.is_empty() {
             match self.template.frame.separator() {
@@ -86,8 +89,25 @@ impl Body {
         }
         let from = self.raw.len();
         write(&mut self.raw);
-        let len = self.raw.len() - from;
-        let inside = self.inside + self.raw.len() - start;
+        let (len, inside) = (self.raw.len() - from, self.inside + self.raw.len() - start);
+        let limits = &self.template.limits;
+        if inside <= self.room && len <= limits.item_bytes && self.items.len() < limits.items {
+            self.inside = inside;
+        } else {
+            self.fit(start, from, inside)?;
+        }
+        self.items.push(Item { end: self.inside, weight });
+        if self.raw.len() >= CHUNK && self.streams() {
+            self.compress();
+        }
+        Ok(())
+    }
+
+    /// Finds out where the item goes that was written last, if anywhere: `from` is where it begins, `start` what
+    /// stands before it.
+    #[inline(never)]
+    fn fit(&mut self, start: usize, from: usize, inside: usize) -> Result<(), Oversize> {
+        let (limits, len) = (self.template.limits, self.raw.len() - from);
         let fits = |bytes: usize| self.template.overhead(bytes) + bytes <= limits.bytes;
         let has_room = fits(inside)
             && self.items.len() < limits.items
@@ -105,10 +125,6 @@ impl Body {
             self.raw.extend_from_slice(&item);
             self.inside = len;
         }
-        self.items.push(Item { end: self.inside, weight });
-        if self.raw.len() >= CHUNK && self.streams() {
-            self.compress();
-        }
         Ok(())
     }
 
@@ -118,6 +134,7 @@ impl Body {
             self.end();
             self.raw.clear();
             self.template.frame = frame.clone();
+            self.room = self.template.room();
             self.open();
         }
     }
@@ -198,6 +215,12 @@ impl Template {
     /// Bytes around so many bytes of items.
     fn overhead(&self, inside: usize) -> usize {
         self.frame.overhead(inside)
+    }
+
+    /// Bytes of items that surely fit, however well they can be compressed.
+    fn room(&self) -> usize {
+        let Limits { bytes, compressed, .. } = self.limits;
+        if compressed == usize::MAX { bytes.saturating_sub(self.overhead(bytes)) } else { 0 }
     }
 
     pub(super) fn request(&self, body: Vec<u8>, items: Vec<Item>) -> Request {

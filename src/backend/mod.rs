@@ -428,7 +428,7 @@ impl Encoder<'_> {
 impl Sink for Encoder<'_> {
     fn log(&mut self, origin: &Origin, log: &Log<'_>) {
         if self.sends.logs {
-            each!(&mut self.kind, encoder => encoder.log(origin, log));
+            each!(&mut self.kind, encoder => log_to(&mut **encoder, origin, log));
         } else {
             self.kept_back += Weight::LOG;
         }
@@ -440,11 +440,23 @@ impl Sink for Encoder<'_> {
 
     fn metrics(&mut self, origin: &Origin, metrics: &[Metric<'_>]) {
         if self.sends.metrics {
-            each!(&mut self.kind, encoder => encoder.metrics(origin, metrics));
+            each!(&mut self.kind, encoder => metrics_to(&mut **encoder, origin, metrics));
         } else {
             self.kept_back += Weight::metrics(metrics.len() as u64);
         }
     }
+}
+
+/// A function of its own for each backend: what one of them needs to begin with, another doesn't wait for.
+#[inline(never)]
+fn log_to(encoder: &mut impl Sink, origin: &Origin, log: &Log<'_>) {
+    encoder.log(origin, log);
+}
+
+/// The same for metrics.
+#[inline(never)]
+fn metrics_to(encoder: &mut impl Sink, origin: &Origin, metrics: &[Metric<'_>]) {
+    encoder.metrics(origin, metrics);
 }
 
 fn is_suffix(suffix: &str) -> bool {

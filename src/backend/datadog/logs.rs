@@ -69,6 +69,13 @@ struct OwnTags {
     tags: String,
 }
 
+/// A log with tags of its own, as it is written.
+struct Own {
+    message: String,
+    /// From behind the message to the end.
+    rest: Vec<u8>,
+}
+
 impl<'b> Logs<'b> {
     pub(super) fn new(body: Body, datadog: &'b Datadog, context: &Context<'b>) -> Self {
         Self {
@@ -100,21 +107,17 @@ impl<'b> Logs<'b> {
         let Some(rendered) = &mut self.rendered else { return Err(Oversize) };
         rendered.request(log.request_id);
         let rendered = &*rendered;
-        let message = log.message.escaped();
-        let own = if log.json.is_empty() && may_have_tags(message) { own_tags(log.message) } else { None };
-        let rest_with = own.as_ref().map(|own| rendered.rest_with(&rendered.tail_with(&own.tags)));
-        let message = own.as_ref().map_or(message, |own| &own.message);
-        let rest = rest_with.as_ref().unwrap_or(&rendered.rest);
+        let own = if log.json.is_empty() { own(log, rendered) } else { None };
+        let changed = own.as_ref().map(|own| Log { message: JsonStr::from_escaped(&own.message), ..*log });
+        let rest = own.as_ref().map_or(&rendered.rest, |own| &own.rest);
+        let (log, oldest) = (changed.as_ref().unwrap_or(log), rendered.oldest);
         // One that no body can hold isn't even written: the room for it would stay.
-        let pushed = if message.len() > super::LOGS.item_bytes {
+        let pushed = if log.message.escaped().len() > super::LOGS.item_bytes {
             Err(Oversize)
         } else {
-            self.body.push(Weight::LOG, |out| write(log, message, rendered.oldest, rest, out))
+            self.body.push(Weight::LOG, |out| write(log, oldest, rest, out))
         };
-        pushed.or_else(|Oversize| {
-            let cut = bounded(JsonStr::from_escaped(message), usize::MAX, CUT_MESSAGE);
-            self.body.push(Weight::LOG, |out| write(log, &cut, rendered.oldest, rest, out))
-        })
+        pushed.or_else(|Oversize| push_cut(&mut self.body, log, oldest, rest))
     }
 
     fn render(&self, origin: &Origin) -> Rendered {
@@ -239,8 +242,31 @@ impl Rendered {
     }
 }
 
-fn write(log: &Log<'_>, message: &str, oldest: i64, rest: &[u8], out: &mut Vec<u8>) {
-    head(log, message, oldest, out);
+/// What a log with tags of its own is, and ends in.
+#[inline(never)]
+fn own(log: &Log<'_>, rendered: &Rendered) -> Option<Own> {
+    let OwnTags { message, tags } =
+        if may_have_tags(log.message.escaped()) { own_tags(log.message)? } else { return None };
+    Some(Own { message, rest: rendered.rest_with(&rendered.tail_with(&tags)) })
+}
+
+/// Writes a log whose message is cut, as it would be too large.
+#[cold]
+fn push_cut(body: &mut Body, log: &Log<'_>, oldest: i64, rest: &[u8]) -> Result<(), Oversize> {
+    let cut = bounded(log.message, usize::MAX, CUT_MESSAGE);
+    let log = Log { message: JsonStr::from_escaped(&cut), json: "", ..*log };
+    body.push(Weight::LOG, |out| write(&log, oldest, rest, out))
+}
+
+#[expect(clippy::inline_always, reason = "the calls take as long as what they do")]
+#[inline(always)]
+fn write(log: &Log<'_>, oldest: i64, rest: &[u8], out: &mut Vec<u8>) {
+    if log.json.is_empty() || log.time.millis() < oldest {
+        head(log, oldest, out);
+    } else {
+        // CloudWatch Logs and Datadog use the same names.
+        out.extend_from_slice(log.json.as_bytes());
+    }
     if let Some(level) = log.level {
         out.extend_from_slice(b"\",\"status\":\"");
         out.extend_from_slice(level.as_str().as_bytes());
@@ -249,12 +275,8 @@ fn write(log: &Log<'_>, message: &str, oldest: i64, rest: &[u8], out: &mut Vec<u
 }
 
 /// Up to the end of the message.
-fn head(log: &Log<'_>, message: &str, oldest: i64, out: &mut Vec<u8>) {
-    // CloudWatch Logs and Datadog use the same names.
-    if !log.json.is_empty() && std::ptr::eq(message, log.message.escaped()) && log.time.millis() >= oldest {
-        out.extend_from_slice(log.json.as_bytes());
-        return;
-    }
+#[inline(never)]
+fn head(log: &Log<'_>, oldest: i64, out: &mut Vec<u8>) {
     if log.id.is_empty() {
         out.extend_from_slice(b"{\"timestamp\":");
     } else {
@@ -268,7 +290,7 @@ fn head(log: &Log<'_>, message: &str, oldest: i64, out: &mut Vec<u8>) {
         out.extend_from_slice(itoa::Buffer::new().format(log.time.millis()).as_bytes());
     }
     out.extend_from_slice(b",\"message\":\"");
-    out.extend_from_slice(message.as_bytes());
+    out.extend_from_slice(log.message.escaped().as_bytes());
 }
 
 /// A stored request as it is sent now: each log whose time has become too old for the intake is given the oldest that

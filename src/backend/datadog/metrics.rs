@@ -13,7 +13,7 @@ use crate::request::{Request, Weight};
 /// Points that are held before they are written: some 2 MB.
 const MAX_HELD: usize = 100_000;
 
-/// Points of measures that are put down as they come, before each goes to the others of its series.
+/// Values of measures that are put down as they come, before each goes to the others of its series.
 const MAX_NEW: usize = 512;
 
 /// Points of one series in one item, so that a request can still be cut.
@@ -33,9 +33,11 @@ pub(super) struct Metrics {
     forms: Forms,
     /// What comes in each form, by its number.
     by_form: Vec<ByForm>,
-    /// Points of measures that aren't in `by_form` yet: to put one behind the other takes no memory but theirs,
+    /// Measures that aren't in `by_form` yet: to put one behind the other takes no memory but theirs,
     /// while the ends of all series have left the processor's cache when the next invocation comes.
-    new: Vec<New>,
+    rows: Vec<Row>,
+    /// The values of the rows, one after the other.
+    new: Vec<(Measure, f64)>,
     custom: Vec<Custom>,
     /// Place in `custom` of what is written with the same tags.
     by_written: HashMap<Vec<u8>, usize>,
@@ -52,12 +54,13 @@ struct ByForm {
     custom: Option<usize>,
 }
 
-/// A point of a measure as it came.
-struct New {
-    /// Number of its form.
+/// Measures that came together.
+struct Row {
+    /// Number of their form.
     form: usize,
-    measure: Measure,
-    point: Point,
+    second: i64,
+    /// How many values there are.
+    len: usize,
 }
 
 /// Measures that share tags.
@@ -106,6 +109,7 @@ impl Metrics {
             checks,
             forms: Forms::default(),
             by_form: Vec::new(),
+            rows: Vec::new(),
             new: Vec::new(),
             custom: Vec::new(),
             by_written: HashMap::new(),
@@ -117,21 +121,28 @@ impl Metrics {
     /// Takes metrics of one event.
     pub(super) fn push(&mut self, origin: &Origin, metrics: &[Metric<'_>]) {
         let mode = self.mode;
-        for metrics in metrics.chunk_by(|one, other| std::ptr::eq(one.tags, other.tags)) {
-            let tags = metrics.first().map_or(&[][..], |metric| metric.tags);
+        let together =
+            |one: &Metric<'_>, other: &Metric<'_>| std::ptr::eq(one.tags, other.tags) && one.time == other.time;
+        for metrics in metrics.chunk_by(together) {
+            let Some(Metric { tags, time, .. }) = metrics.first() else { continue };
             let form = self.forms.number(origin, tags);
             if form == self.by_form.len() {
                 self.by_form.push(ByForm::default());
             }
+            let known = self.new.len();
             for metric in metrics {
                 match metric.name {
-                    Name::Measure(measure) => self.measure(form, origin, measure, metric),
+                    Name::Measure(measure) => self.new.push((measure, metric.value.number())),
                     Name::Custom(name) => {
                         if let Some(custom) = self.custom(form, origin, tags) {
                             custom.push(mode, name, metric);
                         }
                     }
                 }
+            }
+            let len = self.new.len() - known;
+            if len > 0 {
+                self.row(Row { form, second: time.seconds(), len }, origin, tags);
             }
             self.held += metrics.len();
         }
@@ -156,37 +167,46 @@ impl Metrics {
         (requests.collect(), self.oversize)
     }
 
-    fn measure(&mut self, form: usize, origin: &Origin, measure: Measure, metric: &Metric<'_>) {
-        let value = metric.value.number() / Datadog::words(measure).1;
-        self.new.push(New { form, measure, point: (metric.time.seconds(), value) });
-        if let Some(form) = self.by_form.get_mut(form).filter(|form| form.measures.is_none()) {
-            form.measures = Some(Box::new(Measures::new(origin, metric.tags, &self.tags)));
+    fn row(&mut self, row: Row, origin: &Origin, tags: &[Tag<'_>]) {
+        if let Some(form) = self.by_form.get_mut(row.form).filter(|form| form.measures.is_none()) {
+            form.measures = Some(Box::new(Measures::new(origin, tags, &self.tags)));
         }
+        self.rows.push(row);
     }
 
-    /// Puts new points of measures behind the others of their series.
+    /// Puts new values of measures behind the others of their series.
     fn sort_out(&mut self) {
-        for New { form, measure, point } in self.new.drain(..) {
-            let measures = self.by_form.get_mut(form).and_then(|form| form.measures.as_mut());
-            if let Some(points) = measures.and_then(|measures| measures.points.get_mut(measure.index())) {
-                points.push(point);
+        let mut new = self.new.drain(..);
+        for Row { form, second, len } in self.rows.drain(..) {
+            let mut measures = self.by_form.get_mut(form).and_then(|form| form.measures.as_mut());
+            for (measure, value) in new.by_ref().take(len) {
+                if let Some(points) = measures.as_mut().and_then(|of| of.points.get_mut(measure.index())) {
+                    points.push((second, value));
+                }
             }
         }
     }
 
     /// The custom metrics that are written as this form is.
     fn custom(&mut self, form: usize, origin: &Origin, tags: &[Tag<'_>]) -> Option<&mut Custom> {
-        let form = self.by_form.get_mut(form)?;
-        let place = *form.custom.get_or_insert_with(|| {
-            let written = tags::of_custom(origin, tags, &self.tags);
-            let next = self.custom.len();
-            let place = *self.by_written.entry(tags::key(origin, &written)).or_insert(next);
-            if place == next {
-                self.custom.push(Custom::new(origin, &written));
-            }
-            place
-        });
+        let known = self.by_form.get(form)?.custom;
+        let place = known.unwrap_or_else(|| self.new_custom(form, origin, tags));
         self.custom.get_mut(place)
+    }
+
+    /// The place of custom metrics that come in a form for the first time.
+    #[cold]
+    fn new_custom(&mut self, form: usize, origin: &Origin, tags: &[Tag<'_>]) -> usize {
+        let written = tags::of_custom(origin, tags, &self.tags);
+        let next = self.custom.len();
+        let place = *self.by_written.entry(tags::key(origin, &written)).or_insert(next);
+        if place == next {
+            self.custom.push(Custom::new(origin, &written));
+        }
+        if let Some(form) = self.by_form.get_mut(form) {
+            form.custom = Some(place);
+        }
+        place
     }
 
     /// Writes what is held.
@@ -199,7 +219,8 @@ impl Metrics {
         for form in std::mem::take(&mut self.by_form) {
             if let Some(measures) = form.measures {
                 for (measure, points) in Measure::ALL.into_iter().zip(measures.points) {
-                    self.distribution(Datadog::words(measure).0, points, &measures.tags);
+                    let (name, unit) = Datadog::words(measure);
+                    self.distribution(name, points, unit, &measures.tags);
                 }
             }
             // What several forms share is written with the first.
@@ -218,15 +239,15 @@ impl Metrics {
             match nature {
                 Nature::Check => self.check_runs(&name, &points, &tags, &host),
                 Nature::Count => self.aggregated(&name, points, &tags, &stream, &[Aggregate::Sum]),
-                Nature::Distribution => self.distribution(&name, points, &tags),
+                Nature::Distribution => self.distribution(&name, points, 1.0, &tags),
                 Nature::Gauge => self.aggregated(&name, points, &tags, "", &[Aggregate::Last]),
                 Nature::Histogram => self.aggregated(&name, points, &tags, &stream, &Aggregate::HISTOGRAM),
             }
         }
     }
 
-    /// `{"metric":"…","type":"distribution","points":[[1700000000,[0.012,0.02]]],"tags":[…]}`
-    fn distribution(&mut self, name: &str, mut points: Vec<Point>, tags: &[u8]) {
+    /// `{"metric":"…","type":"distribution","points":[[1700000000,[0.012,0.02]]],"tags":[…]}`, the values in a `unit`
+    fn distribution(&mut self, name: &str, mut points: Vec<Point>, unit: f64, tags: &[u8]) {
         points.sort_by_key(|(second, _)| *second);
         for points in points.chunks(MAX_POINTS) {
             let weight = Weight::metrics(points.len() as u64);
@@ -246,7 +267,7 @@ impl Metrics {
                         if index == 0 {
                             out.push(b'[');
                         }
-                        number(*value, out);
+                        number(*value / unit, out);
                     }
                     out.extend_from_slice(b"]]");
                 }
@@ -333,12 +354,14 @@ impl Nature {
 }
 
 impl Measures {
+    #[cold]
     fn new(origin: &Origin, tags: &[Tag<'_>], settings: &[(String, String)]) -> Self {
         Self { tags: tags::list(&tags::of_measure(origin, tags, settings)), points: Default::default() }
     }
 }
 
 impl Custom {
+    #[cold]
     fn new(origin: &Origin, tags: &[Tag<'_>]) -> Self {
         let host = tags::function(origin).unwrap_or(&origin.log_group).to_owned();
         Self { tags: tags::list(tags), host, stream: origin.log_stream.clone(), points: BTreeMap::new() }
@@ -352,6 +375,11 @@ impl Custom {
             points.push(point);
             return;
         }
+        self.push_first(name, nature, point);
+    }
+
+    #[cold]
+    fn push_first(&mut self, name: &str, nature: Nature, point: Point) {
         let name = metric_name(name).map_or_else(|| "unnamed".to_owned(), Cow::into_owned);
         self.points.entry(name).or_default().entry(nature).or_default().push(point);
     }
