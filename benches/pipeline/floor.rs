@@ -10,7 +10,7 @@ use logferry::request::{self, Request};
 
 /// The sizes with which logferry works: of the window, of a piece of base64, of what is compressed at once, and of
 /// what comes of it.
-const WINDOW: usize = 256 * 1024;
+const WINDOW: usize = 128 * 1024;
 const PIECE: usize = 64 * 1024;
 const CHUNK: usize = 64 * 1024;
 const COMPRESSED: usize = 32 * 1024;

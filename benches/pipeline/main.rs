@@ -4,6 +4,7 @@
 //! cargo bench --bench pipeline                       everything, as tables
 //! cargo bench --bench pipeline -- --list             names of the pipelines
 //! cargo bench --bench pipeline -- --once logferry-1  one of them once, for a profiler; all that counts is in `measured`
+//! cargo bench --bench pipeline -- --duel logferry-6 floor-6  two of them alone, and the ratio
 //! cargo bench --bench pipeline -- --times 100 encode the same, again and again; also a kind of line, by its name
 //! cargo bench --bench pipeline -- --backends         every backend against its own floor, and some at once
 //! cargo bench --bench pipeline -- --whole            the whole forwarder against its encoders alone: what the guarantee costs
@@ -45,6 +46,9 @@ const EVENTS: usize = 10_000;
 const PIPELINES: Duration = Duration::from_secs(40);
 const LINES: Duration = Duration::from_millis(700);
 
+/// How long two are compared.
+const DUEL: Duration = Duration::from_secs(6);
+
 /// The slow ones have their turn in every so many rounds.
 const SELDOM: u32 = 4;
 
@@ -65,6 +69,7 @@ fn main() -> ExitCode {
         ["--whole"] => whole::table(),
         ["--list"] => cases(&Delivery::usual(EVENTS)).iter().for_each(|case| println!("{}", case.name)),
         ["--once", name] => return run(name, 1),
+        ["--duel", one, other] => duel(one, other),
         ["--times", times, name] if times.parse::<usize>().is_ok() => return run(name, times.parse().unwrap()),
         ["--event", "usual-1000"] => print!("{}", Delivery::usual(1000).event),
         ["--event", "usual-10000"] => print!("{}", Delivery::usual(10_000).event),
@@ -74,7 +79,7 @@ fn main() -> ExitCode {
         ["--event", "bomb-of-8-mib"] => print!("{}", Delivery::bomb(100, 8 << 20).event),
         _ => {
             eprintln!(
-                "expected nothing, --backends, --whole, --list, --once NAME, --times NUMBER NAME or --event NAME"
+                "expected nothing, --backends, --whole, --list, --once NAME, --duel NAME NAME, --times NUMBER NAME or --event NAME"
             );
             return ExitCode::FAILURE;
         }
@@ -84,9 +89,9 @@ fn main() -> ExitCode {
 
 /// Everything that is compared.
 fn cases(delivery: &Delivery) -> Vec<Case<'_>> {
-    let event = delivery.event.as_str();
+    let (event, data) = (delivery.event.as_str(), delivery.data());
     let mut cases =
-        vec![Case::new("inflate", 1, || floor::inflate(delivery.data())), Case::new("scan", 1, || ferry::scan(event))];
+        vec![Case::new("inflate", 1, move || floor::inflate(data)), Case::new("scan", 1, || ferry::scan(event))];
     let measuring = Ferry::new(None);
     cases.push(Case::new("measure", 1, move || usize::try_from(measuring.measure(event)).unwrap()));
     for (name, floor_name, level) in
@@ -95,7 +100,7 @@ fn cases(delivery: &Delivery) -> Vec<Case<'_>> {
         let mut ferry = Ferry::new(level);
         if level.is_some() {
             let floor = Floor::of(&requests(&mut ferry, event));
-            cases.push(Case::new(floor_name, 1, move || floor.run(delivery.data())));
+            cases.push(Case::new(floor_name, 1, move || floor.run(data)));
         }
         let run = move || {
             let mut bytes = 0;
@@ -154,19 +159,28 @@ fn tables() {
     check(&delivery);
     describe(&delivery);
     let mut cases = cases(&delivery);
-    let rounds = race(&mut cases);
+    let rounds = race(&mut cases, PIPELINES);
     drop(cases);
     compare(&rounds);
     stages(&rounds);
     kinds();
 }
 
+/// Compares two pipelines with each other, while nothing else runs.
+fn duel(one: &str, other: &str) {
+    let delivery = Delivery::usual(EVENTS);
+    let mut cases = cases(&delivery);
+    cases.retain(|case| [one, other].contains(&case.name));
+    let rounds = race(&mut cases, DUEL);
+    println!("{one} takes {:.4} times as long as {other}", rounds.ratio(one, other));
+}
+
 /// Lets the cases run in turn until the time is over.
-fn race(cases: &mut [Case<'_>]) -> Rounds {
+fn race(cases: &mut [Case<'_>], time: Duration) -> Rounds {
     let mut rounds = Rounds::default();
     let from = now();
     let mut round = 0;
-    while now() - from < PIPELINES {
+    while now() - from < time {
         for case in cases.iter_mut().filter(|case| round % case.every == 0) {
             let start = now();
             case.measured();
