@@ -11,7 +11,7 @@ use lambda_runtime::tower::ServiceExt;
 use lambda_runtime::tower::layer::layer_fn;
 use lambda_runtime::{Context, Diagnostic, LambdaEvent, LambdaInvocation, Runtime, Service, service_fn};
 use logferry::aws;
-use logferry::delivery::Ending;
+use logferry::delivery::{ENDING, Ending, ended};
 use logferry::env::{Elsewhere, Mistake, Secret};
 use logferry::event::Reply;
 use logferry::forwarder::{Invocation, Note, Outcome, Report};
@@ -154,7 +154,7 @@ impl Process {
         let invocation = Invocation { forwarder: &own, now, deadline, seed: seed(&context.request_id) };
         let start = Instant::now();
         if self.prepared.forwarder.is_none() {
-            let fetched = self.fetch(own.function_name.as_deref(), deadline).await;
+            let fetched = self.fetch(own.function_name.as_deref(), last_words(deadline), NO_TIME).await;
             // What Lambda is answered is in no log by itself.
             fetched.inspect_err(|failure| log("settings", &failure.sentence))?;
         }
@@ -184,14 +184,16 @@ impl Process {
         result(&outcome)
     }
 
-    /// Fetches the secrets that are kept elsewhere, while there is time left to say that they can't be. Those that come
+    /// Fetches the secrets that are kept elsewhere; `late` is said of those that haven't come by then. Those that come
     /// hold, whatever becomes of the others.
-    async fn fetch(&mut self, function_name: Option<&str>, deadline: Instant) -> Result<(), Failure> {
+    async fn fetch(&mut self, function_name: Option<&str>, until: Instant, late: &str) -> Result<(), Failure> {
         let Prepared { client, elsewhere, .. } = &self.prepared;
-        let left = deadline.saturating_duration_since(Instant::now());
-        let until = deadline.checked_sub(LAST_WORDS.min(left / 4)).unwrap_or(deadline);
-        let fetching = aws::fetch(client, elsewhere, function_name.unwrap_or_default());
-        let (fetched, mistakes) = timeout_at(until, fetching).await.map_err(|_| too_late(elsewhere))?;
+        let fetching = timeout_at(until, aws::fetch(client, elsewhere, function_name.unwrap_or_default()));
+        let fetched = match select(pin!(ended(self.ending.clone())), pin!(fetching)).await {
+            Either::Left(_) => Err(unfetched(elsewhere, ENDING)),
+            Either::Right((fetched, _)) => fetched.map_err(|_| unfetched(elsewhere, late)),
+        };
+        let (fetched, mistakes) = fetched?;
         let mut all = self.fetched.clone();
         all.extend(fetched);
         if all != self.fetched {
@@ -220,7 +222,10 @@ impl Process {
         }
         let now = Instant::now();
         self.fetched_again = Some(now);
-        if let Err(failure) = self.fetch(function_name, deadline.min(now + FETCHING_AGAIN)).await {
+        let (again, last) = (now + FETCHING_AGAIN, last_words(deadline));
+        let (until, late) =
+            if again < last { (again, "no answer within 5 s; check its network") } else { (last, NO_TIME) };
+        if let Err(failure) = self.fetch(function_name, until, late).await {
             log("error", &failure.sentence);
         }
     }
@@ -232,10 +237,19 @@ fn unprepared(mistakes: &[Mistake]) -> Failure {
     Failure { kind: "Settings", sentence: format!("wrong setting: {}", sentences.join("; ")) }
 }
 
+/// Until when secrets are waited for: there is time left to say that they don't come.
+fn last_words(deadline: Instant) -> Instant {
+    let left = deadline.saturating_duration_since(Instant::now());
+    deadline.checked_sub(LAST_WORDS.min(left / 4)).unwrap_or(deadline)
+}
+
+/// What is said of secrets that don't come before the function has to end.
+const NO_TIME: &str = "no answer before the function has to end; check its network, or raise its timeout";
+
 /// Secrets that don't come in time.
-fn too_late(elsewhere: &[Elsewhere]) -> Failure {
-    let what = "cannot be fetched: no answer before the function has to end; check its network, or raise its timeout";
-    let mistake = |one: &Elsewhere| Mistake { name: one.variable.clone(), what: what.to_owned() };
+fn unfetched(elsewhere: &[Elsewhere], why: &str) -> Failure {
+    let what = format!("cannot be fetched: {why}");
+    let mistake = |one: &Elsewhere| Mistake { name: one.variable.clone(), what: what.clone() };
     unprepared(&elsewhere.iter().map(mistake).collect::<Vec<_>>())
 }
 

@@ -451,6 +451,24 @@ fn stores_and_answers_before_it_ends_when_it_is_told_to_during_an_invocation() {
 }
 
 #[test]
+fn fails_the_invocation_when_it_is_told_to_end_and_the_store_hangs() {
+    let busy = Intake::answering(|_, _| Answer::with(503, &[("Retry-After", "50")], b""));
+    let hangs = Intake::answering(|_, _| Answer::hang());
+    let lambda = bootstrap()
+        .datadog(&busy)
+        .set("LOGFERRY_STORE", "s3://kept")
+        .set("AWS_ENDPOINT_URL", &hangs.url())
+        .set("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE")
+        .set("AWS_SECRET_ACCESS_KEY", "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY")
+        .start();
+    let event = packed(batch(["a", "b"]));
+    let (answered, exit) = lambda.terminate_during(&event, SOON * 10, || !busy.requests().is_empty());
+    let failure = answered.unwrap_err();
+    assert_eq!((failure.error_type.as_str(), exit.status.code()), ("Undelivered", Some(0)), "{}", exit.all);
+    assert!(!hangs.requests().is_empty() && failure.error_message.contains("did not answer"), "{}", exit.all);
+}
+
+#[test]
 fn fails_the_invocation_when_it_is_told_to_end_and_there_is_no_store() {
     let busy = Intake::answering(|_, _| Answer::with(503, &[("Retry-After", "50")], b""));
     let lambda = bootstrap().datadog(&busy).start();

@@ -8,6 +8,7 @@ mod common;
 use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use common::SOON;
 use common::intake::Intake;
 use common::lambda::{Bootstrap, bootstrap};
 use common::pack::{batch, packed};
@@ -213,6 +214,21 @@ fn a_vault_that_hangs_is_not_waited_for_beyond_the_deadline() {
     assert_eq!(invocation.result.unwrap_err().error_type, "Undelivered");
     assert!(invocation.took < left, "{:?}", invocation.took);
     assert_eq!(vault.requests().len(), 3);
+}
+
+#[test]
+fn is_gone_soon_when_it_is_told_to_end_while_a_secret_does_not_come() {
+    let (vault, intake) = (vault(|_| Answer::hang()), taking(NEW));
+    let lambda = function(&intake, &vault).start();
+    let told = || !vault.requests().is_empty();
+    // Without the signal it would wait until long after this test has given up.
+    let (answered, exit) = lambda.terminate_during(&packed(batch(["a"])), SOON * 10, told);
+    let failure = answered.unwrap_err();
+    assert_eq!((failure.error_type.as_str(), exit.status.code()), ("Settings", Some(0)), "{}", exit.all);
+    let sentence =
+        "wrong setting: DD_API_KEY_SECRET_ARN cannot be fetched: the function was told to end before it was answered";
+    assert_eq!(failure.error_message, sentence);
+    assert_eq!(exit.asked, 1);
 }
 
 /// A function whose key is in the vault.

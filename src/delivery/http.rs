@@ -12,9 +12,9 @@ use reqwest::header::{
 use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ClientConfig, RootCertStore};
-use tokio::time::{Instant, sleep_until, timeout_at};
+use tokio::time::{Instant, timeout_at};
 
-use super::{Ending, Transport, TransportError, within};
+use super::{Ending, Transport, TransportError, ended, within};
 use crate::aws::Signer;
 use crate::env::{Env, Row, Setting, has_host, read};
 use crate::network::{Connections, Proxies};
@@ -288,11 +288,8 @@ fn inflated(body: &[u8], cut: bool) -> (Vec<u8>, bool) {
 
 impl Transport for Http {
     async fn ended(&self) {
-        let Some(mut ending) = self.ending.clone() else { return pending().await };
-        let end = ending.wait_for(Option::is_some).await.ok().and_then(|end| *end);
-        match end {
-            Some(end) => sleep_until(end).await,
-            // Whoever could have told it is gone: sending goes on.
+        match &self.ending {
+            Some(ending) => ended(ending.clone()).await,
             None => pending().await,
         }
     }

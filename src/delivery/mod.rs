@@ -12,7 +12,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use futures_util::future::{Either, select};
 pub use http::{Http, HttpSettings};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 
 use crate::ledger::Reason;
 use crate::request::{Destination, Header, Refused, Request, Response, Verdict, Weight};
@@ -33,6 +33,32 @@ pub const PROXY_WANTS_USER: &str = "status 407, of a proxy that wants a user and
 /// When sending has to end as the process was told to end; `None` until it is told.
 pub type Ending = tokio::sync::watch::Receiver<Option<Instant>>;
 
+/// Waits until sending has to end as the process was told to end.
+pub async fn ended(mut ending: Ending) {
+    let end = ending.wait_for(Option::is_some).await.ok().and_then(|end| *end);
+    match end {
+        Some(end) => sleep_until(end).await,
+        // Whoever could have told it is gone: all goes on.
+        None => pending().await,
+    }
+}
+
+/// How long storing may go on when sending has ended as the process was told to end: some time before Lambda, which
+/// has told it, kills it.
+const LAST_STORING: Duration = Duration::from_millis(250);
+
+/// What work comes to, unless `until` comes before that, or the process has to end.
+pub(crate) async fn in_time<O>(transport: &impl Transport, until: Instant, work: impl Future<Output = O>) -> Option<O> {
+    let ended = async {
+        transport.ended().await;
+        sleep(LAST_STORING).await;
+    };
+    match select(pin!(ended), pin!(timeout_at(until, work))).await {
+        Either::Left(_) => None,
+        Either::Right((done, _)) => done.ok(),
+    }
+}
+
 /// How web pages begin, where nothing else says that they are.
 const PAGES: [&[u8]; 2] = [b"<!doctype html", b"<html"];
 
@@ -40,7 +66,7 @@ const PAGES: [&[u8]; 2] = [b"<!doctype html", b"<html"];
 const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
 
 /// What is said of requests that are not answered by then.
-const ENDING: &str = "the function was told to end before it was answered";
+pub const ENDING: &str = "the function was told to end before it was answered";
 
 /// What carries a request to its destination.
 pub trait Transport {
@@ -303,7 +329,7 @@ async fn attempts<T: Transport>(
             delivered.rests |= asked.is_some_and(is_too_long);
             return (request, End::Dropped(last.0, last.1));
         }
-        if unless_ended(transport, tokio::time::sleep(pause)).await.is_none() {
+        if unless_ended(transport, sleep(pause)).await.is_none() {
             return (request, End::Dropped(last.0, last.1));
         }
         delivered.retries += 1;

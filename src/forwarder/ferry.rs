@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::stream::{FuturesUnordered, StreamExt};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::Instant;
 
 use super::lane::{Landed, Lane, hand_out, land};
 use super::{Fate, NO_TIME, Note, Outcome, Sending, brief};
 use crate::backend::{Encoded, Encoder};
-use crate::delivery::{Delivered, Dropped, Patience, Transport, deliver};
+use crate::delivery::{Delivered, Dropped, Patience, Transport, deliver, in_time};
 use crate::event::{Batch, DecodeError};
 use crate::ledger::Reason;
 use crate::model::{Log, Metric, Origin, Sink};
@@ -145,13 +145,13 @@ impl<T: Transport> Ferry<'_, T> {
         // Marking the first one takes a hash of the whole payload: that is a part of storing.
         let before = Instant::now();
         let parcel = Parcel::pack(name, &dropped.request, dropped.reason.as_str(), &dropped.last);
-        let put = timeout_at(self.end, store.put(place, &self.copies.mark(parcel))).await;
+        let put = in_time(self.transport, self.end, store.put(place, &self.copies.mark(parcel))).await;
         landed.storing = landed.storing.max(before.elapsed());
         let trouble = match put {
-            Ok(Ok(())) if place == Shelf::Pending => return landed.stored.push(dropped),
-            Ok(Ok(())) => return landed.aside.push(dropped),
-            Ok(Err(error)) => error.to_string(),
-            Err(_) => NO_TIME.to_owned(),
+            Some(Ok(())) if place == Shelf::Pending => return landed.stored.push(dropped),
+            Some(Ok(())) => return landed.aside.push(dropped),
+            Some(Err(error)) => error.to_string(),
+            None => NO_TIME.to_owned(),
         };
         landed.trouble = Some(trouble);
         landed.delivered.dropped.push(dropped);

@@ -1,9 +1,9 @@
 //! What an event carries, record by record, and what its source is answered.
 
-use tokio::time::{Instant, timeout_at};
+use tokio::time::Instant;
 
 use super::{Forwarder, Invocation, NO_TIME, Note, Outcome, Terms, brief, last_moment, reserve};
-use crate::delivery::{Patience, Transport};
+use crate::delivery::{Patience, Transport, in_time};
 use crate::event::{Content, Event, Record, Reply, Source, TransformResult, Transformed};
 use crate::model::Sink;
 use crate::store::StoreError;
@@ -102,12 +102,13 @@ impl<T: Transport> Forwarder<T> {
     async fn keep_damaged(&self, payload: &[u8], invocation: &Invocation<'_>, outcome: &mut Outcome) {
         let Some(store) = &self.store else { return };
         let what = outcome.notes.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
-        match timeout_at(last_moment(self.sending, invocation), store.put_damaged(payload, &what)).await {
-            Ok(Ok(key)) => outcome.kept(&key),
+        let end = last_moment(self.sending, invocation);
+        match in_time(&self.transport, end, store.put_damaged(payload, &what)).await {
+            Some(Ok(key)) => outcome.kept(&key),
             // A queue holds requests only: the payload is counted and reported, as without a store.
-            Ok(Err(StoreError::NotAList)) => {}
-            Ok(Err(error)) => outcome.note_store(error.to_string()),
-            Err(_) => outcome.note_store(NO_TIME.to_owned()),
+            Some(Err(StoreError::NotAList)) => {}
+            Some(Err(error)) => outcome.note_store(error.to_string()),
+            None => outcome.note_store(NO_TIME.to_owned()),
         }
     }
 

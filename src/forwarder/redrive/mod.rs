@@ -18,12 +18,12 @@ use futures_util::future::join_all;
 use progress::Progress;
 pub use progress::Redriven;
 use request::{Found, Held, Next, read, set_aside};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::Instant;
 
 use super::waiting::{MAX_COUNTED, keys};
 use super::{Forwarder, Invocation, NO_TIME, Note, Outcome, brief, last_moment};
 use crate::backend::Backend;
-use crate::delivery::{FAIR, Patience, Transport};
+use crate::delivery::{FAIR, Patience, Transport, in_time};
 use crate::event::Redrive;
 use crate::ledger::Reason;
 use crate::parcel::Parcel;
@@ -183,8 +183,8 @@ impl<T: Transport> Forwarder<T> {
         invocation: &Invocation<'_>,
         work: impl Future<Output = Result<V, StoreError>>,
     ) -> Result<V, Note> {
-        let result = timeout_at(last_moment(self.sending, invocation), work).await;
-        result.map_err(|_| Note::Store(NO_TIME.to_owned()))?.map_err(|error| match error {
+        let result = in_time(&self.transport, last_moment(self.sending, invocation), work).await;
+        result.ok_or_else(|| Note::Store(NO_TIME.to_owned()))?.map_err(|error| match error {
             StoreError::Damaged { .. } | StoreError::Newer { .. } => Note::Left(error.to_string()),
             error => Note::Store(error.to_string()),
         })
