@@ -39,7 +39,12 @@ impl<'a> Prefix<'a> {
     /// Reads the prefix of a line that is still escaped as the inside of a JSON string.
     #[inline]
     pub fn parse_escaped(line: &'a str) -> Option<Self> {
-        Self::usual(line).or_else(|| Self::find(line, |text| text.strip_prefix("\\t")))
+        Self::usual(line).or_else(|| Self::any_escaped(line))
+    }
+
+    #[inline(never)]
+    fn any_escaped(line: &'a str) -> Option<Self> {
+        Self::find(line, |text| text.strip_prefix("\\t"))
     }
 
     /// The same of Node.js and .NET, where everything in it is as long as it mostly is.
