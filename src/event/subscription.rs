@@ -25,7 +25,9 @@ pub struct Batch<'a> {
     place: Place,
     last_time: Timestamp,
     times: Times,
-    /// Log events that are taken one by one before usual ones are looked for again, and how many that were last.
+    /// Bytes of the window in which usual log events are looked for next.
+    piece: usize,
+    /// Log events that are taken one by one before that, and how many that were last.
     one_by_one: (u32, u32),
     /// A message that had to be mended.
     mended: String,
@@ -113,6 +115,7 @@ impl<'a> Batch<'a> {
             place: Place::Start,
             last_time: Timestamp::default(),
             times: Times::default(),
+            piece: LARGEST_PIECE,
             one_by_one: (0, 0),
             mended: String::new(),
             extracted: String::new(),
@@ -132,6 +135,7 @@ impl<'a> Batch<'a> {
             if late {
                 self.document.rewind();
                 self.place = Place::Start;
+                self.replaced = 0;
                 self.read_keys(When::Second)?;
             }
         }
@@ -154,6 +158,7 @@ impl<'a> Batch<'a> {
             } else {
                 let next = (2 * before + 1).min(MOST_ONE_BY_ONE);
                 self.one_by_one = (next, next);
+                self.piece = (2 * self.piece).min(LARGEST_PIECE);
             }
         }
         let event = self.next()?;
@@ -163,7 +168,7 @@ impl<'a> Batch<'a> {
 
     /// Hands on the usual log events that come next, if any.
     fn usual(&mut self, take: &mut impl FnMut(&LogEvent<'_>)) -> bool {
-        let piece = self.document.text(PIECE);
+        let piece = self.document.text(self.piece);
         let mut rest = piece;
         while let Some((event, behind)) = usual(rest, &mut self.times) {
             take(&event);
@@ -171,6 +176,10 @@ impl<'a> Batch<'a> {
         }
         let taken = piece.len() - rest.len();
         self.document.advance(taken);
+        if taken > 0 {
+            // Where few follow each other, little is looked at for nothing.
+            self.piece = (2 * taken).clamp(LEAST_PIECE, LARGEST_PIECE);
+        }
         taken > 0
     }
 
@@ -366,10 +375,11 @@ fn lossy(bytes: &[u8]) -> (Cow<'_, str>, u64) {
     (text, replaced as u64)
 }
 
-/// Bytes of the window that are looked at at once: they stay in the processor's first cache.
-const PIECE: usize = 16 * 1024;
+/// Bytes of the window that are looked at at once, at most and at least: they stay in the processor's first cache.
+const LARGEST_PIECE: usize = 16 * 1024;
+const LEAST_PIECE: usize = 1024;
 
-/// To look for usual log events takes about as long as sixteen of them, where there are none.
+/// To look for usual log events takes as long as some of them, where there are none.
 const MOST_ONE_BY_ONE: u32 = 63;
 
 /// What has to be known before the first log event.

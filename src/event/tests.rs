@@ -298,6 +298,15 @@ fn what_is_not_utf_8_may_stand_anywhere() {
 }
 
 #[test]
+fn what_is_replaced_is_counted_once_though_the_document_is_read_twice() {
+    let json = b"{\"logEvents\":[{\"id\":\"1\",\"timestamp\":1,\"message\":\"a\"}],\"logGroup\":\"a\xff\"}";
+    let mut batch = Batch::new(Payload::Bytes(json), Limits::DEFAULT);
+    assert_eq!(batch.envelope().unwrap().log_group, "a\u{fffd}");
+    while batch.some(|_| {}).unwrap() {}
+    assert_eq!(batch.replaced(), 1);
+}
+
+#[test]
 fn characters_may_straddle_pieces() {
     let message = "é€😀".repeat(100_000);
     let json = format!(r#"{{"logEvents":[{{"id":"1","timestamp":1,"message":"x{message}"}}]}}"#);
