@@ -306,6 +306,24 @@ async fn says_that_there_was_no_time_for_records() {
     }
 }
 
+#[tokio::test(start_paused = true)]
+async fn leaves_records_alone_when_it_is_told_to_end() {
+    let folder = folder("told-to-end");
+    for (event, failed) in [
+        (kinesis(&["a", "b", "c"].map(|id| delivery(&[id]))), vec!["1", "2"]),
+        (sqs(&["a", "b", "c"].map(|id| (id, packed(batch([id]))))), vec!["b", "c"]),
+    ] {
+        let mut forwarder =
+            forwarder(&[("LOGFERRY_STORE", folder.to_str().unwrap())], Script::new(|_, _| Answer::Never));
+        let end = Instant::now() + Duration::from_secs(1);
+        forwarder.transport.end_at(Some(end));
+        let outcome = forward_within(&mut forwarder, &event, NOW, Duration::from_hours(1)).await;
+        assert_eq!((Instant::now(), outcome.undone), (end, 2), "{}", notes(&outcome));
+        // The first is stored.
+        assert_eq!(reply(&outcome), json!({ "batchItemFailures": failures(failed) }));
+    }
+}
+
 // === S3 ===
 
 #[tokio::test]

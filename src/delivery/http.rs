@@ -287,7 +287,7 @@ fn inflated(body: &[u8], cut: bool) -> (Vec<u8>, bool) {
 }
 
 impl Transport for Http {
-    async fn ended(&self) {
+    async fn ended(&self) -> Instant {
         match &self.ending {
             Some(ending) => ended(ending.clone()).await,
             None => pending().await,

@@ -33,29 +33,26 @@ pub const PROXY_WANTS_USER: &str = "status 407, of a proxy that wants a user and
 /// When sending has to end as the process was told to end; `None` until it is told.
 pub type Ending = tokio::sync::watch::Receiver<Option<Instant>>;
 
-/// Waits until sending has to end as the process was told to end.
-pub async fn ended(mut ending: Ending) {
+/// Waits until sending has to end as the process was told to end; returns when that was.
+pub async fn ended(mut ending: Ending) -> Instant {
     let end = ending.wait_for(Option::is_some).await.ok().and_then(|end| *end);
-    match end {
-        Some(end) => sleep_until(end).await,
-        // Whoever could have told it is gone: all goes on.
-        None => pending().await,
-    }
+    // Whoever could have told it is gone: all goes on.
+    let Some(end) = end else { return pending().await };
+    sleep_until(end).await;
+    end
 }
 
 /// How long storing may go on when sending has ended as the process was told to end: some time before Lambda, which
 /// has told it, kills it.
 const LAST_STORING: Duration = Duration::from_millis(250);
 
-/// What work comes to, unless `until` comes before that, or the process has to end.
+/// What work comes to, unless `until` comes before that, or the process has to end. What can be done at once is done
+/// even then.
 pub(crate) async fn in_time<O>(transport: &impl Transport, until: Instant, work: impl Future<Output = O>) -> Option<O> {
-    let ended = async {
-        transport.ended().await;
-        sleep(LAST_STORING).await;
-    };
-    match select(pin!(ended), pin!(timeout_at(until, work))).await {
-        Either::Left(_) => None,
-        Either::Right((done, _)) => done.ok(),
+    let ended = async { sleep_until(transport.ended().await + LAST_STORING).await };
+    match select(pin!(timeout_at(until, work)), pin!(ended)).await {
+        Either::Left((done, _)) => done.ok(),
+        Either::Right(_) => None,
     }
 }
 
@@ -70,8 +67,8 @@ pub const ENDING: &str = "the function was told to end before it was answered";
 
 /// What carries a request to its destination.
 pub trait Transport {
-    /// Is ready when nothing may be sent any more and no answer waited for.
-    fn ended(&self) -> impl Future<Output = ()> {
+    /// Is ready when nothing may be sent any more and no answer waited for; says since when.
+    fn ended(&self) -> impl Future<Output = Instant> {
         pending()
     }
 

@@ -1,5 +1,6 @@
 //! What an event carries, record by record, and what its source is answered.
 
+use futures_util::FutureExt;
 use tokio::time::Instant;
 
 use super::{Forwarder, Invocation, NO_TIME, Note, Outcome, Terms, brief, last_moment, reserve};
@@ -27,7 +28,8 @@ impl<T: Transport> Forwarder<T> {
             // Kinesis delivers everything again from the first failure on: what is behind it would be sent twice. A queue
             // that keeps the order wants what is behind it untouched.
             let stopped = matches!(event.source, Source::Kinesis | Source::SqsFifo) && !failed.is_empty();
-            let late = event.source.delivers_again() && Instant::now() >= whole.deadline;
+            let over = || Instant::now() >= whole.deadline || self.transport.ended().now_or_never().is_some();
+            let late = event.source.delivers_again() && over();
             left += usize::from(late);
             let well = if stopped || late {
                 outcome.undone += 1;

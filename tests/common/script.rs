@@ -117,11 +117,10 @@ impl Script {
 }
 
 impl Transport for Script {
-    async fn ended(&self) {
-        match self.end.get() {
-            Some(end) => tokio::time::sleep_until(end).await,
-            None => std::future::pending().await,
-        }
+    async fn ended(&self) -> Instant {
+        let Some(end) = self.end.get() else { return std::future::pending().await };
+        tokio::time::sleep_until(end).await;
+        end
     }
 
     async fn send(&self, request: &Request, until: Instant) -> Result<Response, TransportError> {
