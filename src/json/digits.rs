@@ -2,6 +2,8 @@
 
 use wide::{u8x16, u8x32};
 
+use super::scan::padded;
+
 /// How many digits stand at the front of these bytes.
 pub(crate) fn count(bytes: &[u8; 64]) -> usize {
     let (quarters, _) = bytes.as_chunks::<16>();
@@ -17,6 +19,7 @@ pub(crate) fn count(bytes: &[u8; 64]) -> usize {
 /// the last of them perhaps for the second time.
 #[inline]
 pub(crate) fn fit<const N: usize>(bytes: &[u8; N], form: &[u8; N]) -> bool {
+    const { assert!(N >= 32, "too short for a vector") };
     let others = |bytes: &[u8; 32], form: &[u8; 32]| {
         let form = u8x32::new(*form);
         // Of a byte that fits is left 0, or where the form has a digit 0 to 9.
@@ -69,13 +72,6 @@ pub(crate) fn up_to_eight(bytes: &[u8]) -> (u64, usize) {
     let len = others.trailing_zeros() / 8;
     // The first byte is the lowest: moved up, zeros come before it and what is no digit falls off.
     (eight(left.checked_shl(64 - 8 * len).unwrap_or(0)), len as usize)
-}
-
-/// Fewer than so many bytes, with blanks behind them.
-fn padded<const N: usize>(bytes: &[u8]) -> [u8; N] {
-    let mut padded = [b' '; N];
-    padded.iter_mut().zip(bytes).for_each(|(to, from)| *to = *from);
-    padded
 }
 
 /// A whole number of one to eighteen digits at the front, and how many they are.

@@ -90,12 +90,14 @@ pub(crate) const PLACES: usize = 64;
 /// Which of the first sixty-four bytes are this one, as bits.
 #[inline]
 pub(crate) fn places(bytes: &[u8], wanted: u8) -> u64 {
-    let mut padded = [0; PLACES];
-    let block = bytes.first_chunk().unwrap_or_else(|| {
-        padded.iter_mut().zip(bytes).for_each(|(to, from)| *to = *from);
-        &padded
-    });
-    Lanes::new(block).equal(wanted).bits()
+    Lanes::new(&bytes.first_chunk().copied().unwrap_or_else(|| padded(bytes))).equal(wanted).bits()
+}
+
+/// Bytes, of which there are fewer than that, with blanks behind them.
+pub(crate) fn padded<const N: usize>(bytes: &[u8]) -> [u8; N] {
+    let mut padded = [b' '; N];
+    padded.iter_mut().zip(bytes).for_each(|(to, from)| *to = *from);
+    padded
 }
 
 struct State {
@@ -128,9 +130,7 @@ impl State {
     /// Looks at what isn't a whole block.
     #[cold]
     fn tail(&mut self, tail: &[u8]) -> Option<usize> {
-        let mut padded = [b' '; BLOCK];
-        padded.get_mut(..tail.len())?.copy_from_slice(tail);
-        self.block(&padded)
+        self.block(&padded(tail))
     }
 
     /// The string, whose end was found.

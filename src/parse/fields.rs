@@ -145,7 +145,7 @@ fn until<'a>(text: &'a str, max: usize, tab: impl Fn(&'a str) -> Option<&'a str>
 
 /// What is before the first such byte, which is ASCII, and what is behind it. In a
 /// short text a plain look takes less than the search of `str::split_once`.
-pub(super) fn split(text: &str, at: u8) -> Option<(&str, &str)> {
+fn split(text: &str, at: u8) -> Option<(&str, &str)> {
     let place = text.bytes().position(|byte| byte == at)?;
     Some((text.get(..place)?, text.get(place + 1..)?))
 }
@@ -281,45 +281,24 @@ pub(super) fn number(text: &str) -> Option<f64> {
     short.map(|(value, _)| value).or_else(|| long_number(text))
 }
 
-const POWERS: [f64; 16] = [1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15];
-
-/// Takes a number of at most fifteen digits off the front: both they and the power of ten that divides
-/// them are exact in an `f64`, so the quotient is the nearest one there is.
+/// Takes a number of at most seven digits, and seven behind the point, off the front: both they and the power of ten
+/// that divides them are exact in an `f64`, so the quotient is the nearest one there is.
 #[inline]
 pub(super) fn short_number(text: &str) -> Option<(f64, &str)> {
+    const POWERS: [f64; 8] = [1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7];
     let (whole, len) = digits::up_to_eight(text.as_bytes());
     let (fraction, decimals) = match text.as_bytes().get(len..)? {
         [b'.', behind @ ..] => digits::up_to_eight(behind),
         _ => (0, 0),
     };
     let end = if decimals > 0 { len + 1 + decimals } else { len };
-    if len == 0 || len == 8 || decimals == 8 || text.as_bytes().get(end) == Some(&b'.') {
-        return longer_number(text);
+    if len == 0 || len == 8 || text.as_bytes().get(end) == Some(&b'.') {
+        return None;
     }
     let power = POWERS.get(decimals)?;
-    #[expect(clippy::cast_precision_loss, reason = "below 10¹⁵")]
+    #[expect(clippy::cast_precision_loss, reason = "below 10¹⁴")]
     let value = (whole as f64 * power + fraction as f64) / power;
     Some((value, text.get(end..)?))
-}
-
-/// The same of one with more digits.
-#[inline(never)]
-fn longer_number(text: &str) -> Option<(f64, &str)> {
-    let (mut digits, mut point, mut len) = (0_u64, None, 0);
-    for byte in text.bytes() {
-        match byte {
-            b'0'..=b'9' => digits = digits.wrapping_mul(10).wrapping_add(u64::from(byte - b'0')),
-            b'.' if point.is_none() => point = Some(len),
-            _ => break,
-        }
-        len += 1;
-    }
-    let decimals = point.map_or(0, |point| len - point - 1);
-    let whole = point.unwrap_or(len);
-    let complete = whole > 0 && (point.is_none() || decimals > 0) && whole + decimals <= 15;
-    #[expect(clippy::cast_precision_loss, reason = "below 10¹⁵")]
-    let value = digits as f64 / POWERS.get(decimals)?;
-    Some((value, text.get(len..)?)).filter(|_| complete)
 }
 
 fn long_number(text: &str) -> Option<f64> {
