@@ -5,6 +5,7 @@ use super::document::Document;
 use super::inflate::Payload;
 use super::{DecodeError, Limits};
 use crate::json::digits::{self, Times};
+use crate::json::scan::Quotes;
 use crate::json::{JsonStr, mend, scan};
 use crate::model::Timestamp;
 
@@ -25,6 +26,8 @@ pub struct Batch<'a> {
     place: Place,
     last_time: Timestamp,
     times: Times,
+    /// Those of the piece of the window in which usual log events are looked for.
+    quotes: Quotes,
     /// Bytes of the window in which usual log events are looked for next.
     piece: usize,
     /// Log events that are taken one by one before that, and how many that were last.
@@ -115,6 +118,7 @@ impl<'a> Batch<'a> {
             place: Place::Start,
             last_time: Timestamp::default(),
             times: Times::default(),
+            quotes: Quotes::default(),
             piece: LARGEST_PIECE,
             one_by_one: (0, 0),
             mended: String::new(),
@@ -169,12 +173,12 @@ impl<'a> Batch<'a> {
     /// Hands on the usual log events that come next, if any.
     fn usual(&mut self, take: &mut impl FnMut(&LogEvent<'_>)) -> bool {
         let piece = self.document.text(self.piece);
-        let mut rest = piece;
-        while let Some((event, behind)) = usual(rest, &mut self.times) {
+        self.quotes.find(piece.as_bytes());
+        let mut taken = 0;
+        while let Some((event, end)) = usual(piece, taken, &self.quotes, &mut self.times) {
             take(&event);
-            (self.last_time, rest) = (event.time, behind);
+            (self.last_time, taken) = (event.time, end);
         }
-        let taken = piece.len() - rest.len();
         self.document.advance(taken);
         if taken > 0 {
             // Where few follow each other, little is looked at for nothing.
@@ -399,7 +403,7 @@ enum When {
 const ID: &[u8] = b"{\"id\":\"";
 const TIME: &[u8] = b"\",\"timestamp\":";
 const MESSAGE: &[u8] = b",\"message\":\"";
-const END: &str = "\"}";
+const END: &[u8] = b"\"}";
 
 /// What stands before the message of a usual log event that follows another, and where its time is: everything is as
 /// long as it mostly is; `0` stands for any digit. So to read the message needn't wait until it is known how long
@@ -411,17 +415,19 @@ const USUAL_TIME: usize = 1 + ID.len() + ID_DIGITS + TIME.len();
 /// Digits of CloudWatch's ids.
 const ID_DIGITS: usize = 56;
 
-/// Takes a usual log event, and the comma before it, off the front of a text.
+/// A usual log event of a piece, with the comma before it, and where it ends.
 #[inline]
-fn usual<'a>(text: &'a str, times: &mut Times) -> Option<(LogEvent<'a>, &'a str)> {
-    let head = text.as_bytes().first_chunk()?;
+fn usual<'a>(piece: &'a str, at: usize, quotes: &Quotes, times: &mut Times) -> Option<(LogEvent<'a>, usize)> {
+    let head = piece.as_bytes().get(at..)?.first_chunk()?;
     let time = head.get(USUAL_TIME..)?.first_chunk()?;
     if !digits::fit(head, USUAL_HEAD) || time.first() == Some(&b'0') {
         return None;
     }
-    let found = scan::string_in_place(text.as_bytes().get(USUAL_HEAD.len()..)?)?;
-    let (event, behind) = text.split_at_checked(USUAL_HEAD.len() + found.len)?;
-    let behind = behind.strip_prefix(END).filter(|_| !found.irregular)?;
+    let end = quotes.next(at + USUAL_HEAD.len())?;
+    let event = piece.get(at..end)?;
+    if !piece.as_bytes().get(end..)?.starts_with(END) {
+        return None;
+    }
     let event = LogEvent {
         id: event.get(1 + ID.len()..1 + ID.len() + ID_DIGITS)?,
         time: Timestamp::from_millis(times.read(time)),
@@ -429,7 +435,7 @@ fn usual<'a>(text: &'a str, times: &mut Times) -> Option<(LogEvent<'a>, &'a str)
         json: event.get(1..)?,
         extracted_fields: None,
     };
-    Some((event, behind))
+    Some((event, end + END.len()))
 }
 
 /// A log event with the keys and the order that CloudWatch Logs writes.
@@ -437,7 +443,7 @@ fn plain(bytes: &[u8]) -> Option<Found> {
     let Head { id_end, time, message_start } = head(bytes)?;
     let rest = bytes.get(message_start..)?;
     let message = scan::string(rest)?;
-    if !rest.get(message.len..)?.starts_with(END.as_bytes()) {
+    if !rest.get(message.len..)?.starts_with(END) {
         return None;
     }
     let inside = message_start..message_start + message.len;

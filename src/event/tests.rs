@@ -364,6 +364,37 @@ proptest! {
         prop_assert_eq!(found, messages);
     }
 
+    /// `read` takes them one by one and some at a time.
+    #[test]
+    fn odd_events_may_stand_among_usual_ones(
+        kinds in proptest::collection::vec((prop_oneof![6 => Just(0), 4 => 0..9_usize], 0..300_usize), 1..80),
+    ) {
+        let event = |(place, (kind, len)): (usize, &(usize, usize))| {
+            let (id, text) = (format!("{place:056}"), "word ".repeat(len / 5));
+            let (text, behind) = match kind {
+                0 => (text, ""),
+                1 => (text, r#","extractedFields":{"a":"b"}"#),
+                2 => (text + "\\u001b[0m", ""),
+                3 => (text + "\u{1}", ""),
+                4 => (text + "\\q", ""),
+                5 => (text, " "),
+                6 => (text + r#"\"},{\"id\":\""#, ""),
+                7 => (text + r"\\", ""),
+                _ => (text + r#"","x":"y"#, ""),
+            };
+            format!(r#"{{"id":"{id}","timestamp":{},"message":"{text}"{behind}}}"#, 1_700_000_000_000 + place)
+        };
+        let events: Vec<_> = kinds.iter().enumerate().map(event).collect();
+        let found = Batch::all(&format!("{},{}]}}", USUAL.strip_suffix("]}").unwrap(), events.join(",")));
+        prop_assert_eq!(found.len(), 2 + kinds.len());
+        for ((kind, len), (id, time, message)) in kinds.iter().zip(&found[2..]) {
+            let ends = ["", "", "\u{1b}[0m", "\u{1}", "\u{fffd}q", "", r#""},{"id":""#, "\\", ""];
+            let text = "word ".repeat(len / 5) + ends[*kind];
+            prop_assert_eq!(message, &text);
+            prop_assert_eq!(id.trim_start_matches('0').parse().unwrap_or(0), *time - 1_700_000_000_000);
+        }
+    }
+
     #[test]
     fn any_bytes_end_well(bytes in proptest::collection::vec(any::<u8>(), 0..400), at in 0..900_usize, json: bool) {
         let usual = usual_json();

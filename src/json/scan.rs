@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use memchr::memchr;
-use wide::{u8x16, u8x32};
+use wide::{u8x16, u8x32, u64x4};
 
 /// The inside of a string that was found.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -25,15 +25,7 @@ const BLOCK: usize = 64;
 /// control characters, each as the bits of a word. Method: Langdale & Lemire,
 /// "Parsing Gigabytes of JSON per Second", 2019, §3.1.1. A vector of thirty-two
 /// is one where the function is built for AVX2, as `cargo lambda` does, and two elsewhere.
-#[inline(never)]
 pub(crate) fn string(bytes: &[u8]) -> Option<Scanned> {
-    string_in_place(bytes)
-}
-
-/// The same, where a call would take longer than a short string.
-#[expect(clippy::inline_always, reason = "the call takes as long as what it does")]
-#[inline(always)]
-pub(crate) fn string_in_place(bytes: &[u8]) -> Option<Scanned> {
     let mut state = State { carry: 0, lowest: u8x32::splat(0xff), irregular: false };
     let (blocks, tail) = bytes.as_chunks::<BLOCK>();
     for (index, block) in blocks.iter().enumerate() {
@@ -43,6 +35,64 @@ pub(crate) fn string_in_place(bytes: &[u8]) -> Option<Scanned> {
     }
     let at = state.tail(tail)?;
     state.found(bytes, blocks.len() * BLOCK + at)
+}
+
+/// The quotes of a piece of JSON that aren't escaped: found for all of it at once, as a processor can't foresee
+/// where each of its strings ends.
+#[derive(Default)]
+pub(crate) struct Quotes {
+    /// A bit for each byte, and as many words of none behind them as are looked at at once.
+    words: Vec<u64>,
+}
+
+impl Quotes {
+    /// Words that are looked at at once.
+    const AHEAD: usize = 8;
+
+    /// Finds those in the whole blocks of a text that begins outside of strings, up to where a string would be
+    /// [irregular](Scanned::irregular).
+    pub(crate) fn find(&mut self, text: &[u8]) {
+        let (blocks, _) = text.as_chunks::<BLOCK>();
+        self.words.clear();
+        self.words.resize(blocks.len() + Self::AHEAD, 0);
+        let (mut carry, mut lowest) = (0, u8x32::splat(0xff));
+        for (word, block) in self.words.iter_mut().zip(blocks) {
+            let lanes = Lanes::new(block);
+            let (quotes, backslashes) = (lanes.equal(b'"'), lanes.equal(b'\\'));
+            let usual = quotes | backslashes | lanes.equal(b'n') | lanes.equal(b't');
+            lowest = lowest.min(lanes.lowest());
+            let escaped = escaped(backslashes.bits(), &mut carry);
+            let unusual = escaped & !usual.bits();
+            if unusual != 0 && has_irregular_escape(unusual, block) {
+                break;
+            }
+            *word = quotes.bits() & !escaped;
+        }
+        if lowest.min(u8x32::splat(0x1f)).simd_eq(lowest).any() {
+            self.words.clear();
+        }
+    }
+
+    /// Where the first is, at a place or behind it.
+    #[inline]
+    pub(crate) fn next(&self, place: usize) -> Option<usize> {
+        let ahead = self.words.get(place / BLOCK..)?;
+        let near: &[u64; Self::AHEAD] = ahead.first_chunk()?;
+        let first_word = near.first()? & (!0 << (place % BLOCK));
+        let (fours, _) = near.as_chunks::<4>();
+        let hold = fours
+            .iter()
+            .rev()
+            .fold(0, |hold, four| hold << 4 | !u64x4::new(*four).simd_eq(u64x4::ZERO).to_bitmask() & 0xf);
+        let hold = hold & !1 | u32::from(first_word != 0);
+        let index = if hold == 0 {
+            ahead.iter().skip(1).position(|word| *word != 0)? + 1
+        } else {
+            hold.trailing_zeros() as usize
+        };
+        let word = if index == 0 { first_word } else { *ahead.get(index)? };
+        Some((place / BLOCK + index) * BLOCK + word.trailing_zeros() as usize)
+    }
 }
 
 /// How many bytes precede the closing quote. Keys and most values are short: sixteen bytes tell.
@@ -396,6 +446,37 @@ mod tests {
         ) {
             prop_assert_eq!(string(&text), plainly(&text));
             prop_assert_eq!(string_end(&text), plainly(&text).map(|found| found.len));
+        }
+
+        #[test]
+        fn quotes_of_a_piece_are_those_of_its_strings(
+            strings in proptest::collection::vec("[a-z ]{0,200}|(\\\\[nt\"\\\\/brf]|[a-zé]|, ){0,80}|[a-z]{500,900}", 0..20),
+            unusual in "|||\\\\u0041|\\\\q|\u{1}",
+        ) {
+            let mut text = String::from("[");
+            let mut expected = Vec::new();
+            for string in &strings {
+                expected.extend([text.len(), text.len() + string.len() + 1]);
+                text.extend(["\"", string, "\","]);
+            }
+            let whole = text.len();
+            text.extend(["\"", &unusual, "\"]"]);
+            expected.extend([whole, text.len() - 2]);
+            text.push_str(&" ".repeat(BLOCK));
+            let mut quotes = Quotes::default();
+            quotes.find(b"\"left from before\"");
+            quotes.find(text.as_bytes());
+            let found: Vec<_> = (0..=text.len()).filter(|place| quotes.next(*place) == Some(*place)).collect();
+            if unusual.is_empty() {
+                prop_assert_eq!(&found, &expected);
+                for place in 0..text.len() + 100 {
+                    prop_assert_eq!(quotes.next(place), expected.iter().copied().find(|quote| *quote >= place));
+                }
+            } else {
+                let before = found.len().min(expected.len() - 2 * usize::from(!unusual.is_empty()));
+                prop_assert_eq!(&found[..before], &expected[..before]);
+                prop_assert!(!found.contains(&expected[expected.len() - 1]));
+            }
         }
     }
 }
