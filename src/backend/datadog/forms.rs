@@ -16,11 +16,11 @@ pub(super) struct Forms {
     lately: Vec<Form>,
     /// Which of these is given up next.
     oldest: usize,
-    /// Words of the form at hand.
-    words: Vec<u64>,
 }
 
 struct Form {
+    /// What few others have: where it differs nothing need be compared.
+    mark: u64,
     words: Box<[u64]>,
     number: usize,
 }
@@ -28,25 +28,26 @@ struct Form {
 impl Forms {
     /// The number of a form: that of a new one is how many there were.
     pub(super) fn number(&mut self, origin: &Origin, tags: &[Tag<'_>]) -> usize {
-        let mut words = std::mem::take(&mut self.words);
-        words.clear();
-        words.push(u64::from(origin.generation));
-        for tag in tags {
-            write(tag.key, &mut words);
-            write(tag.value, &mut words);
+        let mark = mark(tags);
+        let lately = self.lately.iter().find(|form| form.mark == mark && form.is(origin, tags));
+        match lately {
+            Some(form) => form.number,
+            None => self.other(mark, origin, tags),
         }
-        let lately = self.lately.iter().find(|form| same(&form.words, &words)).map(|form| form.number);
-        let number = lately.unwrap_or_else(|| self.other(&words));
-        self.words = words;
-        number
     }
 
     /// The number of a form that wasn't used lately.
     #[cold]
-    fn other(&mut self, words: &[u64]) -> usize {
+    fn other(&mut self, mark: u64, origin: &Origin, tags: &[Tag<'_>]) -> usize {
+        let mut words = Vec::new();
+        each_word(origin, tags, |word| {
+            words.push(word);
+            true
+        });
+        let words = words.into_boxed_slice();
         let next = self.by_words.len();
-        let number = *self.by_words.entry(words.into()).or_insert(next);
-        let form = Form { words: words.into(), number };
+        let number = *self.by_words.entry(words.clone()).or_insert(next);
+        let form = Form { mark, words, number };
         if self.lately.len() < MAX_LATELY {
             self.lately.push(form);
         } else if let Some(oldest) = self.lately.get_mut(self.oldest) {
@@ -62,29 +63,45 @@ impl Forms {
     }
 }
 
-/// Whether they are the same words, of which the last mostly tells. One by one: what was just written so
-/// can be read at once so, but not by the vectors that `==` takes.
-#[inline]
-fn same(one: &[u64], other: &[u64]) -> bool {
-    one.len() == other.len() && one.iter().zip(other).rev().all(|(one, other)| one == other)
+impl Form {
+    /// Whether it is that of these.
+    fn is(&self, origin: &Origin, tags: &[Tag<'_>]) -> bool {
+        let mut words = self.words.iter();
+        each_word(origin, tags, |word| words.next() == Some(&word)) && words.as_slice().is_empty()
+    }
 }
 
-/// Appends what no other text comes to: its length, and its bytes eight at a time, the last of them perhaps for the
+/// How long the texts of tags are and what each ends in, all in one number.
+#[inline]
+fn mark(tags: &[Tag<'_>]) -> u64 {
+    const ODD: u64 = 0x9e37_79b9_7f4a_7c15;
+    let of = |text: &str| (text.len() as u64) << 8 | u64::from(text.as_bytes().last().copied().unwrap_or_default());
+    tags.iter().fold(0, |mark: u64, tag| (mark ^ of(tag.key) << 32 ^ of(tag.value)).wrapping_mul(ODD))
+}
+
+/// Gives the words of a form, until one isn't taken: what no other comes to. Returns whether all were.
+#[inline]
+fn each_word(origin: &Origin, tags: &[Tag<'_>], mut take: impl FnMut(u64) -> bool) -> bool {
+    take(u64::from(origin.generation))
+        && tags.iter().all(|tag| each_word_of(tag.key, &mut take) && each_word_of(tag.value, &mut take))
+}
+
+/// Gives what no other text comes to: its length, and its bytes eight at a time, the last of them perhaps for the
 /// second time. So short texts are compared without a call for each.
 #[inline]
-fn write(text: &str, words: &mut Vec<u64>) {
+fn each_word_of(text: &str, take: &mut impl FnMut(u64) -> bool) -> bool {
     let bytes = text.as_bytes();
-    words.push(bytes.len() as u64);
+    if !take(bytes.len() as u64) {
+        return false;
+    }
     if let (Some((first, rest)), Some(last)) = (bytes.split_first_chunk(), bytes.last_chunk()) {
-        words.push(u64::from_le_bytes(*first));
-        if rest.len() > 8 {
-            words.extend(rest.as_chunks().0.iter().map(|eight| u64::from_le_bytes(*eight)));
-        }
-        words.push(u64::from_le_bytes(*last));
+        take(u64::from_le_bytes(*first))
+            && (rest.len() <= 8 || rest.as_chunks().0.iter().all(|eight| take(u64::from_le_bytes(*eight))))
+            && take(u64::from_le_bytes(*last))
     } else if let (Some(first), Some(last)) = (bytes.first_chunk(), bytes.last_chunk()) {
-        words.push(u64::from(u32::from_le_bytes(*first)) << 32 | u64::from(u32::from_le_bytes(*last)));
+        take(u64::from(u32::from_le_bytes(*first)) << 32 | u64::from(u32::from_le_bytes(*last)))
     } else {
-        words.push(bytes.iter().fold(0, |word, byte| word << 8 | u64::from(*byte)));
+        take(bytes.iter().fold(0, |word, byte| word << 8 | u64::from(*byte)))
     }
 }
 
@@ -103,7 +120,10 @@ mod tests {
             let words = |texts: &[String]| {
                 let mut words = Vec::new();
                 for text in texts {
-                    write(text, &mut words);
+                    each_word_of(text, &mut |word| {
+                        words.push(word);
+                        true
+                    });
                 }
                 words
             };

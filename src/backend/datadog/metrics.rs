@@ -78,11 +78,11 @@ struct Custom {
     tags: Vec<u8>,
     host: String,
     stream: String,
-    points: BTreeMap<String, BTreeMap<Nature, Vec<Point>>>,
+    points: BTreeMap<String, [Vec<Point>; Nature::ALL.len()]>,
 }
 
 /// What becomes of a custom metric.
-#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+#[derive(Clone, Copy, Debug)]
 enum Nature {
     Check,
     Count,
@@ -232,10 +232,10 @@ impl Metrics {
 
     fn customs(&mut self, custom: Custom) {
         let Custom { tags, host, stream, points } = custom;
-        let points = points.into_iter().flat_map(|(name, natures)| {
-            natures.into_iter().map(move |(nature, points)| (name.clone(), nature, points))
-        });
-        for (name, nature, points) in points {
+        let points = points
+            .into_iter()
+            .flat_map(|(name, points)| Nature::ALL.into_iter().zip(points).map(move |of| (name.clone(), of)));
+        for (name, (nature, points)) in points {
             match nature {
                 Nature::Check => self.check_runs(&name, &points, &tags, &host),
                 Nature::Count => self.aggregated(&name, points, &tags, &stream, &[Aggregate::Sum]),
@@ -342,6 +342,9 @@ impl Metrics {
 }
 
 impl Nature {
+    /// In the order in which they are written.
+    const ALL: [Self; 5] = [Self::Check, Self::Count, Self::Distribution, Self::Gauge, Self::Histogram];
+
     fn of(metric: &Metric<'_>, mode: CustomAs) -> Self {
         match (metric.value.kind(), mode) {
             (Kind::Check, _) => Self::Check,
@@ -371,17 +374,20 @@ impl Custom {
         let point = (metric.time.seconds(), metric.value.number());
         let nature = Nature::of(metric, mode);
         // A name that is known is legal.
-        if let Some(points) = self.points.get_mut(name).and_then(|natures| natures.get_mut(&nature)) {
+        let points = match self.points.get_mut(name) {
+            Some(points) => points,
+            None => self.named(name),
+        };
+        if let Some(points) = points.get_mut(nature as usize) {
             points.push(point);
-            return;
         }
-        self.push_first(name, nature, point);
     }
 
+    /// The points of a name that comes for the first time.
     #[cold]
-    fn push_first(&mut self, name: &str, nature: Nature, point: Point) {
+    fn named(&mut self, name: &str) -> &mut [Vec<Point>; Nature::ALL.len()] {
         let name = metric_name(name).map_or_else(|| "unnamed".to_owned(), Cow::into_owned);
-        self.points.entry(name).or_default().entry(nature).or_default().push(point);
+        self.points.entry(name).or_default()
     }
 }
 
