@@ -106,18 +106,17 @@ impl<'b> Logs<'b> {
         }
         let Some(rendered) = &mut self.rendered else { return Err(Oversize) };
         rendered.request(log.request_id);
-        let rendered = &*rendered;
-        let own = if log.json.is_empty() { own(log, rendered) } else { None };
-        let changed = own.as_ref().map(|own| Log { message: JsonStr::from_escaped(&own.message), ..*log });
-        let rest = own.as_ref().map_or(&rendered.rest, |own| &own.rest);
-        let (log, oldest) = (changed.as_ref().unwrap_or(log), rendered.oldest);
+        let as_it_came = !log.json.is_empty() && log.time.millis() >= rendered.oldest;
         // One that no body can hold isn't even written: the room for it would stay.
-        let pushed = if log.message.escaped().len() > super::LOGS.item_bytes {
-            Err(Oversize)
-        } else {
-            self.body.push(Weight::LOG, |out| write(log, oldest, rest, out))
-        };
-        pushed.or_else(|Oversize| push_cut(&mut self.body, log, oldest, rest))
+        if !as_it_came || log.json.len() > super::LOGS.item_bytes {
+            return push_anew(&mut self.body, log, rendered);
+        }
+        let pushed = self.body.push(Weight::LOG, |out| {
+            // CloudWatch Logs and Datadog use the same names.
+            out.extend_from_slice(log.json.as_bytes());
+            end(log, &rendered.rest, out);
+        });
+        pushed.or_else(|Oversize| push_anew(&mut self.body, log, rendered))
     }
 
     fn render(&self, origin: &Origin) -> Rendered {
@@ -242,31 +241,36 @@ impl Rendered {
     }
 }
 
-/// What a log with tags of its own is, and ends in.
+/// Writes a log that isn't as CloudWatch Logs has written it: it has tags of its own, or is too old or too large.
 #[inline(never)]
+fn push_anew(body: &mut Body, log: &Log<'_>, rendered: &Rendered) -> Result<(), Oversize> {
+    let own = if log.json.is_empty() { own(log, rendered) } else { None };
+    let changed = own.as_ref().map(|own| Log { message: JsonStr::from_escaped(&own.message), ..*log });
+    let rest = own.as_ref().map_or(&rendered.rest, |own| &own.rest);
+    let log = changed.as_ref().unwrap_or(log);
+    let mut push = |log: &Log<'_>| {
+        body.push(Weight::LOG, |out| {
+            head(log, rendered.oldest, out);
+            end(log, rest, out);
+        })
+    };
+    let pushed = if log.message.escaped().len() > super::LOGS.item_bytes { Err(Oversize) } else { push(log) };
+    pushed.or_else(|Oversize| {
+        let cut = bounded(log.message, usize::MAX, CUT_MESSAGE);
+        push(&Log { message: JsonStr::from_escaped(&cut), ..*log })
+    })
+}
+
+/// What a log with tags of its own is, and ends in.
 fn own(log: &Log<'_>, rendered: &Rendered) -> Option<Own> {
     let OwnTags { message, tags } =
         if may_have_tags(log.message.escaped()) { own_tags(log.message)? } else { return None };
     Some(Own { message, rest: rendered.rest_with(&rendered.tail_with(&tags)) })
 }
 
-/// Writes a log whose message is cut, as it would be too large.
-#[cold]
-fn push_cut(body: &mut Body, log: &Log<'_>, oldest: i64, rest: &[u8]) -> Result<(), Oversize> {
-    let cut = bounded(log.message, usize::MAX, CUT_MESSAGE);
-    let log = Log { message: JsonStr::from_escaped(&cut), json: "", ..*log };
-    body.push(Weight::LOG, |out| write(&log, oldest, rest, out))
-}
-
-#[expect(clippy::inline_always, reason = "the calls take as long as what they do")]
-#[inline(always)]
-fn write(log: &Log<'_>, oldest: i64, rest: &[u8], out: &mut Vec<u8>) {
-    if log.json.is_empty() || log.time.millis() < oldest {
-        head(log, oldest, out);
-    } else {
-        // CloudWatch Logs and Datadog use the same names.
-        out.extend_from_slice(log.json.as_bytes());
-    }
+/// From behind the message on.
+#[inline]
+fn end(log: &Log<'_>, rest: &[u8], out: &mut Vec<u8>) {
     if let Some(level) = log.level {
         out.extend_from_slice(b"\",\"status\":\"");
         out.extend_from_slice(level.as_str().as_bytes());
@@ -275,7 +279,6 @@ fn write(log: &Log<'_>, oldest: i64, rest: &[u8], out: &mut Vec<u8>) {
 }
 
 /// Up to the end of the message.
-#[inline(never)]
 fn head(log: &Log<'_>, oldest: i64, out: &mut Vec<u8>) {
     if log.id.is_empty() {
         out.extend_from_slice(b"{\"timestamp\":");
