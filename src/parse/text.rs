@@ -54,6 +54,7 @@ impl<'a> Platform<'a> {
 mod usual {
     use super::super::fields::{request_id, short_number};
     use super::super::platform::{Metrics, Platform, Report, Start};
+    use crate::json::digits;
 
     pub(super) fn platform(line: &str) -> Option<Platform<'_>> {
         match line.as_bytes().first()? {
@@ -81,9 +82,9 @@ mod usual {
     fn report(line: &str) -> Option<Platform<'_>> {
         let (id, rest) = uuid(line.strip_prefix("REPORT RequestId: ")?)?;
         let (duration, rest) = measured(rest, "\\tDuration: ", " ms\\t")?;
-        let (billed, rest) = measured(rest, "Billed Duration: ", " ms\\t")?;
-        let (memory_size, rest) = measured(rest, "Memory Size: ", " MB\\t")?;
-        let (memory_used, rest) = measured(rest, "Max Memory Used: ", " MB\\t")?;
+        let (billed, rest) = whole(rest, "Billed Duration: ", " ms\\t")?;
+        let (memory_size, rest) = whole(rest, "Memory Size: ", " MB\\t")?;
+        let (memory_used, rest) = whole(rest, "Max Memory Used: ", " MB\\t")?;
         let init = measured(rest, "Init Duration: ", " ms\\t");
         let rest = init.map_or(rest, |(_, rest)| rest);
         let report = || Report {
@@ -110,6 +111,17 @@ mod usual {
     fn measured<'a>(text: &'a str, label: &str, unit: &str) -> Option<(f64, &'a str)> {
         let (value, rest) = short_number(text.strip_prefix(label)?)?;
         Some((value, rest.strip_prefix(unit)?))
+    }
+
+    /// The same of what Lambda rounds up.
+    #[expect(clippy::inline_always, reason = "where the label is known, to compare it takes no call")]
+    #[inline(always)]
+    fn whole<'a>(text: &'a str, label: &str, unit: &str) -> Option<(f64, &'a str)> {
+        let text = text.strip_prefix(label)?;
+        let (value, len) = digits::up_to_eight(text.as_bytes());
+        let rest = text.get(len..)?.strip_prefix(unit)?;
+        #[expect(clippy::cast_precision_loss, reason = "below 10⁸")]
+        (1..8).contains(&len).then_some((value as f64, rest))
     }
 }
 

@@ -3,7 +3,7 @@
 use super::measure::LATE;
 use super::spelling::Spelling;
 use crate::event::LogEvent;
-use crate::model::Timestamp;
+use crate::model::{Timestamp, same};
 use crate::parse::{Report, RestoreReport, Start, Status};
 
 /// Which request runs, and which reports can be Lambda's.
@@ -71,7 +71,7 @@ impl Current {
     pub(super) fn end(&mut self, request_id: &str) {
         self.any_end = true;
         match self.running.as_deref() {
-            Some(running) if running == request_id => (self.ended, self.began) = (self.running.take(), true),
+            Some(running) if same(running, request_id) => (self.ended, self.began) = (self.running.take(), true),
             Some(_) if self.overtaken.as_deref() == Some(request_id) => {
                 (self.ended, self.began) = (self.overtaken.take(), true);
             }
@@ -116,7 +116,7 @@ impl Current {
                 if self.was_reported(request_id, event.time) {
                     return false;
                 }
-                let ended = self.ended.take_if(|ended| Some(ended.as_str()) == request_id);
+                let ended = self.ended.take_if(|ended| request_id.is_some_and(|id| same(ended, id)));
                 if running.is_some() && ended.is_none() {
                     return false;
                 }
@@ -132,7 +132,7 @@ impl Current {
             }
             Spelling::Json => {}
         }
-        if self.reported.as_deref() == request_id {
+        if is(self.reported.as_deref(), request_id) {
             self.reported_at = event.time;
         }
         self.held.take_if(|held| held.report.request_id.as_deref() == request_id);
@@ -143,8 +143,7 @@ impl Current {
 
     /// Whether the request was reported just now: a retry, which keeps the request id, comes a minute later.
     fn was_reported(&self, request_id: Option<&str>, time: Timestamp) -> bool {
-        let same = self.reported.is_some() && self.reported.as_deref() == request_id;
-        same && time.distance(self.reported_at) <= LATE
+        self.reported.is_some() && is(self.reported.as_deref(), request_id) && time.distance(self.reported_at) <= LATE
     }
 
     /// Whether the report that is held was Lambda's after all, as this one is of another request: its `END` has come, or
@@ -175,5 +174,14 @@ impl Current {
         self.ended.take_if(of_it);
         self.running.take_if(of_it);
         Some(held)
+    }
+}
+
+/// Whether they are the same request, or none.
+fn is(one: Option<&str>, other: Option<&str>) -> bool {
+    match (one, other) {
+        (Some(one), Some(other)) => same(one, other),
+        (None, None) => true,
+        _ => false,
     }
 }

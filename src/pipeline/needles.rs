@@ -42,7 +42,7 @@ impl Needles {
             return Signs::default();
         }
         let holds = |needle: &Finder<'_>| needle.find(json).is_some();
-        let special = [&self.platform, &self.monitoring, &self.emf, &self.datadog].into_iter().any(holds);
+        let special = [&self.monitoring, &self.platform, &self.emf, &self.datadog].into_iter().any(holds);
         Signs { special, tags: holds(&self.tags) }
     }
 

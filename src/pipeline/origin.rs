@@ -98,8 +98,22 @@ impl Origins {
 
     /// Takes what the line says of the function.
     pub(super) fn learn(&mut self, platform: &Platform<'_>, spelling: Spelling) {
+        if let Platform::Report(report) = platform {
+            if report.metrics.restore_duration_ms.is_some() {
+                self.inferred_type("snap-start");
+            } else if report.metrics.init_duration_ms.is_some() {
+                self.inferred_type("on-demand");
+            }
+        } else if let Platform::Start(start) = platform {
+            self.start(start);
+        } else if !matches!(platform, Platform::End { .. }) {
+            self.learn_other(platform, spelling);
+        }
+    }
+
+    #[inline(never)]
+    fn learn_other(&mut self, platform: &Platform<'_>, spelling: Spelling) {
         match platform {
-            Platform::Start(start) => self.start(start),
             Platform::InitStart(start) => self.init_start(start),
             Platform::RestoreStart(start) => {
                 self.init_start(start);
@@ -115,12 +129,6 @@ impl Origins {
                 }
                 None => {}
             },
-            Platform::Report(report) if report.metrics.restore_duration_ms.is_some() => {
-                self.inferred_type("snap-start");
-            }
-            Platform::Report(report) if report.metrics.init_duration_ms.is_some() => {
-                self.inferred_type("on-demand");
-            }
             Platform::End { .. }
             | Platform::Extension(_)
             | Platform::Fault(_)
@@ -129,6 +137,7 @@ impl Origins {
             | Platform::Other
             | Platform::Report(_)
             | Platform::RuntimeDone(_)
+            | Platform::Start(_)
             | Platform::TelemetrySubscription(_)
             | Platform::Timeout(_)
             | Platform::Unknown => {}

@@ -26,8 +26,6 @@ pub struct Run<'p> {
     counts: Counts,
     last_time: Timestamp,
     oldest: Option<Timestamp>,
-    /// Text of the event at hand.
-    text: String,
 }
 
 /// What becomes of a line.
@@ -55,7 +53,6 @@ impl<'p> Run<'p> {
             counts: Counts::default(),
             last_time: Timestamp::default(),
             oldest: None,
-            text: String::new(),
         }
     }
 }
@@ -67,13 +64,11 @@ impl Run<'_> {
         self.last_time = event.time;
         self.oldest = Some(self.oldest.map_or(event.time, |oldest| oldest.min(event.time)));
         self.origins.extracted(event.extracted_fields);
-        let mut text = std::mem::take(&mut self.text);
-        text.clear();
+        let mut text = String::new();
         // Filled in where it stays: a copy of what was just written waits for the writing.
         let mut about = About::default();
         let fate = self.decide(event, &mut text, &mut about, out);
         self.ship(event, fate, &about, out);
-        self.text = text;
     }
 
     /// Log events taken so far.

@@ -50,27 +50,38 @@ impl Run<'_> {
         platform.request_id().is_some_and(|id| self.current.runs_another(id) && !self.attempts.knows(id))
     }
 
+    /// What every invocation writes is told apart first, without a jump that a processor would have to foresee.
     fn measure(&mut self, platform: &mut Platform<'_>, spelling: Spelling, event: &LogEvent<'_>, out: &mut impl Sink) {
-        match platform {
-            Platform::Start(start) => {
+        if let Platform::End { request_id } = platform {
+            self.current.end(request_id);
+            self.name(Some(request_id), event, out);
+        } else if let Platform::Start(start) = platform {
+            self.release(out);
+            self.attempts.started(start, &mut at(&self.origins, event, out, &mut self.counts));
+            self.current.start(start);
+        } else if let Platform::Report(report) = platform {
+            self.name(report.request_id.as_deref(), event, out);
+            if self.current.holds_another(report) {
                 self.release(out);
-                self.attempts.started(start, &mut at(&self.origins, event, out, &mut self.counts));
-                self.current.start(start);
             }
-            Platform::End { request_id } => {
-                self.current.end(request_id);
-                self.name(Some(request_id), event, out);
+            if self.current.report(report, spelling, event) {
+                let prices = &self.pipeline.settings.prices;
+                self.attempts.report(report, prices, &mut at(&self.origins, event, out, &mut self.counts));
             }
-            Platform::Report(report) => {
-                self.name(report.request_id.as_deref(), event, out);
-                if self.current.holds_another(report) {
-                    self.release(out);
-                }
-                if self.current.report(report, spelling, event) {
-                    let prices = &self.pipeline.settings.prices;
-                    self.attempts.report(report, prices, &mut at(&self.origins, event, out, &mut self.counts));
-                }
-            }
+        } else {
+            self.measure_other(platform, spelling, event, out);
+        }
+    }
+
+    #[inline(never)]
+    fn measure_other(
+        &mut self,
+        platform: &mut Platform<'_>,
+        spelling: Spelling,
+        event: &LogEvent<'_>,
+        out: &mut impl Sink,
+    ) {
+        match platform {
             Platform::RuntimeDone(done) => {
                 self.attempts.runtime_done(done, &mut at(&self.origins, event, out, &mut self.counts));
             }
@@ -88,12 +99,15 @@ impl Run<'_> {
                 }
                 at(&self.origins, event, out, &mut self.counts).restore_report(report);
             }
-            Platform::Extension(_)
+            Platform::End { .. }
+            | Platform::Extension(_)
             | Platform::ImageError
             | Platform::InitStart(_)
             | Platform::LogsSubscription(_)
             | Platform::Other
+            | Platform::Report(_)
             | Platform::RestoreStart(_)
+            | Platform::Start(_)
             | Platform::TelemetrySubscription(_)
             | Platform::Unknown => {}
         }
