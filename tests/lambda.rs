@@ -443,6 +443,8 @@ fn stores_and_answers_before_it_ends_when_it_is_told_to_during_an_invocation() {
     let summary = exit.stdout.last().unwrap();
     assert_eq!(summary["backends"]["datadog"]["stored"], COUNT, "{}", exit.all);
     assert_eq!(exit.asked, 1);
+    let told = "the function was told to end before it was answered; nothing has to be changed";
+    assert!(exit.all.contains(told) && !exit.all.contains("timeout"), "{}", exit.all);
 
     let intake = Intake::accepting();
     let lambda = bootstrap().datadog(&intake).set("LOGFERRY_STORE", &folder).start();

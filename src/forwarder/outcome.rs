@@ -3,7 +3,7 @@ use std::time::Duration;
 use serde_json::{Map, Value};
 
 use super::Redriven;
-use crate::delivery::{Dropped, PROXY_WANTS_USER, Warning};
+use crate::delivery::{Dropped, ENDING, PROXY_WANTS_USER, Warning};
 use crate::event::{DecodeError, EventError, Reply};
 use crate::ledger::{Account, Ledger, Reason};
 use crate::request::Weight;
@@ -299,6 +299,8 @@ impl Outcome {
 fn advice(reason: Reason, last: &str) -> &'static str {
     if last.starts_with(PROXY_WANTS_USER) {
         "let HTTP_PROXY hold the right ones, as `http://user:password@host:port`"
+    } else if last == ENDING {
+        "nothing has to be changed, unless it happens often"
     } else {
         reason.advice()
     }
