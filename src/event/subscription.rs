@@ -30,8 +30,10 @@ pub struct Batch<'a> {
     quotes: Quotes,
     /// Bytes of the window in which usual log events are looked for next.
     piece: usize,
-    /// Log events that are taken one by one before that, and how many that were last.
-    one_by_one: (u32, u32),
+    /// Log events that are taken one by one before that.
+    one_by_one: u32,
+    /// How many these were last; none since there were usual ones.
+    backoff: u32,
     /// A message that had to be mended.
     mended: String,
     /// `extractedFields` of the event at hand.
@@ -120,7 +122,8 @@ impl<'a> Batch<'a> {
             times: Times::default(),
             quotes: Quotes::default(),
             piece: LARGEST_PIECE,
-            one_by_one: (0, 0),
+            one_by_one: 0,
+            backoff: 0,
             mended: String::new(),
             extracted: String::new(),
             replaced: 0,
@@ -153,15 +156,14 @@ impl<'a> Batch<'a> {
     /// Fails where the payload can't be decoded further; what came before it is good.
     pub fn some(&mut self, mut take: impl FnMut(&LogEvent<'_>)) -> Result<bool, DecodeError> {
         if self.place == Place::Events {
-            let (left, before) = self.one_by_one;
-            if left > 0 {
-                self.one_by_one.0 -= 1;
+            if self.one_by_one > 0 {
+                self.one_by_one -= 1;
             } else if self.usual(&mut take) {
-                self.one_by_one = (0, 0);
+                self.backoff = 0;
                 return Ok(true);
             } else {
-                let next = (2 * before + 1).min(MOST_ONE_BY_ONE);
-                self.one_by_one = (next, next);
+                self.backoff = (2 * self.backoff + 1).min(MOST_ONE_BY_ONE);
+                self.one_by_one = self.backoff;
                 self.piece = (2 * self.piece).min(LARGEST_PIECE);
             }
         }
