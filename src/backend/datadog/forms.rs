@@ -128,7 +128,13 @@ mod tests {
                 words
             };
             prop_assert_eq!(words(&texts) == words(&others), texts == others);
-            prop_assert_eq!(words(&texts), words(&texts.clone()));
+            let (mut longer, mut moved) = (texts.clone(), texts.clone());
+            longer[1].push('a');
+            prop_assert_ne!(words(&longer), words(&texts));
+            if let Some(last) = moved[0].pop() {
+                moved[1].insert(0, last);
+                prop_assert_ne!(words(&moved), words(&texts));
+            }
         }
     }
 
