@@ -32,7 +32,7 @@ impl Sink for Seen {
         let function = origin.function.as_ref().map(|function| function.name.clone());
         let request_id = log.request_id.map(str::to_owned);
         self.initialization_type = origin.function.as_ref().and_then(|function| function.initialization_type.clone());
-        self.logs.push((log.message.unescape().into_owned(), log.level, request_id, function));
+        self.logs.push((log.event.message.unescape().into_owned(), log.level, request_id, function));
     }
 
     fn metrics(&mut self, origin: &Origin, metrics: &[Metric<'_>]) {

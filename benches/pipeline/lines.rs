@@ -2,9 +2,9 @@
 
 use std::hint::black_box;
 
-use logferry::event::{Envelope, LogEvent};
+use logferry::event::Envelope;
 use logferry::json::{JsonStr, write_escaped};
-use logferry::model::Timestamp;
+use logferry::model::{LogEvent, Timestamp};
 use logferry::pipeline::{Pipeline, Settings};
 
 use super::ferry::forwarder;
@@ -77,7 +77,7 @@ impl Batch {
             for message in &self.escaped {
                 let message = JsonStr::from_escaped(black_box(message));
                 let time = Timestamp::from_millis(1_795_165_200_000);
-                run.push(&LogEvent { id: "1", time, message, json: "", extracted_fields: None }, &mut ());
+                run.push(&LogEvent::new("1", time, message), &mut ());
             }
         }
         black_box(run.finish(&mut ()));

@@ -85,11 +85,11 @@ impl Sink for Encoder {
         // Nothing is too large for standard output.
         let _ = body.push(Weight::LOG, |out| {
             out.extend_from_slice(b"{\"kind\":\"log\"");
-            if !log.id.is_empty() {
-                raw_field(out, "id", log.id.as_bytes());
+            if !log.event.id.is_empty() {
+                raw_field(out, "id", log.event.id.as_bytes());
             }
-            time(out, log.time.millis());
-            raw_field(out, "message", log.message.escaped().as_bytes());
+            time(out, log.event.time.millis());
+            raw_field(out, "message", log.event.message.escaped().as_bytes());
             if let Some(level) = log.level {
                 field(out, "level", level.as_str());
             }
@@ -242,16 +242,14 @@ mod tests {
     #[test]
     fn long_lines_do_not_wait_for_one_another() {
         use crate::json::JsonStr;
+        use crate::model::{LogEvent, Timestamp};
 
         let mut encoder = Stdout.encoder();
         let line = "x".repeat(AT_ONCE / 2);
         let message = JsonStr::from_escaped(&line);
         for id in ["1", "2", "3"] {
-            let time = crate::model::Timestamp::default();
-            encoder.log(
-                &Origin::default(),
-                &Log { id, time, message, level: None, request_id: None, prefix: 0, timestamp: None, json: "" },
-            );
+            let event = LogEvent::new(id, Timestamp::default(), message);
+            encoder.log(&Origin::default(), &Log::new(&event));
         }
         assert!(encoder.has_ready());
         let ready = encoder.take_ready();

@@ -15,7 +15,7 @@ pub use inflate::Payload;
 pub use limits::Limits;
 pub use reply::{Reply, TransformResult, Transformed};
 pub use source::{Content, Event, EventError, Record, Redrive, Source};
-pub use subscription::{Batch, Envelope, LogEvent, MessageType};
+pub use subscription::{Batch, Envelope, MessageType};
 
 /// Why a payload can't be decoded (further).
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]

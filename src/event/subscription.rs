@@ -7,7 +7,7 @@ use super::{DecodeError, Limits};
 use crate::json::digits::{self, Times};
 use crate::json::scan::Quotes;
 use crate::json::{JsonStr, mend, scan};
-use crate::model::Timestamp;
+use crate::model::{LogEvent, Timestamp};
 
 /// One delivery of a CloudWatch Logs subscription: a part of one log stream.
 ///
@@ -62,22 +62,6 @@ pub enum MessageType {
     /// Log events; also when the key is missing, as some tools leave it out.
     #[default]
     Data,
-}
-
-/// One log event.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct LogEvent<'a> {
-    /// Stable when the event is delivered again; empty when the delivery has none.
-    pub id: &'a str,
-    /// When it was written; the time of the event before it when it doesn't say.
-    pub time: Timestamp,
-    /// What was written.
-    pub message: JsonStr<'a>,
-    /// The event as it came, from its first byte to the end of its message, where its keys are
-    /// `id`, `timestamp`, `message` and nothing had to be mended; empty otherwise.
-    pub json: &'a str,
-    /// `extractedFields`, a JSON object, where the subscription adds it.
-    pub extracted_fields: Option<&'a str>,
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

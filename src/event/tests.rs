@@ -7,6 +7,7 @@ use flate2::{Compression, GzBuilder};
 use proptest::prelude::*;
 
 use super::*;
+use crate::model::LogEvent;
 
 fn gzip(bytes: &[u8]) -> Vec<u8> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());

@@ -1,42 +1,64 @@
 use super::Timestamp;
 use crate::json::JsonStr;
 
-/// One line that somebody wrote, unchanged.
+/// One log event of CloudWatch Logs.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Log<'a> {
-    /// Id that CloudWatch gave the event: stable when a batch is delivered again.
+pub struct LogEvent<'a> {
+    /// Stable when the event is delivered again; empty when the delivery has none.
     pub id: &'a str,
-    /// When CloudWatch says that it was written.
+    /// When it was written; the time of the event before it when it doesn't say.
     pub time: Timestamp,
-    /// When the application's own clock says so, as the line has it: [`application_time`](Self::application_time)
-    /// reads it.
-    pub timestamp: Option<&'a str>,
     /// What was written, to the byte.
     pub message: JsonStr<'a>,
-    /// The event as CloudWatch Logs has written it, from its first byte to the end of its message:
-    /// `{"id":"…","timestamp":…,"message":"…`. Empty where it was written in another way, or where the
-    /// message may be JSON that holds `ddtags`, which Datadog reads.
+    /// The event as it came, from its first byte to the end of its message, where its keys are
+    /// `id`, `timestamp`, `message` and nothing had to be mended: `{"id":"…","timestamp":…,"message":"…`. Empty otherwise.
     pub json: &'a str,
+    /// `extractedFields`, a JSON object, where the subscription adds it.
+    pub extracted_fields: Option<&'a str>,
+}
+
+/// One line that somebody wrote, unchanged, and what it says of itself.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Log<'a> {
+    /// The line.
+    pub event: &'a LogEvent<'a>,
+    /// When the application's own clock says that it was written, as the line has it:
+    /// [`application_time`](Self::application_time) reads it.
+    pub timestamp: Option<&'a str>,
     /// Severity, where the line says so.
     pub level: Option<Level>,
     /// Invocation that wrote it.
     pub request_id: Option<&'a str>,
-    /// Bytes of `message`, as it stands in JSON, that the runtime put before
+    /// Bytes of the message, as it stands in JSON, that the runtime put before
     /// what was logged: time, request id and level.
     pub prefix: usize,
+    /// Whether the message may be JSON that holds `ddtags`, which Datadog reads.
+    pub may_hold_tags: bool,
 }
 
 /// How far what an application says may be from what CloudWatch says, in ms: a day. What is farther isn't about the line.
 const MAX_SKEW: u64 = 86_400_000;
 
-impl Log<'_> {
+impl<'a> LogEvent<'a> {
+    /// One that has come alone.
+    pub const fn new(id: &'a str, time: Timestamp, message: JsonStr<'a>) -> Self {
+        Self { id, time, message, json: "", extracted_fields: None }
+    }
+}
+
+impl<'a> Log<'a> {
+    /// A line of which nothing else is known.
+    pub const fn new(event: &'a LogEvent<'a>) -> Self {
+        Self { event, timestamp: None, level: None, request_id: None, prefix: 0, may_hold_tags: false }
+    }
+
     /// When the application's own clock says that it was written, and the nanoseconds below that millisecond.
     ///
     /// Absent unless the line has RFC 3339 with a zone and with milliseconds or finer, at most a day from
-    /// [`time`](Self::time): of whole seconds the order of lines would be lost. It is read anew each time.
+    /// the time of its event: of whole seconds the order of lines would be lost. It is read anew each time.
     pub fn application_time(&self) -> Option<(Timestamp, u32)> {
         let read = Timestamp::parse_rfc_3339(self.timestamp?);
-        read.filter(|(time, _)| time.distance(self.time) <= MAX_SKEW)
+        read.filter(|(time, _)| time.distance(self.event.time) <= MAX_SKEW)
     }
 }
 
@@ -119,8 +141,8 @@ mod tests {
             (Some("1700000000123"), None),
         ] {
             let time = Timestamp::from_millis(1_700_000_000_123);
-            let message = JsonStr::from_escaped("");
-            let log = Log { id: "", time, timestamp, message, json: "", level: None, request_id: None, prefix: 0 };
+            let event = LogEvent::new("", time, JsonStr::default());
+            let log = Log { timestamp, ..Log::new(&event) };
             let found = log.application_time().map(|(own, below)| (own.millis() - time.millis(), below));
             assert_eq!(found, expected, "{timestamp:?}");
         }

@@ -10,7 +10,7 @@ mod origin;
 mod text;
 mod time;
 
-pub use log::{Level, Log};
+pub use log::{Level, Log, LogEvent};
 pub use measure::{Kind, Measure};
 pub use metric::{CheckStatus, Metric, Name, Sink, Tag, Unit, Value};
 pub use origin::{Forwarder, Function, Origin};

@@ -2,8 +2,7 @@
 
 use super::measure::LATE;
 use super::spelling::Spelling;
-use crate::event::LogEvent;
-use crate::model::{Timestamp, same};
+use crate::model::{LogEvent, Timestamp, same};
 use crate::parse::{Report, RestoreReport, Start, Status};
 
 /// Which request runs, and which reports can be Lambda's.

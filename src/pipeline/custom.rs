@@ -5,8 +5,7 @@ use std::collections::BTreeSet;
 use smallvec::SmallVec;
 
 use super::{Bounds, Counts};
-use crate::event::LogEvent;
-use crate::model::{Metric, Name, Origin, Sink, Tag, Timestamp, Unit, Value};
+use crate::model::{LogEvent, Metric, Name, Origin, Sink, Tag, Timestamp, Unit, Value};
 use crate::parse::{DatadogMetric, Emf, EmfMetric, Monitoring, MonitoringLine};
 
 /// Custom metrics of a batch, within bounds: names are text that functions print.

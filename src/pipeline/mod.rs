@@ -29,9 +29,9 @@ pub use run::Run;
 pub use scrub::{Rule, Scrub};
 pub use settings::{Bounds, Lines, Settings};
 
-use crate::event::{Envelope, LogEvent};
+use crate::event::Envelope;
 use crate::json::JsonStr;
-use crate::model::{Forwarder, Sink, Timestamp};
+use crate::model::{Forwarder, LogEvent, Sink, Timestamp};
 
 /// What became of the events of a batch.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -77,5 +77,5 @@ impl Pipeline {
 pub fn push_text(run: &mut Run<'_>, id: &str, time: Timestamp, text: &str, out: &mut impl Sink) {
     let mut buffer = Vec::new();
     let message = JsonStr::escape(text, &mut buffer);
-    run.push(&LogEvent { id, time, message, json: "", extracted_fields: None }, out);
+    run.push(&LogEvent::new(id, time, message), out);
 }

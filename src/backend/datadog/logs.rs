@@ -8,7 +8,7 @@ use super::super::body::{Body, Oversize, changed};
 use super::super::write::{bounded, text};
 use super::Datadog;
 use crate::json::{JsonStr, digits, scan};
-use crate::model::{Forwarder, Log, Origin, Timestamp, same};
+use crate::model::{Forwarder, Log, LogEvent, Origin, Timestamp, same};
 use crate::request::{Request, Weight};
 
 /// Bytes of a message, escaped, that is cut because its log would be too large.
@@ -106,14 +106,15 @@ impl<'b> Logs<'b> {
         }
         let Some(rendered) = &mut self.rendered else { return Err(Oversize) };
         rendered.request(log.request_id);
-        let as_it_came = !log.json.is_empty() && log.time.millis() >= rendered.oldest;
+        let LogEvent { json, time, .. } = log.event;
+        let as_it_came = !json.is_empty() && !log.may_hold_tags && time.millis() >= rendered.oldest;
         // One that no body can hold isn't even written: the room for it would stay.
-        if !as_it_came || log.json.len() > super::LOGS.item_bytes {
+        if !as_it_came || json.len() > super::LOGS.item_bytes {
             return push_anew(&mut self.body, log, rendered);
         }
         let pushed = self.body.push(Weight::LOG, |out| {
             // CloudWatch Logs and Datadog use the same names.
-            out.extend_from_slice(log.json.as_bytes());
+            out.extend_from_slice(json.as_bytes());
             end(log, &rendered.rest, out);
         });
         pushed.or_else(|Oversize| push_anew(&mut self.body, log, rendered))
@@ -244,27 +245,27 @@ impl Rendered {
 /// Writes a log that isn't as CloudWatch Logs has written it: it has tags of its own, or is too old or too large.
 #[inline(never)]
 fn push_anew(body: &mut Body, log: &Log<'_>, rendered: &Rendered) -> Result<(), Oversize> {
-    let own = if log.json.is_empty() { own(log, rendered) } else { None };
-    let changed = own.as_ref().map(|own| Log { message: JsonStr::from_escaped(&own.message), ..*log });
+    let own = if log.may_hold_tags || log.event.json.is_empty() { own(log, rendered) } else { None };
+    let changed = own.as_ref().map(|own| LogEvent { message: JsonStr::from_escaped(&own.message), ..*log.event });
     let rest = own.as_ref().map_or(&rendered.rest, |own| &own.rest);
-    let log = changed.as_ref().unwrap_or(log);
+    let log = &Log { event: changed.as_ref().unwrap_or(log.event), ..*log };
     let mut push = |log: &Log<'_>| {
         body.push(Weight::LOG, |out| {
             head(log, rendered.oldest, out);
             end(log, rest, out);
         })
     };
-    let pushed = if log.message.escaped().len() > super::LOGS.item_bytes { Err(Oversize) } else { push(log) };
+    let pushed = if log.event.message.escaped().len() > super::LOGS.item_bytes { Err(Oversize) } else { push(log) };
     pushed.or_else(|Oversize| {
-        let cut = bounded(log.message, usize::MAX, CUT_MESSAGE);
-        push(&Log { message: JsonStr::from_escaped(&cut), ..*log })
+        let cut = bounded(log.event.message, usize::MAX, CUT_MESSAGE);
+        push(&Log { event: &LogEvent { message: JsonStr::from_escaped(&cut), ..*log.event }, ..*log })
     })
 }
 
 /// What a log with tags of its own is, and ends in.
 fn own(log: &Log<'_>, rendered: &Rendered) -> Option<Own> {
     let OwnTags { message, tags } =
-        if may_have_tags(log.message.escaped()) { own_tags(log.message)? } else { return None };
+        if may_have_tags(log.event.message.escaped()) { own_tags(log.event.message)? } else { return None };
     Some(Own { message, rest: rendered.rest_with(&rendered.tail_with(&tags)) })
 }
 
@@ -280,20 +281,20 @@ fn end(log: &Log<'_>, rest: &[u8], out: &mut Vec<u8>) {
 
 /// Up to the end of the message.
 fn head(log: &Log<'_>, oldest: i64, out: &mut Vec<u8>) {
-    if log.id.is_empty() {
+    if log.event.id.is_empty() {
         out.extend_from_slice(b"{\"timestamp\":");
     } else {
         out.extend_from_slice(b"{\"id\":\"");
-        out.extend_from_slice(log.id.as_bytes());
+        out.extend_from_slice(log.event.id.as_bytes());
         out.extend_from_slice(b"\",\"timestamp\":");
     }
-    out.extend_from_slice(itoa::Buffer::new().format(log.time.millis().max(oldest)).as_bytes());
-    if log.time.millis() < oldest {
+    out.extend_from_slice(itoa::Buffer::new().format(log.event.time.millis().max(oldest)).as_bytes());
+    if log.event.time.millis() < oldest {
         out.extend_from_slice(ORIGINAL);
-        out.extend_from_slice(itoa::Buffer::new().format(log.time.millis()).as_bytes());
+        out.extend_from_slice(itoa::Buffer::new().format(log.event.time.millis()).as_bytes());
     }
     out.extend_from_slice(b",\"message\":\"");
-    out.extend_from_slice(log.message.escaped().as_bytes());
+    out.extend_from_slice(log.event.message.escaped().as_bytes());
 }
 
 /// A stored request as it is sent now: each log whose time has become too old for the intake is given the oldest that
@@ -426,17 +427,8 @@ mod tests {
         let forwarder = Forwarder::default();
         let mut encoder = datadog.encoder(&Context { forwarder: &forwarder, now: Timestamp::from_millis(now) });
         for hours in [1, 17, 30] {
-            let log = Log {
-                id: "",
-                time: Timestamp::from_millis(now - hours * hour),
-                message: JsonStr::from_escaped("x"),
-                level: None,
-                request_id: None,
-                prefix: 0,
-                timestamp: None,
-                json: "",
-            };
-            encoder.log(&Origin::default(), &log);
+            let time = Timestamp::from_millis(now - hours * hour);
+            encoder.log(&Origin::default(), &Log::new(&LogEvent::new("", time, JsonStr::from_escaped("x"))));
         }
         let request = super::super::super::Encode::finish(encoder).requests.remove(0);
         let body = crate::backend::decompress(request.compression, &request.body).unwrap();

@@ -46,19 +46,19 @@ impl<'b> Documents<'b> {
 
     pub(super) fn log(&mut self, origin: &Origin, log: &Log<'_>, out: &mut Vec<u8>) {
         let elasticsearch = self.elasticsearch;
-        action(elasticsearch, "logs", &elasticsearch.logs_dataset, log.id, out);
+        action(elasticsearch, "logs", &elasticsearch.logs_dataset, log.event.id, out);
         let rendered = self.rendered.get(origin, || Rendered::new(origin, elasticsearch));
         let own_time = log.application_time().map(|(time, _)| time);
-        head(own_time.unwrap_or(log.time), out);
+        head(own_time.unwrap_or(log.event.time), out);
         out.extend_from_slice(b",\"message\":\"");
-        out.extend_from_slice(bounded(log.message, MAX_MESSAGE, MAX_MESSAGE).as_bytes());
+        out.extend_from_slice(bounded(log.event.message, MAX_MESSAGE, MAX_MESSAGE).as_bytes());
         out.push(b'"');
         if let Some(level) = log.level {
             out.extend_from_slice(b",\"log\":{\"level\":");
             text(level.as_str(), out);
             out.push(b'}');
         }
-        event(log.id, own_time.map(|_| log.time), &elasticsearch.logs_dataset, out);
+        event(log.event.id, own_time.map(|_| log.event.time), &elasticsearch.logs_dataset, out);
         rendered.faas(log.request_id, None, out);
         out.extend_from_slice(&rendered.place);
         out.extend_from_slice(b",\"aws\":{");

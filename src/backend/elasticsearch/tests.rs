@@ -4,7 +4,7 @@ use serde_json::Value as Json;
 use super::*;
 use crate::backend::decompress;
 use crate::json::JsonStr;
-use crate::model::{Function, Level, Name, Tag, Timestamp, Value};
+use crate::model::{Function, Level, LogEvent, Name, Tag, Timestamp, Value};
 
 fn read(pairs: &[(&str, &str)]) -> (Option<Elasticsearch>, String) {
     let lookup = |name: &str| pairs.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned());
@@ -49,8 +49,8 @@ proptest! {
             let mut buffer = Vec::new();
             let message = JsonStr::escape(&piece.repeat(*times), &mut buffer);
             let time = Timestamp::from_millis(1_795_165_334_000);
-            let log = Log { id: "4003", time, message, level: Some(Level::Info), request_id: Some("r"), prefix: 0, timestamp: None, json: "" };
-            encoder.log(&origin(*generation), &log);
+            let event = LogEvent::new("4003", time, message);
+            encoder.log(&origin(*generation), &Log { level: Some(Level::Info), request_id: Some("r"), ..Log::new(&event) });
         }
         let tags = [Tag { key: "shop.a", value: "berlin" }, Tag { key: "shop.a", value: "" }];
         let metrics: Vec<_> = names.iter().map(|(name, tagged, value)| Metric {
@@ -99,11 +99,8 @@ fn a_log_has_the_time_that_the_application_says_and_that_of_its_event() {
     let mut encoder = elasticsearch.encoder();
     for (timestamp, ..) in logs {
         let time = Timestamp::from_millis(1_795_165_334_000);
-        let message = JsonStr::from_escaped("x");
-        encoder.log(
-            &origin(0),
-            &Log { id: "4003", time, timestamp, message, level: None, request_id: None, prefix: 0, json: "" },
-        );
+        let event = LogEvent::new("4003", time, JsonStr::from_escaped("x"));
+        encoder.log(&origin(0), &Log { timestamp, ..Log::new(&event) });
     }
     let documents = documents(&encoder.finish().requests[0]);
     for ((_, document), (timestamp, time, created)) in documents.iter().zip(logs) {

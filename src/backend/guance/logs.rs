@@ -59,27 +59,27 @@ impl Logs {
     pub(super) fn push(&mut self, origin: &Origin, log: &Log<'_>) -> Result<(), Oversize> {
         let Self { body, vocabulary, rendered, text, order } = self;
         let Rendered { head, stream, is_function } = rendered.get(origin, || Rendered::new(origin, *vocabulary));
-        let nanos = i64::from(order.nanos(log.time));
+        let nanos = i64::from(order.nanos(log.event.time));
         let whole;
-        let message = if log.message.escaped().len() > MAX_MESSAGE {
+        let message = if log.event.message.escaped().len() > MAX_MESSAGE {
             // Without escapes it isn't copied: the room for it would stay.
-            whole = log.message.unescape();
+            whole = log.event.message.unescape();
             &*whole
         } else {
             text.clear();
-            log.message.unescape_into(text);
+            log.event.message.unescape_into(text);
             text
         };
         let message = shortened(message, MAX_MESSAGE, width);
         body.push(Weight::LOG, |out| {
             out.extend_from_slice(head);
-            plain_tag("aws_log_from", log_from(log.message.escaped().as_bytes(), *is_function), out);
+            plain_tag("aws_log_from", log_from(log.event.message.escaped().as_bytes(), *is_function), out);
             plain_tag("status", log.level.map_or("", status), out);
             field(b' ', "message", Field::Text(&message), out);
-            some_field("event_id", log.id, out);
+            some_field("event_id", log.event.id, out);
             out.extend_from_slice(stream);
             some_field("request_id", log.request_id.unwrap_or_default(), out);
-            time(log.time.millis(), nanos, out);
+            time(log.event.time.millis(), nanos, out);
         })
     }
 }

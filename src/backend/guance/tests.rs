@@ -6,7 +6,7 @@ use super::super::decompress;
 use super::super::line_protocol::reader::{Point, Value, read};
 use super::*;
 use crate::json::JsonStr;
-use crate::model::{self, Function, Level, Name, Tag, Timestamp};
+use crate::model::{self, Function, Level, LogEvent, Name, Tag, Timestamp};
 
 const TOKEN: &str = "tkn_0123456789abcdef0123456789abcdef";
 
@@ -285,7 +285,8 @@ fn tells_who_wrote_a_line() {
 
 fn log<'a>(id: &'a str, message: JsonStr<'a>, millis: i64) -> Log<'a> {
     let time = Timestamp::from_millis(1_764_000_000_000 + millis);
-    Log { id, time, message, level: Some(Level::Error), request_id: Some("r\"1"), prefix: 0, timestamp: None, json: "" }
+    let event = Box::leak(Box::new(LogEvent::new(id, time, message)));
+    Log { level: Some(Level::Error), request_id: Some("r\"1"), ..Log::new(event) }
 }
 
 fn text(value: Option<&Value>) -> String {

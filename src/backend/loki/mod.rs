@@ -236,9 +236,9 @@ impl Sink for Encoder<'_> {
     fn log(&mut self, origin: &Origin, log: &Log<'_>) {
         self.turn_to(origin);
         let from = self.ends.len();
-        let line = bounded(log.message, MAX_LINE, MAX_ESCAPED);
+        let line = bounded(log.event.message, MAX_LINE, MAX_ESCAPED);
         let own = [
-            ("event_id", Some(log.id).filter(|id| !id.is_empty())),
+            ("event_id", Some(log.event.id).filter(|id| !id.is_empty())),
             ("request_id", log.request_id),
             ("level", log.level.map(Level::as_str)),
         ];
@@ -253,7 +253,7 @@ impl Sink for Encoder<'_> {
             self.ends = end;
         }
         let from = self.held.last().map_or(0, |entry| entry.to);
-        self.held.push(Entry { time: log.time, from, to: self.ends.len() });
+        self.held.push(Entry { time: log.event.time, from, to: self.ends.len() });
     }
 
     fn metrics(&mut self, _: &Origin, metrics: &[Metric<'_>]) {

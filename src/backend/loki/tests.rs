@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::backend::{decompress, protobuf};
 use crate::json::JsonStr;
-use crate::model::{Function, Level, Timestamp};
+use crate::model::{Function, Level, LogEvent, Timestamp};
 use crate::request::{Item, Refused, Response, Verdict};
 
 fn loki(format: Format) -> Loki {
@@ -44,16 +44,7 @@ fn nanos(entry: &serde_json::Value) -> i64 {
 }
 
 fn log(id: &str) -> Log<'_> {
-    Log {
-        id,
-        time: Timestamp::default(),
-        message: JsonStr::from_escaped("hello"),
-        level: None,
-        request_id: None,
-        prefix: 0,
-        timestamp: None,
-        json: "",
-    }
+    Log::new(Box::leak(Box::new(LogEvent::new(id, Timestamp::default(), JsonStr::from_escaped("hello")))))
 }
 
 /// A short message, or a piece that is repeated to so many bytes.
@@ -82,17 +73,9 @@ proptest! {
             sorted.sort_by_key(|(generation, ..)| *generation);
             for (generation, millis, message) in &sorted {
                 let mut buffer = Vec::new();
-                let log = Log {
-                    id: "4003",
-                    time: Timestamp::from_millis(1_795_165_334_000 + millis),
-                    message: JsonStr::escape(&written(message), &mut buffer),
-                    level: Some(Level::Info),
-                    request_id: None,
-                    prefix: 0,
-                    timestamp: None,
-                    json: "",
-                };
-                encoder.log(&origin(*generation), &log);
+                let time = Timestamp::from_millis(1_795_165_334_000 + millis);
+                let event = LogEvent::new("4003", time, JsonStr::escape(&written(message), &mut buffer));
+                encoder.log(&origin(*generation), &Log { level: Some(Level::Info), ..Log::new(&event) });
             }
             let encoded = encoder.finish();
             let weight: Weight = encoded.requests.iter().map(Request::weight).sum();
@@ -135,7 +118,7 @@ fn entries_of_a_millisecond_follow_one_another_and_late_ones_find_their_place() 
     let mut encoder = loki.encoder();
     for (millis, message) in [(5, "a"), (5, "b"), (7, "c"), (5, "d"), (6, "e")] {
         let time = Timestamp::from_millis(millis);
-        encoder.log(&origin(1), &Log { time, message: JsonStr::from_escaped(message), ..log("1") });
+        encoder.log(&origin(1), &Log::new(&LogEvent::new("1", time, JsonStr::from_escaped(message))));
     }
     let request = encoder.finish().requests.pop().unwrap();
     let found: Vec<_> = entries(&request).into_iter().map(|entry| (entry.1, entry.2)).collect();
@@ -249,20 +232,8 @@ fn entries_that_are_too_far_behind_are_sent_again_as_late_ones() {
             let loki = Loki { labels, ..loki(format) };
             let mut encoder = loki.encoder();
             for (millis, message) in messages {
-                let (time, message) = (Timestamp::from_millis(*millis), JsonStr::from_escaped(message));
-                encoder.log(
-                    &origin(1),
-                    &Log {
-                        id: "1",
-                        time,
-                        message,
-                        level: None,
-                        request_id: None,
-                        prefix: 0,
-                        timestamp: None,
-                        json: "",
-                    },
-                );
+                let event = LogEvent::new("1", Timestamp::from_millis(*millis), JsonStr::from_escaped(message));
+                encoder.log(&origin(1), &Log::new(&event));
             }
             encoder.finish().requests.pop().unwrap()
         };

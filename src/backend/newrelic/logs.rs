@@ -30,10 +30,10 @@ impl<'b> Logs<'b> {
             self.generation = Some(origin.generation);
             self.body.reframe(&Route::Logs.frame(&self.shared(origin)));
         }
-        let message = message(log.message);
+        let message = message(log.event.message);
         self.body.push(Weight::LOG, |out| {
             out.extend_from_slice(b"{\"timestamp\":");
-            out.extend_from_slice(itoa::Buffer::new().format(log.time.millis()).as_bytes());
+            out.extend_from_slice(itoa::Buffer::new().format(log.event.time.millis()).as_bytes());
             out.extend_from_slice(b",\"message\":\"");
             out.extend_from_slice(message.as_bytes());
             out.extend_from_slice(b"\",\"attributes\":{");
@@ -46,7 +46,7 @@ impl<'b> Logs<'b> {
             // New Relic's own Lambda says it twice: queries use the one or the other.
             some_member("aws.requestId", log.request_id);
             some_member("aws.lambda_request_id", log.request_id);
-            some_member("aws.logEventId", Some(log.id));
+            some_member("aws.logEventId", Some(log.event.id));
             out.extend_from_slice(b"}}");
         })
     }

@@ -4,7 +4,7 @@ use serde_json::{Value as Json, json};
 use super::super::decompress;
 use super::*;
 use crate::json::JsonStr;
-use crate::model::{CheckStatus, Function, Level, Name, Tag, Timestamp, Value};
+use crate::model::{CheckStatus, Function, Level, LogEvent, Name, Tag, Timestamp, Value};
 
 const KEY: &str = "eu01xx0123456789abcdef0123456789abcdNRAL";
 
@@ -209,7 +209,8 @@ fn what_hardly_compresses_keeps_the_limit() {
 
 fn log<'a>(id: &'a str, message: JsonStr<'a>) -> Log<'a> {
     let time = Timestamp::from_millis(1_764_000_000_123);
-    Log { id, time, message, level: Some(Level::Warn), request_id: Some("r\"1"), prefix: 0, timestamp: None, json: "" }
+    let event = Box::leak(Box::new(LogEvent::new(id, time, message)));
+    Log { level: Some(Level::Warn), request_id: Some("r\"1"), ..Log::new(event) }
 }
 
 fn messages() -> impl Strategy<Value = String> {

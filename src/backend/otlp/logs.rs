@@ -67,17 +67,17 @@ impl<'b> Logs<'b> {
         }
         // One that no body can hold isn't even written: the room for it would stay.
         let time = self.time(log);
-        let (whole, most) = (log.message.escaped().len(), super::limits(self.format).item_bytes);
+        let (whole, most) = (log.event.message.escaped().len(), super::limits(self.format).item_bytes);
         let too_large = match self.format {
             Format::Json => whole > most,
             // Without its escapes it may fit.
-            Format::Protobuf => whole > most && log.message.unescape().len() > most,
+            Format::Protobuf => whole > most && log.event.message.unescape().len() > most,
         };
-        let pushed = if too_large { Err(Oversize) } else { self.write(time, log, log.message) };
+        let pushed = if too_large { Err(Oversize) } else { self.write(time, log, log.event.message) };
         pushed.or_else(|Oversize| {
             let cut = match self.format {
-                Format::Json => bounded(log.message, usize::MAX, CUT_IN_JSON),
-                Format::Protobuf => bounded(log.message, CUT_MESSAGE, usize::MAX),
+                Format::Json => bounded(log.event.message, usize::MAX, CUT_IN_JSON),
+                Format::Protobuf => bounded(log.event.message, CUT_MESSAGE, usize::MAX),
             };
             self.write(time, log, JsonStr::from_escaped(&cut))
         })
@@ -85,12 +85,12 @@ impl<'b> Logs<'b> {
 
     /// When a log was written, in ns.
     fn time(&mut self, log: &Log<'_>) -> u64 {
-        let observed = nanos(log.time);
-        let own = log.application_time().filter(|(time, _)| time.distance(log.time) <= MAX_SKEW);
+        let observed = nanos(log.event.time);
+        let own = log.application_time().filter(|(time, _)| time.distance(log.event.time) <= MAX_SKEW);
         let own = own.map(|(time, below)| nanos(time).saturating_add(u64::from(below)));
         let (time, behind) = match own.filter(|own| *own != observed) {
             Some(own) => (own, self.own_order.nanos(own)),
-            None => (observed, self.order.nanos(log.time)),
+            None => (observed, self.order.nanos(log.event.time)),
         };
         time.saturating_add(u64::from(behind))
     }
@@ -118,7 +118,7 @@ impl<'b> Logs<'b> {
 /// again would be another one.
 fn write(time: u64, log: &Log<'_>, message: JsonStr<'_>, writer: &mut Writer<'_>) {
     writer.fixed64((1, "timeUnixNano"), time);
-    writer.fixed64((11, "observedTimeUnixNano"), nanos(log.time));
+    writer.fixed64((11, "observedTimeUnixNano"), nanos(log.event.time));
     if let Some(level) = log.level {
         let (number, name) = severity(level);
         writer.choice((2, "severityNumber"), number);
@@ -126,7 +126,7 @@ fn write(time: u64, log: &Log<'_>, message: JsonStr<'_>, writer: &mut Writer<'_>
     }
     writer.message((5, "body"), |writer| writer.message_text((1, "stringValue"), message));
     let invocation: Option<Attribute<'_>> = log.request_id.map(|id| ("faas.invocation_id", Any::Text(id)));
-    let uid = Some(("log.record.uid", Any::Text(log.id))).filter(|_| !log.id.is_empty());
+    let uid = Some(("log.record.uid", Any::Text(log.event.id))).filter(|_| !log.event.id.is_empty());
     match (invocation, uid) {
         (Some(invocation), Some(uid)) => attributes((6, "attributes"), &[invocation, uid], writer),
         (Some(one), None) | (None, Some(one)) => attributes((6, "attributes"), &[one], writer),

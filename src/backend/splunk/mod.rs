@@ -235,15 +235,15 @@ impl Sink for Encoder<'_> {
     fn log(&mut self, origin: &Origin, log: &Log<'_>) {
         let rendered = self.rendered.get(origin, || Rendered::new(origin, self.splunk));
         let pushed = self.events.push(Weight::LOG, |out| {
-            time(log.time, out);
+            time(log.event.time, out);
             out.extend_from_slice(&rendered.event);
-            let message = bounded(log.message, MAX_MESSAGE, MAX_MESSAGE);
+            let message = bounded(log.event.message, MAX_MESSAGE, MAX_MESSAGE);
             out.push(b'"');
             // A blank event is refused.
             out.extend_from_slice(if message.is_empty() { b" " } else { message.as_bytes() });
             out.extend_from_slice(b"\",\"fields\":{");
             let own = [
-                ("event_id", Some(log.id).filter(|id| !id.is_empty())),
+                ("event_id", Some(log.event.id).filter(|id| !id.is_empty())),
                 ("level", log.level.map(Level::as_str)),
                 ("request_id", log.request_id),
             ];

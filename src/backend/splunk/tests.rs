@@ -4,7 +4,7 @@ use serde_json::Value as Json;
 use super::*;
 use crate::backend::decompress;
 use crate::json::JsonStr;
-use crate::model::{Function, Tag, Value};
+use crate::model::{Function, LogEvent, Tag, Value};
 
 fn splunk(url: &str) -> Splunk {
     let lookup = |name: &str| match name {
@@ -47,7 +47,8 @@ proptest! {
             let mut buffer = Vec::new();
             let message = JsonStr::escape(&piece.repeat(*times), &mut buffer);
             let time = Timestamp::from_millis(1_795_165_334_007);
-            encoder.log(&origin(*generation), &Log { id: "4", time, message, level: None, request_id: Some("r"), prefix: 0, timestamp: None, json: "" });
+            let event = LogEvent::new("4", time, message);
+            encoder.log(&origin(*generation), &Log { request_id: Some("r"), ..Log::new(&event) });
         }
         let tags = [Tag { key: "metric_name:shop", value: "berlin" }, Tag { key: "log_group", value: "other" }];
         let metrics: Vec<_> = names.iter().map(|(name, tagged, value)| Metric {

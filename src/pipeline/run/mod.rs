@@ -10,9 +10,9 @@ use super::measure::{At, Attempts};
 use super::origin::Origins;
 use super::spelling::{Spelled, Spelling};
 use super::{Counts, Lines, Pipeline, Scrub};
-use crate::event::{Envelope, LogEvent};
+use crate::event::Envelope;
 use crate::json::JsonStr;
-use crate::model::{Forwarder, Log, Sink, Timestamp};
+use crate::model::{Forwarder, LogEvent, Sink, Timestamp};
 
 /// One batch on its way through the pipeline.
 #[derive(Debug)]
@@ -65,10 +65,17 @@ impl Run<'_> {
         self.oldest = Some(self.oldest.map_or(event.time, |oldest| oldest.min(event.time)));
         self.origins.extracted(event.extracted_fields);
         let mut text = String::new();
-        // Filled in where it stays: a copy of what was just written waits for the writing.
-        let mut about = About::default();
+        let mut about = About::new(event);
         let fate = self.decide(event, &mut text, &mut about, out);
-        self.ship(event, fate, &about, out);
+        if !self.keeps(event, fate, &about, out) {
+            return;
+        }
+        if let Some(scrub) = &self.pipeline.settings.scrub
+            && self.pass_scrubbed(scrub, event, fate, &about, out)
+        {
+            return;
+        }
+        self.pass(&mut about, out);
     }
 
     /// Log events taken so far.
@@ -89,36 +96,29 @@ impl Run<'_> {
         self.counts
     }
 
-    /// Passes on as a log what is to be one.
-    fn ship(&mut self, event: &LogEvent<'_>, fate: Fate, about: &About<'_>, out: &mut impl Sink) {
+    /// Whether a line is to be a log.
+    fn keeps(&mut self, event: &LogEvent<'_>, fate: Fate, about: &About<'_>, out: &mut impl Sink) -> bool {
         let settings = &self.pipeline.settings;
         let kept = match fate {
             Fate::Consumed if settings.metric_lines == Lines::Drop => {
                 self.counts.consumed += 1;
-                return;
+                return false;
             }
             Fate::Emf if settings.emf_lines == Lines::Drop => {
                 self.counts.consumed += 1;
-                return;
+                return false;
             }
             Fate::Consumed | Fate::Emf => true,
             Fate::Platform => settings.platform_lines == Lines::Keep,
             Fate::Log => {
-                self.hint(event, about.level, about.request_id, out);
+                self.hint(event, about.log.level, about.log.request_id, out);
                 true
             }
         };
         self.counts.logs += 1;
-        if !kept || !settings.filter.passes(event.message) {
-            self.counts.filtered += 1;
-            return;
-        }
-        if let Some(scrub) = &settings.scrub
-            && self.pass_scrubbed(scrub, event, fate, about, out)
-        {
-            return;
-        }
-        self.pass(event, about, out);
+        let passes = kept && settings.filter.passes(event.message);
+        self.counts.filtered += u64::from(!passes);
+        passes
     }
 
     /// Hands on what is left of a log; returns whether something was taken out of it.
@@ -131,43 +131,23 @@ impl Run<'_> {
         about: &About<'_>,
         out: &mut impl Sink,
     ) -> bool {
-        let Some(left) = scrub.scrub(event.message, about.prefix) else { return false };
-        let (message, mut text) = (JsonStr::from_escaped(&left), String::new());
-        let about = about.of_what_is_left(message, matches!(fate, Fate::Platform), &mut text);
-        self.pass(&LogEvent { message, json: "", ..*event }, &about, out);
+        let Some(left) = scrub.scrub(event.message, about.log.prefix) else { return false };
+        let left = LogEvent { message: JsonStr::from_escaped(&left), json: "", ..*event };
+        let mut text = String::new();
+        self.pass(&mut about.of_what_is_left(&left, matches!(fate, Fate::Platform), &mut text), out);
         true
     }
 
     /// Hands a log on.
     #[inline]
-    fn pass(&self, event: &LogEvent<'_>, about: &About<'_>, out: &mut impl Sink) {
-        if about.of_json && !out.wants_json_fields() {
-            self.pass_alone(event, about.tags, out);
-        } else {
-            self.pass_with(about, event, out);
+    fn pass<'a>(&'a self, about: &mut About<'a>, out: &mut impl Sink) {
+        if !out.wants_json_fields() {
+            about.forget_json();
         }
-    }
-
-    /// Hands on a log whose reader takes from its JSON what that says.
-    #[cold]
-    fn pass_alone(&self, event: &LogEvent<'_>, tags: bool, out: &mut impl Sink) {
-        self.pass_with(&About { tags, ..About::default() }, event, out);
-    }
-
-    #[inline]
-    fn pass_with(&self, about: &About<'_>, event: &LogEvent<'_>, out: &mut impl Sink) {
-        let running = if self.correlates() { self.current.running() } else { None };
-        let log = Log {
-            id: event.id,
-            time: event.time,
-            timestamp: about.timestamp,
-            message: event.message,
-            json: if about.tags { "" } else { event.json },
-            level: about.level,
-            request_id: about.request_id.or(running),
-            prefix: about.prefix,
-        };
-        out.log(self.origins.current(), &log);
+        if about.log.request_id.is_none() && self.correlates() {
+            about.log.request_id = self.current.running();
+        }
+        out.log(self.origins.current(), &about.log);
     }
 
     /// Whether a line without a request id is of the request that runs.

@@ -9,8 +9,7 @@ use super::super::measure::{At, Told};
 use super::super::origin::Origins;
 use super::super::spelling::{Spelling, Written};
 use super::{Fate, Run};
-use crate::event::LogEvent;
-use crate::model::{Level, Sink, Timestamp};
+use crate::model::{Level, LogEvent, Sink, Timestamp};
 use crate::parse::{Failure, Platform, ends_runtime};
 
 impl Run<'_> {
@@ -37,7 +36,7 @@ impl Run<'_> {
         if self.spelled.take(platform, written) {
             self.current.distrust();
         }
-        about.request_id = platform.request_id();
+        about.log.request_id = platform.request_id();
         self.measure(platform, written.spelling(), event, out);
         Fate::Platform
     }

@@ -9,9 +9,8 @@ use super::super::custom::{Custom, Reading};
 use super::super::needles::Signs;
 use super::super::spelling::Written;
 use super::{Fate, Run};
-use crate::event::LogEvent;
 use crate::json::JsonStr;
-use crate::model::{Sink, Timestamp};
+use crate::model::{LogEvent, Sink, Timestamp};
 use crate::parse::{Application, Line, MonitoringLine, Object, Platform, Prefix, UNHANDLED, bracketed_level};
 
 /// How the summary of an invocation of ours begins, as it stands in JSON.
@@ -68,7 +67,7 @@ impl Run<'_> {
             about.take_prefix(&prefix);
             return self.metric_text(event, text, about, out);
         } else {
-            about.level = bracketed_level(escaped);
+            about.log.level = bracketed_level(escaped);
         }
         Fate::Log
     }
@@ -103,13 +102,13 @@ impl Run<'_> {
         about: &About<'a>,
         out: &mut impl Sink,
     ) -> Fate {
-        let written = event.message.escaped().get(about.prefix..).unwrap_or_default();
+        let written = event.message.escaped().get(about.log.prefix..).unwrap_or_default();
         let (line, time) = (plain(JsonStr::from_escaped(written), text), Some(event.time));
         if let Some(mut line) = MonitoringLine::parse(line, time) {
-            line.request_id = about.request_id.map(Cow::Borrowed);
+            line.request_id = about.log.request_id.map(Cow::Borrowed);
             return self.monitoring(&line, event, out);
         }
-        match Line::metric(line, about.request_id, time) {
+        match Line::metric(line, about.log.request_id, time) {
             Some(line) => self.metric(&line, event, out),
             None => Fate::Log,
         }
@@ -131,7 +130,7 @@ impl Run<'_> {
             self.counts.other_forwarders += 1;
         }
         let Signs { special, tags } = self.pipeline.needles.signs(escaped.as_bytes());
-        about.tags = tags;
+        about.log.may_hold_tags = tags;
         if !special && !self.wants_json_fields(out) {
             return Fate::Log;
         }

@@ -18,7 +18,7 @@ use serde::de::DeserializeOwned;
 use super::super::compress::decompress;
 use super::*;
 use crate::json::JsonStr;
-use crate::model::{CheckStatus, Forwarder, Function, Name, Tag, Value};
+use crate::model::{CheckStatus, Forwarder, Function, LogEvent, Name, Tag, Value};
 
 const ENDPOINT: (&str, &str) = ("OTEL_EXPORTER_OTLP_ENDPOINT", "https://collector.example.com:4318");
 const JSON: (&str, &str) = ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/json");
@@ -120,16 +120,8 @@ fn stream_resource() -> Resource {
 }
 
 fn log<'a>(id: &'a str, at: i64, message: &'a str) -> Log<'a> {
-    Log {
-        id,
-        time: Timestamp::from_millis(NOW + at),
-        message: JsonStr::from_escaped(message),
-        level: None,
-        request_id: None,
-        prefix: 0,
-        timestamp: None,
-        json: "",
-    }
+    let event = LogEvent::new(id, Timestamp::from_millis(NOW + at), JsonStr::from_escaped(message));
+    Log::new(Box::leak(Box::new(event)))
 }
 
 fn metric<'a>(name: Name<'a>, at: i64, value: Value, tags: &'a [Tag<'a>], event_id: &'a str) -> Metric<'a> {
@@ -187,7 +179,8 @@ proptest! {
             let mut buffer = Vec::new();
             for (text, place, len) in &logs {
                 let message = JsonStr::escape(&longer(text, *len), &mut buffer);
-                encoder.log(&origins[*place as usize], &Log { message, ..log("id", 0, "") });
+                let event = LogEvent { message, ..*log("id", 0, "").event };
+                encoder.log(&origins[*place as usize], &Log::new(&event));
             }
             for (kind, place, name, value) in &values {
                 let value = [Value::Count(*value), Value::Gauge(*value), Value::Histogram(*value), Value::Check(CheckStatus::Ok)][*kind as usize];

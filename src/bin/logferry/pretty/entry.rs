@@ -35,7 +35,7 @@ pub(super) enum Writer {
 
 impl Entry {
     pub(super) fn new(log: &Log<'_>) -> Self {
-        let written = log.message.escaped();
+        let written = log.event.message.escaped();
         let message = JsonStr::from_escaped(written.get(log.prefix..).unwrap_or(written)).unescape();
         let writer = Writer::of(log, &message);
         let text = Message { log, writer }.readable(message.trim_end());
@@ -45,7 +45,7 @@ impl Entry {
             lines.truncate(MAX_LINES);
             lines.push(format!("… {more}"));
         }
-        Self { time: log.time, level: log.level, request_id: short(log.request_id), writer, lines }
+        Self { time: log.event.time, level: log.level, request_id: short(log.request_id), writer, lines }
     }
 
     /// Writes it under the columns that the logs around it need.
@@ -129,7 +129,7 @@ impl Message<'_> {
     /// `END RequestId: 1ab9290b-…` is `END` where the request id stands before it.
     fn without_request_id(&self, message: &str) -> String {
         let Some(id) = self.log.request_id else { return message.split_whitespace().collect::<Vec<_>>().join(" ") };
-        let day = day(self.log.time);
+        let day = day(self.log.event.time);
         let said =
             message.split_whitespace().filter(|word| *word != id && *word != "RequestId:" && !word.starts_with(&day));
         said.collect::<Vec<_>>().join(" ")
@@ -178,7 +178,7 @@ impl Message<'_> {
         }
         let Some(text) = value.as_str() else { return false };
         match key {
-            "time" | "timestamp" | "@timestamp" => text.starts_with(&day(self.log.time)),
+            "time" | "timestamp" | "@timestamp" => text.starts_with(&day(self.log.event.time)),
             "level" | "severity" => self.log.level.is_some() && Level::parse(text) == self.log.level,
             _ => self.log.request_id == Some(text),
         }
