@@ -10,7 +10,7 @@ use logferry::env::Env;
 use logferry::event::Envelope;
 use logferry::json::JsonStr;
 use logferry::model::{Forwarder, Sink, Timestamp};
-use logferry::parse::{Line, Object, Platform};
+use logferry::parse::{Application, Line, Object, Platform};
 use logferry::pipeline::{Pipeline, Settings, push_text};
 
 fuzz_target!(|text: &str| {
@@ -30,8 +30,9 @@ fuzz_target!(|text: &str| {
         if let Some(read) = Platform::parse_escaped(escaped) {
             assert_eq!(Some(read), Platform::parse_text(line));
         }
-        if let Some(read) = Line::json_escaped(escaped, None) {
-            assert_eq!(format!("{:?}", Some(read)), format!("{:?}", Object::parse(line).map(|object| Line::json(object, None))));
+        if let Some(app) = Application::parse_escaped(escaped) {
+            let read = Some(Line::app_json(app, None));
+            assert_eq!(format!("{read:?}"), format!("{:?}", Object::parse(line).map(|object| Line::json(object, None))));
         }
         push_text(&mut run, "1", Timestamp::from_millis(1_700_000_000_000), line, &mut encoder);
     }

@@ -65,13 +65,25 @@ fn is_digit(digit: u8x16) -> u8x16 {
 #[inline]
 pub(crate) fn up_to_eight(bytes: &[u8]) -> (u64, usize) {
     const EACH: u64 = 0x0101_0101_0101_0101;
-    let chunk = bytes.first_chunk().copied().unwrap_or_else(|| padded(bytes));
-    let left = u64::from_le_bytes(chunk) ^ (0x30 * EACH);
+    let left = first_eight(bytes) ^ (0x30 * EACH);
     // The top bit of each byte in which more is left than 9.
     let others = (((left & (0x7f * EACH)) + (0x76 * EACH)) | left) & (0x80 * EACH);
     let len = others.trailing_zeros() / 8;
     // The first byte is the lowest: moved up, zeros come before it and what is no digit falls off.
     (eight(left.checked_shl(64 - 8 * len).unwrap_or(0)), len as usize)
+}
+
+/// The first eight bytes, the first of them the lowest, and zeros behind fewer.
+#[inline]
+fn first_eight(bytes: &[u8]) -> u64 {
+    if let Some(eight) = bytes.first_chunk() {
+        u64::from_le_bytes(*eight)
+    } else if let (Some(first), Some(last)) = (bytes.first_chunk(), bytes.last_chunk()) {
+        let four = |bytes: &[u8; 4]| u64::from(u32::from_le_bytes(*bytes));
+        four(first) | four(last) << (8 * (bytes.len() - 4))
+    } else {
+        bytes.iter().rev().fold(0, |all, byte| all << 8 | u64::from(*byte))
+    }
 }
 
 /// A whole number of one to eighteen digits at the front, and how many they are.

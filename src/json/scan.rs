@@ -138,9 +138,22 @@ pub(crate) fn may_hold_pair(bytes: &[u8], wanted: impl Fn(u8x32, u8x32) -> u8x32
 pub(crate) const PLACES: usize = 64;
 
 /// Which of the first sixty-four bytes are this one, as bits.
+///
+/// Of fewer as many at a time as there are, the last of them perhaps for the second time: a copy of them with room for
+/// the others would be read while it is being written.
 #[inline]
 pub(crate) fn places(bytes: &[u8], wanted: u8) -> u64 {
-    Lanes::new(&bytes.first_chunk().copied().unwrap_or_else(|| padded(bytes))).equal(wanted).bits()
+    let of_32 = |bytes: &[u8; 32]| u64::from(u8x32::new(*bytes).simd_eq(u8x32::splat(wanted)).to_bitmask());
+    let of_16 = |bytes: &[u8; 16]| u64::from(u8x16::new(*bytes).simd_eq(u8x16::splat(wanted)).to_bitmask());
+    if let Some(block) = bytes.first_chunk() {
+        Lanes::new(block).equal(wanted).bits()
+    } else if let (Some(first), Some(last)) = (bytes.first_chunk::<32>(), bytes.last_chunk()) {
+        of_32(first) | of_32(last) << (bytes.len() - 32)
+    } else if let (Some(first), Some(last)) = (bytes.first_chunk::<16>(), bytes.last_chunk()) {
+        of_16(first) | of_16(last) << (bytes.len() - 16)
+    } else {
+        bytes.iter().rev().fold(0, |places, byte| places << 1 | u64::from(*byte == wanted))
+    }
 }
 
 /// Bytes, of which there are fewer than that, with blanks behind them.
@@ -446,6 +459,12 @@ mod tests {
         ) {
             prop_assert_eq!(string(&text), plainly(&text));
             prop_assert_eq!(string_end(&text), plainly(&text).map(|found| found.len));
+        }
+
+        #[test]
+        fn places_are_those_of_the_first_sixty_four_bytes(bytes in proptest::collection::vec(0..3_u8, 0..100)) {
+            let places = (0..).zip(bytes.iter().take(PLACES)).filter(|(_, byte)| **byte == 1);
+            prop_assert_eq!(super::places(&bytes, 1), places.fold(0, |all, (place, _)| all | 1 << place));
         }
 
         #[test]

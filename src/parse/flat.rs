@@ -1,6 +1,6 @@
 //! JSON objects without nesting, read as they stand inside a JSON string.
 
-use memchr::memchr;
+use crate::json::scan;
 
 /// A value of such an object.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -34,7 +34,7 @@ pub(super) fn members<'a>(line: &'a str, mut each: impl FnMut(&'a str, Scalar<'a
 /// A string between its quotes, which are escaped, and what is behind it.
 fn string(text: &str) -> Option<(&str, &str)> {
     let inside = text.strip_prefix("\\\"")?;
-    let end = memchr(b'\\', inside.as_bytes())?;
+    let end = scan::backslash(inside.as_bytes())?;
     let (inside, behind) = inside.split_at_checked(end)?;
     Some((inside, behind.strip_prefix("\\\"")?))
 }

@@ -77,12 +77,6 @@ impl<'a> Line<'a> {
             .unwrap_or_else(|| Self::app_json(Application::of(line), written))
     }
 
-    /// The same of a line that is still escaped as the inside of a JSON string; `None` when
-    /// it has to be unescaped to tell.
-    pub fn json_escaped(line: &'a str, written: Option<Timestamp>) -> Option<Self> {
-        Application::parse_escaped(line).map(|app| Self::app_json(app, written))
-    }
-
     /// `MONITORING|` or an EMF document at the start of what `request_id` wrote.
     pub fn metric(text: &'a str, request_id: Option<&'a str>, written: Option<Timestamp>) -> Option<Self> {
         let request_id = request_id.map(Cow::Borrowed);
@@ -93,7 +87,7 @@ impl<'a> Line<'a> {
     }
 
     /// What an application wrote as JSON, whose message may be a metric.
-    fn app_json(app: Application<'a>, written: Option<Timestamp>) -> Self {
+    pub fn app_json(app: Application<'a>, written: Option<Timestamp>) -> Self {
         let inside = match &app.message {
             Some(Cow::Borrowed(message)) => Self::metric(message, None, written),
             Some(Cow::Owned(message)) => Line::metric(message, None, written).map(Line::into_owned_metric),
@@ -179,8 +173,9 @@ mod tests {
             let text = format!("{{{}{end}", members.join(comma));
             let mut buffer = Vec::new();
             let escaped = JsonStr::escape(&text, &mut buffer).escaped();
-            if let Some(line) = Line::json_escaped(escaped, None) {
-                prop_assert_eq!(format!("{:?}", Some(line)), format!("{:?}", Object::parse(&text).map(|object| Line::json(object, None))));
+            if let Some(app) = Application::parse_escaped(escaped) {
+                let line = Some(Line::app_json(app, None));
+                prop_assert_eq!(format!("{line:?}"), format!("{:?}", Object::parse(&text).map(|object| Line::json(object, None))));
             }
         }
     }
@@ -192,7 +187,8 @@ mod tests {
             "{\"level\": \"ERROR\", \"message\": \"MONITORING|1700000000|1|count|a.b|#x:y\"}\n",
         ] {
             let mut buffer = Vec::new();
-            let line = Line::json_escaped(JsonStr::escape(text, &mut buffer).escaped(), None);
+            let app = Application::parse_escaped(JsonStr::escape(text, &mut buffer).escaped());
+            let line = app.map(|app| Line::app_json(app, None));
             assert!(line.is_some(), "{text}");
             assert_eq!(
                 format!("{line:?}"),

@@ -62,6 +62,7 @@ impl<'a> MonitoringLine<'a> {
     ///
     /// Returns nothing when it isn't one, or when a record can't be read: the
     /// line then stays a log. `written` is the time of the log event, if it is known.
+    #[inline]
     pub fn parse(line: &'a str, written: Option<Timestamp>) -> Option<Self> {
         if !line.starts_with(MARKER) {
             return None;
@@ -111,6 +112,7 @@ impl<'a> Monitoring<'a> {
         }
     }
 
+    #[inline]
     fn one(record: &'a str, written: Option<Timestamp>) -> Option<Self> {
         if record.bytes().fold(false, |found, b| found | b.is_ascii_control()) {
             return None;

@@ -35,14 +35,16 @@ impl Custom {
             return false;
         }
         let request_id = line.request_id.as_deref();
-        let tags = from.tags(line.first.tags().map(Tag::parse));
+        let mut tags = Tags::new();
+        from.tags(line.first.tags().map(Tag::parse), &mut tags);
         let Monitoring { name, time, value, .. } = &line.first;
         let first = from.metric(name, *time, *value, None, &tags, request_id);
         if line.more.is_empty() {
             from.emit(&[first]);
             return true;
         }
-        let tags: Vec<_> = line.more.iter().map(|metric| from.tags(metric.tags().map(Tag::parse))).collect();
+        let mut tags = vec![Tags::new(); line.more.len()];
+        line.more.iter().zip(&mut tags).for_each(|(metric, tags)| from.tags(metric.tags().map(Tag::parse), tags));
         let more = line.more.iter().zip(&tags).map(|(metric, tags)| {
             let Monitoring { name, time, value, .. } = metric;
             from.metric(name, *time, *value, None, tags, request_id)
@@ -57,7 +59,8 @@ impl Custom {
         if !self.admits(std::iter::once(metric.name.as_ref()), from) {
             return false;
         }
-        let tags = from.tags(metric.tags.iter().map(|tag| Tag::parse(tag)));
+        let mut tags = Tags::new();
+        from.tags(metric.tags.iter().map(|tag| Tag::parse(tag)), &mut tags);
         let metric = from.metric(&metric.name, metric.time, Value::Histogram(metric.value), None, &tags, None);
         from.emit(&[metric]);
         true
@@ -77,7 +80,8 @@ impl Custom {
                 dimensions.dedup();
             }
             let namespace = directives.first().map(|one| Tag { key: "namespace", value: &one.namespace });
-            let tags = from.tags(dimensions.into_iter().map(|(key, value)| Tag { key, value }).chain(namespace));
+            let mut tags = Tags::new();
+            from.tags(dimensions.into_iter().map(|(key, value)| Tag { key, value }).chain(namespace), &mut tags);
             let mut metrics = Vec::with_capacity(defined.iter().map(|metric| metric.values.len()).sum());
             for EmfMetric { name, unit, values } in defined {
                 let (unit, counts) = match unit.as_deref() {
@@ -112,8 +116,8 @@ impl Custom {
 }
 
 impl<'a, S: Sink> Reading<'a, S> {
-    fn tags<'t>(&mut self, tags: impl Iterator<Item = Tag<'t>>) -> Tags<'t> {
-        let mut kept = Tags::new();
+    /// Puts down tags, within bounds: where they stay, as a copy of so much takes longer than to read them.
+    fn tags<'t>(&mut self, tags: impl Iterator<Item = Tag<'t>>, kept: &mut Tags<'t>) {
         for tag in tags {
             // A backend that makes a list of a tag's values would show it twice.
             if kept.contains(&tag) {
@@ -125,7 +129,6 @@ impl<'a, S: Sink> Reading<'a, S> {
                 self.counts.tags_over_bound += 1;
             }
         }
-        kept
     }
 
     fn metric<'m>(

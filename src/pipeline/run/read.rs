@@ -103,12 +103,17 @@ impl Run<'_> {
         out: &mut impl Sink,
     ) -> Fate {
         let written = event.message.escaped().get(about.log.prefix..).unwrap_or_default();
-        let (line, time) = (plain(JsonStr::from_escaped(written), text), Some(event.time));
-        if let Some(mut line) = MonitoringLine::parse(line, time) {
-            line.request_id = about.log.request_id.map(Cow::Borrowed);
-            return self.monitoring(&line, event, out);
+        self.metric_of(plain(JsonStr::from_escaped(written), text), about.log.request_id, event, out)
+    }
+
+    /// What a request wrote, which may begin as a metric does.
+    fn metric_of(&mut self, text: &str, request_id: Option<&str>, event: &LogEvent<'_>, out: &mut impl Sink) -> Fate {
+        // Left where it is made.
+        if let Some(line) = &mut MonitoringLine::parse(text, Some(event.time)) {
+            line.request_id = request_id.map(Cow::Borrowed);
+            return self.monitoring(line, event, out);
         }
-        match Line::metric(line, about.log.request_id, time) {
+        match Line::metric(text, request_id, Some(event.time)) {
             Some(line) => self.metric(&line, event, out),
             None => Fate::Log,
         }
@@ -134,38 +139,42 @@ impl Run<'_> {
         if !special && !self.wants_json_fields(out) {
             return Fate::Log;
         }
-        let read = Line::json_escaped(escaped, Some(event.time));
-        let mut object = None;
-        if read.is_none() {
-            event.message.unescape_into(text);
-            object = Object::parse(text);
+        if let Some(app) = &Application::parse_escaped(escaped) {
+            let fate = match app.message.as_deref() {
+                Some(message) if special => self.metric_of(message, app.request_id.as_deref(), event, out),
+                _ => Fate::Log,
+            };
+            if self.is_asked(fate, out) {
+                about.take_json(app);
+            }
+            return fate;
         }
-        let line = read.or_else(|| {
-            let object = object?;
-            // Without a sign of anything else it can only be an application's.
-            Some(if special { Line::json(object, Some(event.time)) } else { Line::AppJson(Application::of(object)) })
-        });
+        event.message.unescape_into(text);
+        let Some(object) = Object::parse(text) else { return Fate::Log };
+        // Without a sign of anything else it can only be an application's.
+        let line = if special { Line::json(object, Some(event.time)) } else { Line::AppJson(Application::of(object)) };
         let fate = match line {
-            Some(Line::AppJson(app)) => {
+            Line::AppJson(app) => {
                 about.take_json(&app);
                 return Fate::Log;
             }
-            Some(Line::PlatformJson(said)) => {
+            Line::PlatformJson(said) => {
                 let time = said.time.as_deref();
                 let written =
                     Written::Json { timed: time.is_some(), at_once: time.is_some_and(|time| is_time_of(event, time)) };
                 self.platform(&mut said.meaning(), written, event, about, out)
             }
-            Some(line) => self.metric(&line, event, out),
-            None => return Fate::Log,
+            line => self.metric(&line, event, out),
         };
-        if matches!(fate, Fate::Emf | Fate::Log)
-            && self.wants_json_fields(out)
-            && let Some(app) = object.map(Application::of).or_else(|| Application::parse_escaped(escaped))
-        {
-            about.take_json(&app);
+        if self.is_asked(fate, out) {
+            about.take_json(&Application::of(object));
         }
         fate
+    }
+
+    /// Whether somebody wants to know what a JSON line says of itself.
+    fn is_asked(&self, fate: Fate, out: &impl Sink) -> bool {
+        matches!(fate, Fate::Emf | Fate::Log) && self.wants_json_fields(out)
     }
 
     /// Whether what JSON lines say of themselves is of use: to whoever takes them, or to tell whose failure they hint at.
