@@ -116,22 +116,27 @@ pub(crate) fn backslash(bytes: &[u8]) -> Option<usize> {
     if near == 0 { memchr(b'\\', bytes) } else { Some(near.trailing_zeros() as usize) }
 }
 
-/// Whether two neighbours are there that are wanted; `true` when there are too few bytes to tell.
+/// Which pairs of neighbours are there of those that are wanted; all when there are too few bytes to tell.
 ///
 /// `wanted` tells of thirty-two bytes, and of those behind each, which are such a pair: all bits of a byte, or none.
 #[inline]
-pub(crate) fn may_hold_pair(bytes: &[u8], wanted: impl Fn(u8x32, u8x32) -> u8x32) -> bool {
-    let wanted = |first: &[u8; 32], second: &[u8; 32]| wanted(u8x32::new(*first), u8x32::new(*second));
-    let Some(from_second) = bytes.get(1..) else { return false };
+pub(crate) fn may_hold_pairs<const N: usize>(bytes: &[u8], wanted: impl Fn(u8x32, u8x32) -> [u8x32; N]) -> [bool; N] {
+    let mut found = [u8x32::ZERO; N];
+    let mut look = |first: &[u8; 32], second: &[u8; 32]| {
+        let here = wanted(u8x32::new(*first), u8x32::new(*second));
+        found.iter_mut().zip(here).for_each(|(found, here)| *found |= here);
+    };
+    let Some(from_second) = bytes.get(1..) else { return [false; N] };
     let ((firsts, _), (seconds, rest)) = (bytes.as_chunks(), from_second.as_chunks());
-    let found = firsts.iter().zip(seconds).fold(u8x32::ZERO, |found, (first, second)| found | wanted(first, second));
+    firsts.iter().zip(seconds).for_each(|(first, second)| look(first, second));
     // The last thirty-two, some of them for the second time.
     let last = bytes.len().checked_sub(33).and_then(|at| Some((bytes.get(at..)?.first_chunk()?, bytes.last_chunk()?)));
     match last {
-        Some((first, second)) if !rest.is_empty() => (found | wanted(first, second)).any(),
-        Some(_) => found.any(),
-        None => true,
+        Some((first, second)) if !rest.is_empty() => look(first, second),
+        Some(_) => {}
+        None => return [true; N],
     }
+    found.map(u8x32::any)
 }
 
 /// So many bytes are looked at by [`places`].

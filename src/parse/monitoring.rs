@@ -197,7 +197,8 @@ fn bare(tag: &str) -> &str {
 /// Whether a marker may stand in a text: its last two letters mostly tell.
 fn may_hold_marker(text: &str) -> bool {
     let is = |lane: u8x32, byte| lane.simd_eq(u8x32::splat(byte));
-    scan::may_hold_pair(text.as_bytes(), |first, second| is(first, b'G') & is(second, b'|'))
+    let [marker] = scan::may_hold_pairs(text.as_bytes(), |first, second| [is(first, b'G') & is(second, b'|')]);
+    marker
 }
 
 fn bars(text: &str) -> usize {

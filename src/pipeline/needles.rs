@@ -38,12 +38,15 @@ impl Needles {
 
     /// What a JSON line may hold.
     pub(super) fn signs(&self, json: &[u8]) -> Signs {
-        if !may_hold_one(json) {
-            return Signs::default();
+        let [monitoring, platform, emf, datadog, tags] = may_hold(json);
+        let holds = |may_hold: bool, needle: &Finder<'_>| may_hold && needle.find(json).is_some();
+        Signs {
+            special: holds(monitoring, &self.monitoring)
+                || holds(platform, &self.platform)
+                || holds(emf, &self.emf)
+                || holds(datadog, &self.datadog),
+            tags: holds(tags, &self.tags),
         }
-        let holds = |needle: &Finder<'_>| needle.find(json).is_some();
-        let special = [&self.monitoring, &self.platform, &self.emf, &self.datadog].into_iter().any(holds);
-        Signs { special, tags: holds(&self.tags) }
     }
 
     /// Whether a JSON line may be a document in embedded metric format.
@@ -52,15 +55,15 @@ impl Needles {
     }
 }
 
-/// Whether two neighbours are there that every needle has and few lines have:
-/// `m.`, `m\`, `"_`, `2_`, `G|` or `dt`. One pass for all of them.
-fn may_hold_one(json: &[u8]) -> bool {
-    scan::may_hold_pair(json, |first, second| {
+/// Which needles may be there: each has two neighbours that few lines have, `G|`, `m.`, `"_` or `2_`, `m\` and `dt`.
+/// One pass for all of them.
+fn may_hold(json: &[u8]) -> [bool; 5] {
+    scan::may_hold_pairs(json, |first, second| {
         let (is, then) = (|byte| first.simd_eq(u8x32::splat(byte)), |byte| second.simd_eq(u8x32::splat(byte)));
         // A quote ends in `"` or, escaped as `\u0022`, in `2`, which differs from it in one bit.
         let quote = (first & u8x32::splat(!(b'"' ^ b'2'))).simd_eq(u8x32::splat(b'"'));
-        let special = (is(b'm') & (then(b'.') | then(b'\\'))) | (quote & then(b'_')) | (is(b'G') & then(b'|'));
-        special | (is(b'd') & then(b't'))
+        let m = is(b'm');
+        [is(b'G') & then(b'|'), m & then(b'.'), quote & then(b'_'), m & then(b'\\'), is(b'd') & then(b't')]
     })
 }
 
