@@ -12,7 +12,7 @@ use crate::parse::{Application, Line, Object, Prefix, unhandled_object};
 pub(super) struct About<'a> {
     pub(super) log: Log<'a>,
     /// Whether it is what a JSON object says: to whom takes the log it may be of no use.
-    of_json: bool,
+    pub(super) of_json: bool,
 }
 
 impl<'a> About<'a> {
@@ -42,11 +42,9 @@ impl<'a> About<'a> {
     }
 
     /// Forgets what a JSON line says of itself, where who takes the log reads that itself.
-    #[inline]
-    pub(super) fn forget_json(&mut self) {
-        if self.of_json {
-            self.log = Log { may_hold_tags: self.log.may_hold_tags, ..Log::new(self.log.event) };
-        }
+    #[cold]
+    pub(super) const fn forget_json(&mut self) {
+        self.log = Log { may_hold_tags: self.log.may_hold_tags, ..Log::new(self.log.event) };
     }
 
     /// The same of what is left of the event, from whose message something was taken out: nothing of what stood there

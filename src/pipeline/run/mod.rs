@@ -141,7 +141,7 @@ impl Run<'_> {
     /// Hands a log on.
     #[inline]
     fn pass<'a>(&'a self, about: &mut About<'a>, out: &mut impl Sink) {
-        if !out.wants_json_fields() {
+        if about.of_json && !out.wants_json_fields() {
             about.forget_json();
         }
         if about.log.request_id.is_none() && self.correlates() {
