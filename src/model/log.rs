@@ -40,7 +40,7 @@ pub struct Log<'a> {
 const MAX_SKEW: u64 = 86_400_000;
 
 impl<'a> LogEvent<'a> {
-    /// One that has come alone.
+    /// One of which nothing else is known.
     pub const fn new(id: &'a str, time: Timestamp, message: JsonStr<'a>) -> Self {
         Self { id, time, message, json: "", extracted_fields: None }
     }
