@@ -98,7 +98,7 @@ pub(crate) fn run(args: &ReplayArgs) -> io::Result<Status> {
             }
             for note in &outcome.notes {
                 progress.clear();
-                complain(format_args!("{}: {note}", input.name));
+                complain(format_args!("{}: {}", input.name, told(note)));
             }
             total.add(outcome);
         }
@@ -106,6 +106,19 @@ pub(crate) fn run(args: &ReplayArgs) -> io::Result<Status> {
     progress.clear();
     let status = finish(args, &total, &watcher).map_err(|error| unwritten(&error))?;
     Ok(if all_read { status } else { Status::Incomplete })
+}
+
+/// A note as it holds here, where no function has a timeout and nobody asks again for what wasn't read.
+fn told(note: &Note) -> String {
+    let what = match note {
+        Note::CutShort { read, .. } => {
+            format!("{} of the payload read and the rest not replayed", count(*read, "log event"))
+        }
+        Note::Late { records } => format!("{} of the event not replayed", count(*records as u64, "record")),
+        note => return note.to_string(),
+    };
+    let seconds = PATIENCE.as_secs();
+    format!("sending was ended after {seconds} s with {what}: let a file hold less, or find out why the intake is slow")
 }
 
 fn unwritten(error: &io::Error) -> io::Error {
@@ -321,5 +334,24 @@ impl Progress {
         if self.shown {
             let _ = write!(io::stderr(), "\r\x1b[K");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_cut_short_speaks_of_no_function() {
+        let advice = "let a file hold less, or find out why the intake is slow";
+        let cut = Note::CutShort { log_group: "/aws/lambda/f".to_owned(), read: 1 };
+        for (note, what) in [
+            (cut, "1 log event of the payload read and the rest not replayed"),
+            (Note::Late { records: 3 }, "3 records of the event not replayed"),
+        ] {
+            assert_eq!(told(&note), format!("sending was ended after 30 s with {what}: {advice}"));
+        }
+        let other = Note::DamagedStored { key: "a".to_owned(), to: "b".to_owned() };
+        assert_eq!(told(&other), other.to_string());
     }
 }
