@@ -236,12 +236,13 @@ const CASES: &[Case] = &[
     ),
 ];
 
-fn settings(pairs: &[(&str, &str)]) -> Vec<Backend> {
+fn settings(pairs: &[(&str, &str)]) -> (Vec<Backend>, pipeline::Settings) {
     let lookup = |name: &str| pairs.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned());
     let mut env = Env::new(&lookup);
-    let backends = Backend::from_env(&mut env, None);
+    let (backends, read) = (Backend::from_env(&mut env, None), pipeline::Settings::from_env(&mut env));
     assert_eq!(env.into_mistakes(), []);
-    backends
+    let hints = read.unwrap().hints;
+    (backends, pipeline::Settings { hints, ..pipeline::Settings::default() })
 }
 
 /// Requests of a fixture, and the summary.
@@ -258,9 +259,10 @@ async fn requests_of(text: &str, pairs: &[(&str, &str)]) -> (Vec<Request>, Strin
         log_group: Some("/aws/lambda/logferry".into()),
         instance: "2026/11/20/[$LATEST]0123456789abcdef0123456789abcdef".into(),
     };
+    let (backends, pipeline) = settings(pairs);
     let mut forwarder = Forwarder {
-        pipeline: Pipeline::new(pipeline::Settings::default()),
-        backends: settings(pairs),
+        pipeline: Pipeline::new(pipeline),
+        backends,
         transport: Recorder::default(),
         limits: Limits::DEFAULT,
         sending: Sending::default(),
@@ -328,6 +330,8 @@ async fn tags_of_a_json_message_join_those_of_the_log_at_datadog() {
         )
     };
     let datadog = [("LOGFERRY_BACKENDS", "datadog"), ("DD_API_KEY", "x")];
+    // With this the pipeline reads what JSON says of itself, which Datadog isn't told.
+    let read_too = [datadog[0], datadog[1], ("LOGFERRY_HANDLER_ERRORS", "true")];
     for (message, expected, tags) in [
         (r#"{"level":"info","ddtags":"team:web,service:cart"}"#, r#"{"level":"info"}"#, "team:web,service:cart"),
         (
@@ -336,11 +340,14 @@ async fn tags_of_a_json_message_join_those_of_the_log_at_datadog() {
             "service:cloudwatch",
         ),
     ] {
-        let (requests, _) = requests_of(&batch(message), &datadog).await;
-        let body = decompress(requests[0].compression, &requests[0].body).unwrap();
-        let logs: serde_json::Value = serde_json::from_slice(&body).unwrap();
-        assert_eq!(logs[0]["message"], expected);
-        assert!(logs[0]["ddtags"].as_str().unwrap().ends_with(tags), "{logs}");
+        for settings in [&datadog[..], &read_too] {
+            let (requests, _) = requests_of(&batch(message), settings).await;
+            let body = decompress(requests[0].compression, &requests[0].body).unwrap();
+            let logs: serde_json::Value = serde_json::from_slice(&body).unwrap();
+            assert_eq!(logs[0]["message"], expected);
+            assert!(logs[0]["ddtags"].as_str().unwrap().ends_with(tags), "{logs}");
+            assert!(logs[0]["status"].is_null(), "{logs}");
+        }
     }
 }
 
