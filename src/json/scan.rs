@@ -164,7 +164,9 @@ pub(crate) fn places(bytes: &[u8], wanted: u8) -> u64 {
 /// Bytes, of which there are fewer than that, with blanks behind them.
 pub(crate) fn padded<const N: usize>(bytes: &[u8]) -> [u8; N] {
     let mut padded = [b' '; N];
-    padded.iter_mut().zip(bytes).for_each(|(to, from)| *to = *from);
+    if let Some(front) = padded.get_mut(..bytes.len()) {
+        front.copy_from_slice(bytes);
+    }
     padded
 }
 

@@ -37,37 +37,55 @@ impl<'a> JsonStr<'a> {
         if memchr(b'\\', self.0.as_bytes()).is_none() {
             return Cow::Borrowed(self.0);
         }
-        let mut text = String::with_capacity(self.0.len());
+        let mut text = String::new();
         self.unescape_into(&mut text);
         Cow::Owned(text)
     }
 
     /// Appends the text that the string stands for.
     pub fn unescape_into(self, text: &mut String) {
-        let mut rest = self.0;
-        while let Some((plain, escape)) = scan::backslash(rest.as_bytes()).and_then(|at| rest.split_at_checked(at)) {
-            text.push_str(plain);
-            rest = unescape_one(escape, text);
+        let mut bytes = std::mem::take(text).into_bytes();
+        bytes.reserve(self.0.len() + NEAR);
+        let mut rest = self.0.as_bytes();
+        while let Some((plain, escape)) = scan::backslash(rest).and_then(|at| rest.split_at_checked(at)) {
+            let end = bytes.len() + plain.len();
+            match rest.first_chunk::<NEAR>() {
+                // More than is wanted, but without a call.
+                Some(near) if plain.len() < NEAR => bytes.extend_from_slice(near),
+                _ => bytes.extend_from_slice(plain),
+            }
+            bytes.truncate(end);
+            rest = unescape_one(escape, &mut bytes);
         }
-        text.push_str(rest);
+        bytes.extend_from_slice(rest);
+        *text = String::from_utf8(bytes).unwrap_or_default();
     }
 }
 
+/// In JSON inside of JSON the next escape is mostly among so many bytes.
+const NEAR: usize = 16;
+
 /// Takes one escape off the front of `rest`; what can't be an escape becomes U+FFFD.
-fn unescape_one<'a>(rest: &'a str, text: &mut String) -> &'a str {
-    let (c, len) = match rest.as_bytes().get(1) {
-        Some(b'n') => ('\n', 2),
-        Some(b't') => ('\t', 2),
-        Some(b'r') => ('\r', 2),
-        Some(b'b') => ('\u{8}', 2),
-        Some(b'f') => ('\u{c}', 2),
-        Some(&b @ (b'"' | b'\\' | b'/')) => (char::from(b), 2),
-        Some(b'u') => unescape_unicode(rest.as_bytes()),
-        Some(next) => (char::REPLACEMENT_CHARACTER, if next.is_ascii() { 2 } else { 1 }),
-        None => (char::REPLACEMENT_CHARACTER, 1),
+fn unescape_one<'a>(rest: &'a [u8], text: &mut Vec<u8>) -> &'a [u8] {
+    let byte = match rest.get(1) {
+        Some(&byte @ (b'"' | b'\\' | b'/')) => byte,
+        Some(b'n') => b'\n',
+        Some(b't') => b'\t',
+        Some(b'r') => b'\r',
+        Some(b'b') => 0x8,
+        Some(b'f') => 0xc,
+        other => {
+            let (c, len) = match other {
+                Some(b'u') => unescape_unicode(rest),
+                Some(next) if next.is_ascii() => (char::REPLACEMENT_CHARACTER, 2),
+                _ => (char::REPLACEMENT_CHARACTER, 1),
+            };
+            text.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes());
+            return rest.get(len..).unwrap_or_default();
+        }
     };
-    text.push(c);
-    rest.get(len..).unwrap_or_default()
+    text.push(byte);
+    rest.get(2..).unwrap_or_default()
 }
 
 /// The character of a `\uXXXX`, perhaps of two, and how long that is.
@@ -163,6 +181,18 @@ mod tests {
             let quoted = serde_json::to_string(&text).unwrap();
             prop_assert_eq!(escaped.escaped(), &quoted[1..quoted.len() - 1]);
             prop_assert_eq!(escaped.unescape(), text);
+        }
+
+        #[test]
+        fn escapes_are_found_wherever_they_are(
+            before in "[aé]{0,3}",
+            pieces in proptest::collection::vec(("[ -~é😀]{0,40}", prop_oneof!["[\"\\\\\n\t\r]{1,3}", "[\u{0}-\u{1f}]"]), 0..9),
+        ) {
+            let text: String = pieces.into_iter().flat_map(|(plain, special)| [plain, special]).collect();
+            let mut buffer = Vec::new();
+            let mut unescaped = before.clone();
+            JsonStr::escape(&text, &mut buffer).unescape_into(&mut unescaped);
+            prop_assert_eq!(unescaped, before + &text);
         }
     }
 }
