@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test may fail")]
 
 use std::io::{BufRead, BufReader, Write};
+use std::net::TcpListener;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -531,16 +532,31 @@ fn a_dry_run_takes_every_backend_for_willing() {
 
 #[test]
 fn an_unreachable_backend_is_named() {
-    let env = [
-        ("DD_API_KEY", "s3cret"),
-        ("DD_URL", "http://127.0.0.1:9"),
-        ("DD_API_URL", "http://127.0.0.1:9"),
-        ("LOGFERRY_RESERVE", "29s"),
-    ];
-    let ran = run(&["replay", "fixtures/events/edge.json", "--to", "datadog"], &env, b"");
+    let env = [("DD_API_KEY", "s3cret"), ("DD_URL", "http://127.0.0.1:9"), ("DD_API_URL", "http://127.0.0.1:9")];
+    let ran = run(&["replay", "fixtures/events/edge.json", "--timeout", "2", "--to", "datadog"], &env, b"");
     assert_eq!(ran.status, 1);
     assert!(ran.err.contains("15 logs not delivered to http://127.0.0.1:9/api/v2/logs (unreachable)"), "{}", ran.err);
     assert!(!ran.err.contains("s3cret") && !ran.out.contains("s3cret"));
+}
+
+#[test]
+fn a_payload_is_given_as_long_as_the_timeout_says() {
+    // Connections are taken, and nothing is answered.
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", silent.local_addr().unwrap());
+    let store = format!("{}/replay-timeout", env!("CARGO_TARGET_TMPDIR"));
+    let env = [("DD_API_KEY", "x"), ("DD_URL", &*url), ("DD_API_URL", &*url), ("LOGFERRY_STORE", &*store)];
+    let start = Instant::now();
+    let ran = run(&["replay", "fixtures/events/edge.json", "--timeout", "1", "--to", "datadog"], &env, b"");
+    let took = start.elapsed();
+    assert!(took < Duration::from_secs(20), "{took:?}");
+    assert_eq!(ran.status, 1, "{}", ran.err);
+    let stored = " stored: `logferry redrive` sends them again";
+    assert!(ran.out.contains(stored) && !ran.out.contains("not delivered"), "{}\n{}", ran.out, ran.err);
+    for seconds in ["0", "1.5", "soon", "86401"] {
+        let ran = run(&["replay", "fixtures/events/edge.json", "--timeout", seconds], &[], b"");
+        assert!(ran.status == 2 && ran.err.contains("--timeout <SECONDS>"), "{}", ran.err);
+    }
 }
 
 #[test]

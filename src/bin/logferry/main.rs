@@ -106,6 +106,9 @@ struct ReplayArgs {
     /// Show what each function's invocations come to, and what one would change.
     #[arg(long)]
     summary: bool,
+    /// How long each payload may take that is sent, as a function's timeout.
+    #[arg(long, value_name = "SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    timeout: u64,
 }
 
 #[derive(Debug, clap::Args)]

@@ -21,10 +21,7 @@ use crate::style::{Style, count, is_dumb};
 use crate::summary::Summary;
 use crate::{Format, ReplayArgs, Status, complain, now, ready, refuse, stand_in, variable};
 
-/// How long one payload may take that is sent: somebody waits.
-const PATIENCE: Duration = Duration::from_secs(30);
-
-/// The same of one that is only shown: whoever reads may take their time.
+/// How long one payload may take that is only shown: whoever reads may take their time.
 const READING: Duration = Duration::from_hours(1000);
 
 /// Sends, or shows what would be sent.
@@ -91,14 +88,14 @@ pub(crate) fn run(args: &ReplayArgs) -> io::Result<Status> {
             all_read = false;
         }
         for content in all {
-            let outcome = runtime.block_on(replay(&mut forwarder, &content, &mut watcher));
+            let outcome = runtime.block_on(replay(&mut forwarder, &content, args.timeout, &mut watcher));
             if let Some(error) = forwarder.transport.unwritten.take() {
                 progress.clear();
                 return Err(unwritten(&error));
             }
             for note in &outcome.notes {
                 progress.clear();
-                complain(format_args!("{}: {}", input.name, told(note)));
+                complain(format_args!("{}: {}", input.name, told(note, args.timeout)));
             }
             total.add(outcome);
         }
@@ -109,7 +106,7 @@ pub(crate) fn run(args: &ReplayArgs) -> io::Result<Status> {
 }
 
 /// A note as it holds here, where no function has a timeout and nobody asks again for what wasn't read.
-fn told(note: &Note) -> String {
+fn told(note: &Note, timeout: u64) -> String {
     let what = match note {
         Note::CutShort { read, .. } => {
             format!("{} of the payload read and the rest not replayed", count(*read, "log event"))
@@ -117,8 +114,7 @@ fn told(note: &Note) -> String {
         Note::Late { records } => format!("{} of the event not replayed", count(*records as u64, "record")),
         note => return note.to_string(),
     };
-    let seconds = PATIENCE.as_secs();
-    format!("sending was ended after {seconds} s with {what}: let a file hold less, or find out why the intake is slow")
+    format!("sending was ended after {timeout} s with {what}: raise --timeout, or find out why the intake is slow")
 }
 
 fn unwritten(error: &io::Error) -> io::Error {
@@ -152,12 +148,13 @@ fn sort_out(args: &ReplayArgs) -> Result<(Vec<String>, Vec<PathBuf>), String> {
     Ok((to, paths))
 }
 
-async fn replay(forwarder: &mut Forwarder<Carrier>, content: &Content, watcher: &mut Watcher) -> Outcome {
+/// Replays one payload; sending it may take so many seconds.
+async fn replay(forwarder: &mut Forwarder<Carrier>, content: &Content, timeout: u64, watcher: &mut Watcher) -> Outcome {
     let own = stand_in("replay");
     let now = now();
     let seed = now.millis().unsigned_abs();
     let is_sent = forwarder.transport.http.is_some() && forwarder.backends.iter().any(Backend::is_remote);
-    let deadline = Instant::now() + if is_sent { PATIENCE } else { READING };
+    let deadline = Instant::now() + if is_sent { Duration::from_secs(timeout) } else { READING };
     let invocation = Invocation { forwarder: &own, now, deadline, seed };
     match content {
         Content::Event(event) => forwarder.handle(event, &invocation, watcher).await,
@@ -343,15 +340,15 @@ mod tests {
 
     #[test]
     fn what_was_cut_short_speaks_of_no_function() {
-        let advice = "let a file hold less, or find out why the intake is slow";
+        let advice = "raise --timeout, or find out why the intake is slow";
         let cut = Note::CutShort { log_group: "/aws/lambda/f".to_owned(), read: 1 };
         for (note, what) in [
             (cut, "1 log event of the payload read and the rest not replayed"),
             (Note::Late { records: 3 }, "3 records of the event not replayed"),
         ] {
-            assert_eq!(told(&note), format!("sending was ended after 30 s with {what}: {advice}"));
+            assert_eq!(told(&note, 30), format!("sending was ended after 30 s with {what}: {advice}"));
         }
         let other = Note::DamagedStored { key: "a".to_owned(), to: "b".to_owned() };
-        assert_eq!(told(&other), other.to_string());
+        assert_eq!(told(&other, 30), other.to_string());
     }
 }
