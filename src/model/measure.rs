@@ -156,6 +156,14 @@ impl Measure {
         }
     }
 
+    /// Whether it counts, or is set in whole numbers: its values and their sums are no fractions.
+    pub const fn is_whole(self) -> bool {
+        matches!(
+            self,
+            Self::Invocations | Self::Errors | Self::Timeouts | Self::OutOfMemory | Self::ColdStarts | Self::MemorySize
+        )
+    }
+
     /// Its place in [`ALL`](Self::ALL).
     pub const fn index(self) -> usize {
         self as usize

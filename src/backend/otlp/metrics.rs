@@ -23,9 +23,6 @@ const DATA_POINTS: Field = (1, "dataPoints");
 const START: Field = (2, "startTimeUnixNano");
 const TIME: Field = (3, "timeUnixNano");
 
-/// Whole numbers up to here are the same as a double and as an integer.
-const MAX_WHOLE: f64 = 9_007_199_254_740_992.0;
-
 /// What the settings say of metrics.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Manner {
@@ -186,7 +183,8 @@ fn identity(origin: &Origin, metric: &Metric<'_>, manner: Manner) -> Identity {
     let written = |point: &[_]| manner.format.fields(|writer| attributes((number, "attributes"), point, writer));
     let attributes = written(&point);
     point.sort_unstable_by_key(|(key, _)| *key);
-    Identity { head, unit: unit.to_owned(), attributes, sorted: written(&point) }
+    let whole = matches!(metric.name, Name::Measure(measure) if measure.is_whole());
+    Identity { head, unit: unit.to_owned(), attributes, sorted: written(&point), whole }
 }
 
 /// Tags, those of the same key joined by commas, and each under a key.
@@ -242,7 +240,7 @@ fn point_attributes<'a>(
 
 /// The fields of a metric with one point.
 fn write(series: &Series, (start, time): (u64, u64), temporality: Temporality, writer: &mut Writer<'_>) {
-    let Identity { head, attributes, .. } = series.identity();
+    let Identity { head, attributes, whole, .. } = series.identity();
     let temporality = match temporality {
         Temporality::Delta => 1,
         Temporality::Cumulative => 2,
@@ -258,13 +256,13 @@ fn write(series: &Series, (start, time): (u64, u64), temporality: Temporality, w
             writer.list(DATA_POINTS, &[value], |value, writer| {
                 writer.fields(attributes);
                 writer.fixed64(TIME, time);
-                write_number(**value, writer);
+                write_number(**value, *whole, writer);
             });
         }),
         Data::Sum { value, monotonic } => writer.message((7, "sum"), |writer| {
             writer.list(DATA_POINTS, &[value], |value, writer| {
                 times(writer);
-                write_number(**value, writer);
+                write_number(**value, *whole, writer);
             });
             writer.choice((2, "aggregationTemporality"), temporality);
             writer.boolean((3, "isMonotonic"), *monotonic);
@@ -282,9 +280,9 @@ fn write(series: &Series, (start, time): (u64, u64), temporality: Temporality, w
     }
 }
 
-#[expect(clippy::cast_possible_truncation, reason = "checked to be whole and in range")]
-fn write_number(value: f64, writer: &mut Writer<'_>) {
-    if value.fract() == 0.0 && value.abs() <= MAX_WHOLE {
+#[expect(clippy::cast_possible_truncation, reason = "whole, and a sum beyond the range is the largest")]
+fn write_number(value: f64, whole: bool, writer: &mut Writer<'_>) {
+    if whole {
         writer.signed_fixed64((6, "asInt"), value as i64);
     } else {
         writer.double((4, "asDouble"), value);

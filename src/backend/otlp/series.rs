@@ -59,6 +59,9 @@ pub(super) struct Identity {
     pub(super) attributes: Vec<u8>,
     /// The attributes sorted: the same for any order of tags.
     pub(super) sorted: Vec<u8>,
+    /// Whether its values are never fractions: a receiver may take points of two types for two series, or add nothing
+    /// up from one to the other.
+    pub(super) whole: bool,
 }
 
 /// One metric with one set of attributes.

@@ -149,7 +149,32 @@ fn custom_metrics_keep_their_names() {
     };
     assert_eq!(sum(&metrics[0]), expected);
     let Some(Data::Gauge(queue)) = &metrics[2].data else { panic!() };
-    assert_eq!(queue.data_points[0].value, Some(number_data_point::Value::AsInt(2)));
+    assert_eq!(queue.data_points[0].value, Some(number_data_point::Value::AsDouble(2.0)));
+}
+
+/// A receiver adds up points of one type, or takes two types for two series.
+#[test]
+fn the_values_of_a_series_are_of_one_type() {
+    for pairs in [&[][..], &[CUMULATIVE]] {
+        let mut otlp = otlp(pairs);
+        for (round, value) in (0..).zip([19.5, 20.5, 20.0, 0.25, 0.0]) {
+            let (requests, _) = batch(&mut otlp, round, |encoder| {
+                for (name, value) in [("revenue", Value::Count(value)), ("load", Value::Gauge(value))] {
+                    encoder
+                        .metrics(&origin(1), &[metric(Name::Custom(name), 0, value, &[], &format!("{name}{round}"))]);
+                }
+                encoder.metrics(&origin(1), &report(0, 5.0, &format!("report{round}"))[..1]);
+            });
+            let (metrics, _) = metrics_of(&requests);
+            let values = metrics.iter().map(|metric| match &metric.data {
+                Some(Data::Sum(sum)) => sum.data_points[0].value,
+                Some(Data::Gauge(gauge)) => gauge.data_points[0].value,
+                _ => None,
+            });
+            let is_double = |value: Option<_>| matches!(value, Some(number_data_point::Value::AsDouble(_)));
+            assert_eq!(values.map(is_double).collect::<Vec<_>>(), [true, true, false], "{pairs:?} {value}");
+        }
+    }
 }
 
 /// Receivers of deltas drop what isn't later than what they have.
@@ -211,12 +236,12 @@ fn a_series_is_one_however_its_tags_come() {
         let names: Vec<_> = metrics.iter().map(|metric| metric.name.as_str()).collect();
         assert_eq!(names, ["orders", "sizes", "queue"], "{pairs:?}");
         let point = sum(&metrics[0]).data_points.remove(0);
-        assert_eq!(point.value, Some(number_data_point::Value::AsInt(1110)), "{pairs:?}");
+        assert_eq!(point.value, Some(number_data_point::Value::AsDouble(1110.0)), "{pairs:?}");
         // As they came first.
         assert_eq!(point.attributes[..3], [text("a", "1"), text("b", "2"), text("function_name", "checkout")]);
         assert_eq!(histogram_point(&metrics[1]).count, 3);
         let Some(Data::Gauge(queue)) = &metrics[2].data else { panic!() };
-        assert_eq!(queue.data_points[0].value, Some(number_data_point::Value::AsInt(3)));
+        assert_eq!(queue.data_points[0].value, Some(number_data_point::Value::AsDouble(3.0)));
     }
 }
 
@@ -272,7 +297,7 @@ fn tags_in_many_orders_take_no_memory_for_good() {
         }
     });
     let found = sum(&metrics_of(&requests).0[0]);
-    assert_eq!(found.data_points[0].value, Some(number_data_point::Value::AsInt(40_320)));
+    assert_eq!(found.data_points[0].value, Some(number_data_point::Value::AsDouble(40_320.0)));
     assert_eq!(otlp.table.len(), 1);
     assert!(otlp.table.forms() <= 20_000, "{}", otlp.table.forms());
 }
@@ -346,9 +371,9 @@ fn cumulative_counts_go_on_and_a_replay_changes_nothing() {
 
 #[test]
 fn a_delivery_that_comes_again_is_counted_once_however_many_events_it_has() {
-    const COUNT: i64 = 30_000;
+    const COUNT: i32 = 30_000;
     let mut otlp = otlp(&[CUMULATIVE]);
-    let mut brings = |deliveries: &str, count: i64| {
+    let mut brings = |deliveries: &str, count: i32| {
         let (requests, _) = batch(&mut otlp, 0, |encoder| {
             for number in 0..count {
                 let id = format!("{deliveries}{number}");
@@ -358,7 +383,7 @@ fn a_delivery_that_comes_again_is_counted_once_however_many_events_it_has() {
         });
         sum(&metrics_of(&requests).0[0]).data_points[0].value.unwrap()
     };
-    let int = number_data_point::Value::AsInt;
+    let double = |count| number_data_point::Value::AsDouble(f64::from(count));
     // More than are known one by one, in one delivery and in two.
     for (deliveries, count, expected) in [
         ("a", COUNT, COUNT),
@@ -370,7 +395,7 @@ fn a_delivery_that_comes_again_is_counted_once_however_many_events_it_has() {
         ("d", 1, 5 * COUNT + 1),
         ("d", 2, 5 * COUNT + 2),
     ] {
-        assert_eq!(brings(deliveries, count), int(expected), "{deliveries}");
+        assert_eq!(brings(deliveries, count), double(expected), "{deliveries}");
     }
 }
 
