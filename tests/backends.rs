@@ -351,6 +351,55 @@ async fn tags_of_a_json_message_join_those_of_the_log_at_datadog() {
     }
 }
 
+/// What Datadog is told of lines is the same whoever is told beside it: JSON it reads itself, and text tells it status and
+/// request.
+#[tokio::test]
+async fn datadog_is_told_the_same_whoever_is_told_beside_it() {
+    let id = "3d0b7c55-1e2f-4a3b-9c4d-5e6f708192a3";
+    let unhandled = format!(
+        "LAMBDA_WARNING: Unhandled exception. See the object.\r{{\"log_level\":\"ERROR\",\"errorType\":\"E\",\"requestId\":\"{id}\"}}\n"
+    );
+    let prefixed = format!("[CRITICAL]\t2026-11-20T09:11:03.802Z\t{id}\tdisk full\n");
+    let json = format!("{{\"level\":\"CRITICAL\",\"requestId\":\"{id}\",\"message\":\"hi\"}}");
+    let start = "START RequestId: 8edab1f8-7d34-4a8e-a965-15ccbbb78d4c Version: $LATEST\n";
+    let running = "8edab1f8-7d34-4a8e-a965-15ccbbb78d4c";
+    let (error, critical) = (Some("error"), Some("critical"));
+    let lines = [
+        (&*unhandled, error, Some(id)),
+        (&*prefixed, critical, Some(id)),
+        (&*json, None, None),
+        (start, None, Some(running)),
+        (&*json, None, Some(running)),
+    ];
+    let events = lines
+        .iter()
+        .map(|(message, ..)| serde_json::json!({"id": "1", "timestamp": 1_795_170_510_505_i64, "message": message}));
+    let batch = serde_json::json!({
+        "messageType": "DATA_MESSAGE", "owner": "123456789012", "logGroup": "/aws/lambda/checkout",
+        "logStream": "2026/11/20/[$LATEST]0123456789abcdef0123456789abcdef", "subscriptionFilters": ["f"],
+        "logEvents": events.collect::<Vec<_>>(),
+    });
+    let datadog = [("DD_API_KEY", "x"), ("DD_USE_COMPRESSION", "false")];
+    let otlp = ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://collector");
+    let mut bodies = Vec::new();
+    for (backends, hints) in
+        [("datadog", "false"), ("datadog", "true"), ("datadog,otlp", "false"), ("otlp,datadog", "true")]
+    {
+        let settings =
+            [datadog[0], datadog[1], otlp, ("LOGFERRY_BACKENDS", backends), ("LOGFERRY_HANDLER_ERRORS", hints)];
+        let (requests, _) = requests_of(&batch.to_string(), &settings).await;
+        let logs = requests.iter().find(|request| request.destination.address().ends_with("/api/v2/logs")).unwrap();
+        bodies.push(String::from_utf8(logs.body.clone()).unwrap());
+    }
+    let logs: Vec<serde_json::Value> = serde_json::from_str(&bodies[0]).unwrap();
+    for (log, (line, status, request_id)) in logs.iter().zip(lines) {
+        let told = (log["status"].as_str(), log["lambda"]["request_id"].as_str());
+        assert_eq!(told, (status, request_id), "{line}");
+    }
+    bodies.dedup();
+    assert_eq!(bodies.len(), 1, "{bodies:#?}");
+}
+
 #[expect(clippy::disallowed_methods, reason = "whoever runs the test decides")]
 fn update() -> bool {
     std::env::var("UPDATE").is_ok_and(|value| value == "1")

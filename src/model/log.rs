@@ -34,6 +34,10 @@ pub struct Log<'a> {
     pub prefix: usize,
     /// Whether the message may be JSON that holds `ddtags`, which Datadog reads.
     pub may_hold_tags: bool,
+    /// Whether level, request id and timestamp are what a JSON object says that is the whole message.
+    pub of_json: bool,
+    /// The request that was running, as Lambda's own lines tell it: looked for where the line names none, or only in JSON.
+    pub running: Option<&'a str>,
 }
 
 /// How far what an application says may be from what CloudWatch says, in ms: a day. What is farther isn't about the line.
@@ -49,7 +53,26 @@ impl<'a> LogEvent<'a> {
 impl<'a> Log<'a> {
     /// A line of which nothing else is known.
     pub const fn new(event: &'a LogEvent<'a>) -> Self {
-        Self { event, timestamp: None, level: None, request_id: None, prefix: 0, may_hold_tags: false }
+        Self {
+            event,
+            timestamp: None,
+            level: None,
+            request_id: None,
+            prefix: 0,
+            may_hold_tags: false,
+            of_json: false,
+            running: None,
+        }
+    }
+
+    /// The same for an intake that reads JSON itself.
+    #[must_use]
+    pub const fn without_json(&self) -> Self {
+        if self.of_json {
+            Self { timestamp: None, level: None, request_id: self.running, of_json: false, ..*self }
+        } else {
+            *self
+        }
     }
 
     /// When the application's own clock says that it was written, and the nanoseconds below that millisecond.

@@ -45,6 +45,8 @@ pub enum Value {
     Check(CheckStatus),
     /// How many since the last one.
     Count(f64),
+    /// One sample of many, whose author has asked for all of them to be kept: a histogram where that makes no difference.
+    Distribution(f64),
     /// How much now.
     Gauge(f64),
     /// One sample of many.
@@ -95,7 +97,7 @@ impl Value {
     pub fn number(self) -> f64 {
         match self {
             Self::Check(status) => f64::from(status.code()),
-            Self::Count(value) | Self::Gauge(value) | Self::Histogram(value) => value,
+            Self::Count(value) | Self::Distribution(value) | Self::Gauge(value) | Self::Histogram(value) => value,
         }
     }
 
@@ -105,7 +107,7 @@ impl Value {
             Self::Check(_) => Kind::Check,
             Self::Count(_) => Kind::Count,
             Self::Gauge(_) => Kind::Gauge,
-            Self::Histogram(_) => Kind::Histogram,
+            Self::Distribution(_) | Self::Histogram(_) => Kind::Histogram,
         }
     }
 }

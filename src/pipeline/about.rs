@@ -11,14 +11,12 @@ use crate::parse::{Application, Line, Object, Prefix, unhandled_object};
 #[derive(Clone, Copy, Debug)]
 pub(super) struct About<'a> {
     pub(super) log: Log<'a>,
-    /// Whether it is what a JSON object says: to whom takes the log it may be of no use.
-    pub(super) of_json: bool,
 }
 
 impl<'a> About<'a> {
     /// Nothing but the event itself.
     pub(super) const fn new(event: &'a LogEvent<'a>) -> Self {
-        Self { log: Log::new(event), of_json: false }
+        Self { log: Log::new(event) }
     }
 
     /// Takes what the runtime put before the line.
@@ -38,13 +36,7 @@ impl<'a> About<'a> {
         self.log.level = app.level.as_deref().and_then(Level::parse);
         self.log.request_id = plain(&app.request_id);
         self.log.timestamp = plain(&app.timestamp);
-        self.of_json = true;
-    }
-
-    /// Forgets what a JSON line says of itself, where who takes the log reads that itself.
-    #[cold]
-    pub(super) const fn forget_json(&mut self) {
-        self.log = Log { may_hold_tags: self.log.may_hold_tags, ..Log::new(self.log.event) };
+        self.log.of_json = true;
     }
 
     /// The same of what is left of the event, from whose message something was taken out: nothing of what stood there
@@ -88,6 +80,8 @@ impl<'a> About<'a> {
         message.unescape_into(text);
         if let Some(object) = unhandled_object(text).and_then(Object::parse) {
             self.take_json(&Application::of(object));
+            // As a whole it is text, of which no intake reads as much.
+            self.log.of_json = false;
         }
     }
 }

@@ -61,7 +61,7 @@ impl Custom {
         }
         let mut tags = Tags::new();
         from.tags(metric.tags.iter().map(|tag| Tag::parse(tag)), &mut tags);
-        let metric = from.metric(&metric.name, metric.time, Value::Histogram(metric.value), None, &tags, None);
+        let metric = from.metric(&metric.name, metric.time, Value::Distribution(metric.value), None, &tags, None);
         from.emit(&[metric]);
         true
     }

@@ -8,7 +8,7 @@ use super::super::body::{Body, Oversize, changed};
 use super::super::write::{bounded, text};
 use super::Datadog;
 use crate::json::{JsonStr, digits, scan};
-use crate::model::{Forwarder, Log, LogEvent, Origin, Timestamp, same};
+use crate::model::{Forwarder, Level, Log, LogEvent, Origin, Timestamp, same};
 use crate::request::{Request, Weight};
 
 /// Bytes of a message, escaped, that is cut because its log would be too large.
@@ -21,6 +21,10 @@ const OLDEST_LOG: i64 = (18 * 60 - 5) * 60_000;
 /// What stands between the time that a log is given and its own.
 const ORIGINAL: &[u8] = b",\"original_timestamp\":";
 
+/// What the intake takes for the time of a log where a message that is a JSON object has it: it wins over the log's own.
+const DATES: [&[u8]; 7] =
+    [b"@timestamp", b"timestamp", b"_timestamp", b"Timestamp", b"eventTime", b"date", b"published_date"];
+
 /// Logs on their way to Datadog.
 ///
 /// ```text
@@ -30,7 +34,8 @@ const ORIGINAL: &[u8] = b",\"original_timestamp\":";
 /// ```
 ///
 /// `timestamp` is in ms; of a log that is too old for the intake it is the oldest
-/// that it takes, and `original_timestamp` says when it was written. `status` and `request_id` are there where the text of
+/// that it takes, `original_timestamp` says when it was written, and what a JSON message calls `timestamp` or the like is
+/// called `original_timestamp`, too. `status` and `request_id` are there where the text of
 /// a line tells them; those of a JSON message are read by the intake.
 pub(super) struct Logs<'b> {
     body: Body,
@@ -246,9 +251,11 @@ impl Rendered {
 #[inline(never)]
 fn push_anew(body: &mut Body, log: &Log<'_>, rendered: &Rendered) -> Result<(), Oversize> {
     let own = if log.may_hold_tags || log.event.json.is_empty() { own(log, rendered) } else { None };
-    let changed = own.as_ref().map(|own| LogEvent { message: JsonStr::from_escaped(&own.message), ..*log.event });
+    let message = own.as_ref().map_or(log.event.message, |own| JsonStr::from_escaped(&own.message));
+    let undated = if log.event.time.millis() < rendered.oldest { undated(message) } else { None };
+    let message = undated.as_deref().map_or(message, JsonStr::from_escaped);
     let rest = own.as_ref().map_or(&rendered.rest, |own| &own.rest);
-    let log = &Log { event: changed.as_ref().unwrap_or(log.event), ..*log };
+    let log = &Log { event: &LogEvent { message, ..*log.event }, ..*log };
     let mut push = |log: &Log<'_>| {
         body.push(Weight::LOG, |out| {
             head(log, rendered.oldest, out);
@@ -274,7 +281,9 @@ fn own(log: &Log<'_>, rendered: &Rendered) -> Option<Own> {
 fn end(log: &Log<'_>, rest: &[u8], out: &mut Vec<u8>) {
     if let Some(level) = log.level {
         out.extend_from_slice(b"\",\"status\":\"");
-        out.extend_from_slice(level.as_str().as_bytes());
+        // `fatal` would come to Datadog's `emergency`: it reads the first letters.
+        let status = if level == Level::Fatal { "critical" } else { level.as_str() };
+        out.extend_from_slice(status.as_bytes());
     }
     out.extend_from_slice(rest);
 }
@@ -305,7 +314,11 @@ pub(super) fn revived(request: Request, now: Timestamp) -> Option<Request> {
 }
 
 fn redated(log: &[u8], oldest: i64) -> Cow<'_, [u8]> {
-    let Some((place, time)) = time_of(log).filter(|(_, time)| *time < oldest) else { return Cow::Borrowed(log) };
+    if time_of(log).is_none_or(|(_, time)| time >= oldest) {
+        return Cow::Borrowed(log);
+    }
+    let log = with_undated_message(log);
+    let Some((place, time)) = time_of(&log) else { return log };
     let (head, rest) = (log.get(..place.start).unwrap_or_default(), log.get(place.end..).unwrap_or_default());
     let mut redated = [head, itoa::Buffer::new().format(oldest).as_bytes()].concat();
     if !rest.starts_with(ORIGINAL) {
@@ -314,6 +327,38 @@ fn redated(log: &[u8], oldest: i64) -> Cow<'_, [u8]> {
     }
     redated.extend_from_slice(rest);
     Cow::Owned(redated)
+}
+
+/// A log as it is written, whose message says nothing that the intake takes for the time of the log.
+fn with_undated_message(log: &[u8]) -> Cow<'_, [u8]> {
+    let undated = || {
+        let (_, quoted) = scan::members(log).find(|(key, _)| log.get(key.clone()) == Some(b"message"))?;
+        let inside = quoted.start + 1..quoted.end - 1;
+        let message = std::str::from_utf8(log.get(inside.clone())?).ok()?;
+        let undated = undated(JsonStr::from_escaped(message))?;
+        Some([log.get(..inside.start)?, undated.as_bytes(), log.get(inside.end..)?].concat())
+    };
+    undated().map_or(Cow::Borrowed(log), Cow::Owned)
+}
+
+/// A message that is a JSON object, escaped, its members that the intake takes for the time of the log under other
+/// names, and its other bytes as they are. `None` where there are none.
+fn undated(message: JsonStr<'_>) -> Option<String> {
+    if !message.escaped().starts_with('{') {
+        return None;
+    }
+    let json = message.unescape();
+    let bytes = json.trim_end().as_bytes();
+    if scan::value(bytes)? != bytes.len() {
+        return None;
+    }
+    let is_date = |key: &Range<usize>| bytes.get(key.clone()).is_some_and(|name| DATES.contains(&name));
+    let places: Vec<_> = scan::members(bytes).map(|(key, _)| key).filter(is_date).map(|key| key.start).collect();
+    let mut undated = json.to_string();
+    // From the last on, as places behind one move.
+    places.iter().rev().for_each(|place| undated.insert_str(*place, "original_"));
+    let message = || JsonStr::escape(&undated, &mut Vec::new()).escaped().to_owned();
+    (!places.is_empty()).then(message)
 }
 
 /// Where the time of a log stands, and what it is.
@@ -325,8 +370,8 @@ fn time_of(log: &[u8]) -> Option<(Range<usize>, i64)> {
 
 /// What Datadog calls the service that writes to a log group.
 fn source_of(origin: &Origin) -> &'static str {
-    let group = origin.log_group.as_str();
-    if origin.log_stream.contains("_CloudTrail_") || group.contains("cloudtrail") {
+    let group = origin.log_group.to_lowercase();
+    if origin.log_stream.contains("_CloudTrail_") {
         "cloudtrail"
     } else if origin.function.is_some() || group.starts_with("/aws/lambda") {
         "lambda"
@@ -334,6 +379,8 @@ fn source_of(origin: &Origin) -> &'static str {
         "kinesis"
     } else if group.starts_with("sns/") {
         "sns"
+    } else if group.contains("cloudtrail") {
+        "cloudtrail"
     } else {
         "cloudwatch"
     }
@@ -397,6 +444,21 @@ mod tests {
     }
 
     #[test]
+    fn a_source_is_told_by_the_stream_or_the_group() {
+        for (group, stream, source) in [
+            ("/aws/lambda/cloudtrail-alerts", "s", "lambda"),
+            ("/aws/kinesisfirehose/cloudtrail", "s", "kinesis"),
+            ("sns/eu-west-1/123456789012/topic", "s", "sns"),
+            ("CloudTrail/DefaultLogGroup", "s", "cloudtrail"),
+            ("trail", "123456789012_CloudTrail_eu-west-1", "cloudtrail"),
+            ("shop", "s", "cloudwatch"),
+        ] {
+            let origin = Origin { log_group: group.to_owned(), log_stream: stream.to_owned(), ..Origin::default() };
+            assert_eq!(source_of(&origin), source, "{group}");
+        }
+    }
+
+    #[test]
     fn a_stored_log_is_dated_anew_when_it_has_become_too_old() {
         let oldest = 1_795_170_600_000 - OLDEST_LOG;
         for (log, expected) in [
@@ -410,6 +472,19 @@ mod tests {
             ),
             (r#"{"id":"","timestamp":1795170000000}"#, r#"{"id":"","timestamp":1795170000000}"#.to_owned()),
             (r#"{"message":"\"timestamp\":1"}"#, r#"{"message":"\"timestamp\":1"}"#.to_owned()),
+            // What the message says of its time would win.
+            (
+                r#"{"timestamp":1795000000000,"message":"{\"level\":\"INFO\",\"timestamp\":\"2026-11-18T11:06:40Z\",\"date\" : 1, \"x\":{\"date\":2}}\n","y":1}"#,
+                format!(
+                    r#"{{"timestamp":{oldest},"original_timestamp":1795000000000,"message":"{{\"level\":\"INFO\",\"original_timestamp\":\"2026-11-18T11:06:40Z\",\"original_date\" : 1, \"x\":{{\"date\":2}}}}\n","y":1}}"#
+                ),
+            ),
+            (
+                r#"{"timestamp":1795000000000,"message":"{\"timestamp\":\"x\""}"#,
+                format!(
+                    r#"{{"timestamp":{oldest},"original_timestamp":1795000000000,"message":"{{\"timestamp\":\"x\""}}"#
+                ),
+            ),
             ("", String::new()),
         ] {
             assert_eq!(String::from_utf8(redated(log.as_bytes(), oldest).into_owned()).unwrap(), expected);
@@ -428,7 +503,8 @@ mod tests {
         let mut encoder = datadog.encoder(&Context { forwarder: &forwarder, now: Timestamp::from_millis(now) });
         for hours in [1, 17, 30] {
             let time = Timestamp::from_millis(now - hours * hour);
-            encoder.log(&Origin::default(), &Log::new(&LogEvent::new("", time, JsonStr::from_escaped("x"))));
+            let message = JsonStr::from_escaped(r#"{\"timestamp\":\"x\"}"#);
+            encoder.log(&Origin::default(), &Log::new(&LogEvent::new("", time, message)));
         }
         let request = super::super::super::Encode::finish(encoder).requests.remove(0);
         let body = crate::backend::decompress(request.compression, &request.body).unwrap();
@@ -440,5 +516,7 @@ mod tests {
         );
         let original: Vec<_> = (0..3).map(|place| logs[place]["original_timestamp"].as_i64()).collect();
         assert_eq!(original, [None, None, Some(now - 30 * hour)]);
+        let messages: Vec<_> = (0..3).map(|place| logs[place]["message"].as_str().unwrap()).collect();
+        assert_eq!(messages, [r#"{"timestamp":"x"}"#, r#"{"timestamp":"x"}"#, r#"{"original_timestamp":"x"}"#]);
     }
 }

@@ -6,7 +6,7 @@ use super::super::write::{number, text};
 use super::aggregate::{Aggregate, Point};
 use super::forms::Forms;
 use super::{CustomAs, Datadog, tags};
-use crate::model::{CheckStatus, Kind, Measure, Metric, Name, Origin, Tag, Timestamp};
+use crate::model::{CheckStatus, Measure, Metric, Name, Origin, Tag, Timestamp, Value};
 use crate::parse::metric_name;
 use crate::request::{Request, Weight};
 
@@ -346,12 +346,14 @@ impl Nature {
     const ALL: [Self; 5] = [Self::Check, Self::Count, Self::Distribution, Self::Gauge, Self::Histogram];
 
     fn of(metric: &Metric<'_>, mode: CustomAs) -> Self {
-        match (metric.value.kind(), mode) {
-            (Kind::Check, _) => Self::Check,
-            (Kind::Gauge, _) => Self::Gauge,
-            (Kind::Count | Kind::Histogram, CustomAs::Distributions) => Self::Distribution,
-            (Kind::Count, CustomAs::Aggregates) => Self::Count,
-            (Kind::Histogram, CustomAs::Aggregates) => Self::Histogram,
+        match (metric.value, mode) {
+            (Value::Check(_), _) => Self::Check,
+            (Value::Gauge(_), _) => Self::Gauge,
+            (Value::Distribution(_), _) | (Value::Count(_) | Value::Histogram(_), CustomAs::Distributions) => {
+                Self::Distribution
+            }
+            (Value::Count(_), CustomAs::Aggregates) => Self::Count,
+            (Value::Histogram(_), CustomAs::Aggregates) => Self::Histogram,
         }
     }
 }
@@ -460,6 +462,10 @@ mod tests {
                 series("3", "orders.95percentile", "100", both, "s"),
             ])
         );
+        // Whose author wants a distribution has one.
+        let point =
+            r#"{"series":[{"metric":"orders","type":"distribution","points":[[1764000000,[1,10,100,1,10,100]]],"#;
+        assert_eq!(pushed(Value::Distribution), [format!(r#"{point}"tags":[{both}]}}]}}"#)]);
         // What differs in a tag or in the stream is another series.
         let apart = bodies(|encoder| {
             let pushed = [("s", "a:1"), ("s", "a:12"), ("t", "a:1"), ("s", "a"), ("s", "a:1,a:1")];

@@ -370,12 +370,12 @@ impl Sink for Encoder<'_> {
     fn log(&mut self, origin: &Origin, log: &Log<'_>) {
         if !self.forward_logs {
             self.filtered += Weight::LOG;
-        } else if self.logs.push(origin, log).is_err() {
+        } else if self.logs.push(origin, &log.without_json()).is_err() {
             self.oversize += Weight::LOG;
         }
     }
 
-    /// Datadog's intake reads JSON messages itself.
+    /// Datadog's intake reads JSON messages itself: what others want to know of them makes no difference here.
     fn wants_json_fields(&self) -> bool {
         false
     }

@@ -127,7 +127,7 @@ impl<'b> Batch<'b> {
     /// would be the other batch's again and again.
     fn time(&self, metric: &Metric<'_>) -> i64 {
         let time = metric.time.millis();
-        let adds = matches!(metric.value, Value::Count(_) | Value::Histogram(_));
+        let adds = matches!(metric.value.kind(), Kind::Count | Kind::Histogram);
         let custom = matches!(metric.name, Name::Custom(_));
         let spread = self.options.temporality == Temporality::Delta && custom && adds && time % 1000 == 0;
         if spread { time + self.held.millisecond } else { time }
@@ -309,7 +309,7 @@ fn write_key(key: &mut Vec<u8>, origin: &Origin, metric: &Metric<'_>) {
         Value::Count(value) if value < 0.0 => 1,
         Value::Count(_) => 2,
         Value::Gauge(_) => 3,
-        Value::Histogram(_) => 4,
+        Value::Distribution(_) | Value::Histogram(_) => 4,
     };
     key.push(nature);
     match metric.name {

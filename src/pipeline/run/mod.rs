@@ -141,11 +141,9 @@ impl Run<'_> {
     /// Hands a log on.
     #[inline]
     fn pass<'a>(&'a self, about: &mut About<'a>, out: &mut impl Sink) {
-        if about.of_json && !out.wants_json_fields() {
-            about.forget_json();
-        }
-        if about.log.request_id.is_none() && self.correlates() {
-            about.log.request_id = self.current.running();
+        if (about.log.request_id.is_none() || about.log.of_json) && self.correlates() {
+            about.log.running = self.current.running();
+            about.log.request_id = about.log.request_id.or(about.log.running);
         }
         out.log(self.origins.current(), &about.log);
     }

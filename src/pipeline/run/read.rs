@@ -31,9 +31,7 @@ impl Run<'_> {
             Some(b'M') if escaped.starts_with("MONITORING|") => self.metric_text(event, text, about, out),
             Some(b'0'..=b'9' | b'[') => self.prefixed(event, text, about, out),
             Some(b'L') if escaped.starts_with(UNHANDLED) => {
-                if self.wants_json_fields(out) {
-                    about.take_unhandled(event.message, text);
-                }
+                about.take_unhandled(event.message, text);
                 Fate::Log
             }
             // Left where it is made: to copy it takes as long as to read the line.
