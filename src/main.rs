@@ -148,11 +148,10 @@ impl Process {
     }
 
     async fn handle(&mut self, payload: &RawValue, context: &Context) -> Result<Value, Failure> {
-        let now = now();
+        let (now, start) = (now(), Instant::now());
         let own = own(context);
-        let deadline = Instant::now() + left(context.deadline, now);
-        let invocation = Invocation { forwarder: &own, now, deadline, seed: seed(&context.request_id) };
-        let start = Instant::now();
+        let deadline = start + left(context.deadline, now);
+        let invocation = Invocation { forwarder: &own, now, start, deadline, seed: seed(&context.request_id) };
         if self.prepared.forwarder.is_none() {
             let fetched = self.fetch(own.function_name.as_deref(), last_words(deadline), NO_TIME).await;
             // What Lambda is answered is in no log by itself.

@@ -272,6 +272,7 @@ async fn requests_of(text: &str, pairs: &[(&str, &str)]) -> (Vec<Request>, Strin
         forwarder: &forwarder_itself,
         // 2026-11-20T10:30:00Z
         now: Timestamp::from_millis(1_795_170_600_000),
+        start: Instant::now(),
         deadline: Instant::now() + Duration::from_mins(1),
         seed: 0,
     };

@@ -656,7 +656,8 @@ async fn invoke(forwarder: &mut Forwarder<Script>, event: &str, left: Duration) 
 async fn invoke_as(instance: &str, forwarder: &mut Forwarder<Script>, event: &str, left: Duration) -> Outcome {
     let own = model::Forwarder { instance: instance.to_owned(), ..model::Forwarder::default() };
     let start = Instant::now();
-    let invocation = Invocation { forwarder: &own, now: Timestamp::from_millis(NOW), deadline: start + left, seed: 7 };
+    let invocation =
+        Invocation { forwarder: &own, now: Timestamp::from_millis(NOW), start, deadline: start + left, seed: 7 };
     let outcome = forwarder.handle(event, &invocation, &mut ()).await;
     assert!(start.elapsed() < left, "{:?} of {left:?}", start.elapsed());
     assert_eq!(outcome.ledger.unaccounted(), []);

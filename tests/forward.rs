@@ -1326,6 +1326,9 @@ async fn a_store_that_says_nothing_is_not_waited_for_beyond_the_deadline() {
             json!({ "redrive": true }).to_string(),
             s3_event("kept", "pending/datadog/2026/11/20/09/1-a.json").to_string(),
             sqs(&[("a", reference), ("b", stored.clone())]),
+            // Many don't wait longer than one.
+            firehose(&vec![delivery(&["one"]); 6]),
+            firehose(&vec![half.clone(); 10]),
         ];
         let aws = &aws;
         let each = events.iter().map(|event| async move {
@@ -1333,11 +1336,33 @@ async fn a_store_that_says_nothing_is_not_waited_for_beyond_the_deadline() {
             let mut forwarder = with_aws(aws, &[("LOGFERRY_STORE", store)], Script::new(|_, _| Answer::status(404)));
             let start = Instant::now();
             forward_within(&mut forwarder, event, NOW, left).await;
-            assert!(start.elapsed() < left, "{store}: {:?} for {event}", start.elapsed());
+            let answering = Duration::from_millis(100);
+            assert!(start.elapsed() + answering < left, "{store}: {:?} for {event}", start.elapsed());
         });
         futures_util::future::join_all(each).await;
         aws.trouble(None);
     }
+}
+
+#[tokio::test]
+async fn a_redrive_that_has_sent_all_is_well_whatever_there_was_no_time_to_count() {
+    let aws = Aws::start();
+    let mut forwarder = with_aws(&aws, &[("LOGFERRY_STORE", "s3://kept")], Script::new(|_, _| Answer::status(403)));
+    forward(&mut forwarder, &packed(batch(["stored"]))).await;
+    forwarder.transport.turn(|_, _| Answer::status(202));
+    // A list, a get, a delete and another list, and no time for two more.
+    aws.slow(Duration::from_millis(600));
+    let outcome = forward_within(&mut forwarder, r#"{"redrive":true}"#, NOW, Duration::from_millis(3500)).await;
+    assert_eq!((outcome.redriven[0].sent.logs, outcome.failed()), (1, 0), "{}", notes(&outcome));
+    assert_eq!(outcome.notes, []);
+}
+
+#[tokio::test]
+async fn what_is_only_counted_is_read_no_longer_than_there_is_time() {
+    let mut forwarder = forwarder(&[("LOGFERRY_DATADOG_SEND", "metrics")], Script::accepting());
+    let event = packed(batch(vec!["nothing that is sent"; 200_000]));
+    let outcome = forward_within(&mut forwarder, &event, NOW, Duration::from_millis(20)).await;
+    assert!(outcome.ledger.received < 200_000 && notes(&outcome).starts_with("no time was left to read"));
 }
 
 #[tokio::test]
@@ -1461,7 +1486,8 @@ async fn forward_within(forwarder: &mut Forwarder<Script>, event: &str, now: i64
         ..model::Forwarder::default()
     };
     let now = Timestamp::from_millis(now);
-    let invocation = Invocation { forwarder: &own, now, deadline: Instant::now() + left, seed: 7 };
+    let start = Instant::now();
+    let invocation = Invocation { forwarder: &own, now, start, deadline: start + left, seed: 7 };
     let outcome = forwarder.handle(event, &invocation, &mut ()).await;
     assert_eq!(outcome.ledger.unaccounted(), []);
     outcome

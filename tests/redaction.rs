@@ -135,8 +135,8 @@ async fn bodies(backend: &str, pairs: &[(&str, &str)], messages: &[String]) -> V
     let mut forwarder = settings.forwarder(Recorder::default(), &client);
     let itself = model::Forwarder::default();
     let now = Timestamp::from_millis(1_795_165_340_000);
-    let deadline = Instant::now() + Duration::from_mins(1);
-    let invocation = Invocation { forwarder: &itself, now, deadline, seed: 0 };
+    let start = Instant::now();
+    let invocation = Invocation { forwarder: &itself, now, start, deadline: start + Duration::from_mins(1), seed: 0 };
     let event = packed(batch_of(&messages.iter().zip(1..).map(event).collect::<Vec<_>>().join(",")));
     let outcome = forwarder.handle(&event, &invocation, &mut ()).await;
     assert_eq!(outcome.ledger.unaccounted(), []);

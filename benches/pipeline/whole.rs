@@ -70,7 +70,8 @@ impl Whole {
         let Self { forwarder, own, runtime } = self;
         let start = super::tokio_now();
         let time = Timestamp::from_millis(super::ferry::NOW);
-        let invocation = Invocation { forwarder: own, now: time, deadline: start + Duration::from_mins(1), seed: 7 };
+        let invocation =
+            Invocation { forwarder: own, now: time, start, deadline: start + Duration::from_mins(1), seed: 7 };
         let outcome = runtime.block_on(forwarder.handle(event, &invocation, &mut ()));
         assert_eq!(outcome.notes, []);
         let report = Report {

@@ -86,7 +86,7 @@ impl<T: Transport> Ferry<'_, T> {
                     outcome.cut_short(log_group.clone(), run.received());
                     false
                 } else {
-                    fill(batch, run, out).unwrap_or_else(|error| {
+                    fill(batch, run, out, self.end).unwrap_or_else(|error| {
                         outcome.damaged(log_group.clone(), run.received(), error);
                         false
                     })
@@ -197,10 +197,16 @@ fn end<S: Sink>(run: &mut Run<'_>, out: &mut FanOut<'_, '_, S>, lanes: &mut [Lan
     counts
 }
 
-/// Encodes log events until some backend has a request ready; `false` after the last one.
-fn fill<S: Sink>(batch: &mut Batch<'_>, run: &mut Run<'_>, out: &mut FanOut<'_, '_, S>) -> Result<bool, DecodeError> {
+/// Encodes log events until some backend has a request ready, or it is time to end; `false` after the last one.
+fn fill<S: Sink>(
+    batch: &mut Batch<'_>,
+    run: &mut Run<'_>,
+    out: &mut FanOut<'_, '_, S>,
+    end: Instant,
+) -> Result<bool, DecodeError> {
     while batch.some(|event| run.push(event, out))? {
-        if out.encoders.is_empty() || out.encoders.iter().any(|(_, encoder)| encoder.has_ready()) {
+        let is_ready = |(_, encoder): &(usize, Encoder<'_>)| encoder.has_ready();
+        if out.encoders.is_empty() || out.encoders.iter().any(is_ready) || Instant::now() >= end {
             return Ok(true);
         }
     }

@@ -58,6 +58,8 @@ pub struct Invocation<'a> {
     pub forwarder: &'a model::Forwarder,
     /// The time at which it began.
     pub now: Timestamp,
+    /// The same on the clock of the deadline.
+    pub start: Instant,
     /// When Lambda ends it.
     pub deadline: Instant,
     /// Makes jitter.
@@ -180,10 +182,11 @@ impl<T: Transport> Forwarder<T> {
     }
 }
 
-/// Until when requests may be stored: the answer has to be given after that.
+/// Until when requests may be stored: the answer has to be given after that. It is the same moment whenever it is asked
+/// for, so that many things that are waited for don't use up more of the time than one.
 fn last_moment(sending: Sending, invocation: &Invocation<'_>) -> Instant {
-    let left = invocation.deadline.saturating_duration_since(Instant::now());
-    invocation.deadline.checked_sub(reserve::margin(sending.reserve, left)).unwrap_or(invocation.deadline)
+    let whole = invocation.deadline.saturating_duration_since(invocation.start);
+    invocation.deadline.checked_sub(reserve::margin(sending.reserve, whole)).unwrap_or(invocation.deadline)
 }
 
 /// Less patience, for one of several requests or records that can be stored: the others need time, too.

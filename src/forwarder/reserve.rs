@@ -17,9 +17,9 @@ pub(super) fn kept(set: Duration, learnt: Duration, left: Duration) -> Duration 
     set.min(left / 4 * 3).max(learnt.min(left / 2))
 }
 
-/// What is kept of the very last: nothing is stored any more in it, as the answer has to get out.
-pub(super) fn margin(set: Duration, left: Duration) -> Duration {
-    (set / 5).min(left / 4)
+/// What is kept of the very last of the `whole` time: nothing is stored any more in it, as the answer has to get out.
+pub(super) fn margin(set: Duration, whole: Duration) -> Duration {
+    (set / 5).min(whole / 4)
 }
 
 /// What is to be kept from now on: several times what the slowest store of an invocation took. What was learnt

@@ -117,8 +117,8 @@ pub(crate) fn library(backend: &str, settings: &[(&str, &str)], event: &str) -> 
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let outcome = runtime.block_on(async {
-        let deadline = Instant::now() + SOON;
-        let invocation = Invocation { forwarder: &own, now: Timestamp::from_millis(now()), deadline, seed: 0 };
+        let (now, start) = (Timestamp::from_millis(now()), Instant::now());
+        let invocation = Invocation { forwarder: &own, now, start, deadline: start + SOON, seed: 0 };
         forwarder.handle(event, &invocation, &mut ()).await
     });
     Ferried {

@@ -70,8 +70,9 @@ async fn show_stored(forwarder: &Forwarder<Http>, wish: &Redrive) -> io::Result<
 async fn send_stored(forwarder: &Forwarder<Http>, wish: &Redrive) -> io::Result<(usize, Status)> {
     let own = stand_in("redrive");
     let now = now();
-    let (deadline, seed) = (Instant::now() + PATIENCE, now.millis().unsigned_abs());
-    let outcome = forwarder.redrive(wish, &Invocation { forwarder: &own, now, deadline, seed }).await;
+    let (start, seed) = (Instant::now(), now.millis().unsigned_abs());
+    let invocation = Invocation { forwarder: &own, now, start, deadline: start + PATIENCE, seed };
+    let outcome = forwarder.redrive(wish, &invocation).await;
     for note in &outcome.notes {
         complain(note);
     }

@@ -154,8 +154,9 @@ async fn replay(forwarder: &mut Forwarder<Carrier>, content: &Content, timeout: 
     let now = now();
     let seed = now.millis().unsigned_abs();
     let is_sent = forwarder.transport.http.is_some() && forwarder.backends.iter().any(Backend::is_remote);
-    let deadline = Instant::now() + if is_sent { Duration::from_secs(timeout) } else { READING };
-    let invocation = Invocation { forwarder: &own, now, deadline, seed };
+    let start = Instant::now();
+    let deadline = start + if is_sent { Duration::from_secs(timeout) } else { READING };
+    let invocation = Invocation { forwarder: &own, now, start, deadline, seed };
     match content {
         Content::Event(event) => forwarder.handle(event, &invocation, watcher).await,
         Content::Batch(bytes) => {

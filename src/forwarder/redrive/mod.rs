@@ -100,10 +100,11 @@ impl<T: Transport> Forwarder<T> {
             let work = self.redrive_backend(store, wish, backend, &budget, &mut progress, invocation);
             let result = self.in_time(invocation, work).await;
             if result.is_ok() {
-                // What can't be counted is only not told.
+                // What can't be counted is only not told: of what time is left something else needs some, too.
                 let left = keys(store, wish, backend.name(), "", MAX_COUNTED);
-                progress.redriven.requests_left =
-                    self.in_time(invocation, left).await.ok().map(|left| left.len() as u64);
+                let until = halfway(last_moment(self.sending, invocation));
+                let counted = in_time(&self.transport, until, left).await.and_then(Result::ok);
+                progress.redriven.requests_left = counted.map(|left| left.len() as u64);
             }
             (progress, result)
         });
@@ -116,9 +117,12 @@ impl<T: Transport> Forwarder<T> {
             progress.report(&mut outcome);
         }
         if *wish == Redrive::default() && well {
-            match self.in_time(invocation, self.strangers(store, Shelf::Pending.name())).await {
-                Ok(strangers) => outcome.notes.extend(strangers.iter().map(of_no_backend)),
-                Err(trouble) => outcome.unread(trouble),
+            let strangers = self.strangers(store, Shelf::Pending.name());
+            match in_time(&self.transport, last_moment(self.sending, invocation), strangers).await {
+                Some(Ok(strangers)) => outcome.notes.extend(strangers.iter().map(of_no_backend)),
+                Some(Err(error)) => outcome.unread(trouble(&error)),
+                // The next redrive tells of them: all that was to be sent has been looked at.
+                None => {}
             }
         }
         outcome
@@ -184,10 +188,7 @@ impl<T: Transport> Forwarder<T> {
         work: impl Future<Output = Result<V, StoreError>>,
     ) -> Result<V, Note> {
         let result = in_time(&self.transport, last_moment(self.sending, invocation), work).await;
-        result.ok_or_else(|| Note::Store(NO_TIME.to_owned()))?.map_err(|error| match error {
-            StoreError::Damaged { .. } | StoreError::Newer { .. } => Note::Left(error.to_string()),
-            error => Note::Store(error.to_string()),
-        })
+        result.ok_or_else(|| Note::Store(NO_TIME.to_owned()))?.map_err(|error| trouble(&error))
     }
 
     /// Sends what is stored for one backend; `budget` is what all backends together may still try.
@@ -309,6 +310,20 @@ async fn sendable(
         Err(error) => return Err(error),
     }
     Ok(None)
+}
+
+/// What is told of a store that fails, or of something in it.
+fn trouble(error: &StoreError) -> Note {
+    match error {
+        StoreError::Damaged { .. } | StoreError::Newer { .. } => Note::Left(error.to_string()),
+        error => Note::Store(error.to_string()),
+    }
+}
+
+/// Half of the time until then.
+fn halfway(until: Instant) -> Instant {
+    let now = Instant::now();
+    now + until.saturating_duration_since(now) / 2
 }
 
 /// A message that only names a stored request.
