@@ -3,6 +3,7 @@
 mod backoff;
 mod http;
 
+use std::collections::VecDeque;
 use std::future::{Future, pending};
 use std::pin::pin;
 use std::time::Duration;
@@ -17,9 +18,12 @@ use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 use crate::ledger::Reason;
 use crate::request::{Destination, Header, Refused, Request, Response, Verdict, Weight};
 
-/// How often a request is cut to find what is malformed or outdated in it before the intake has taken any more of it:
-/// a bound where that is all of it. Otherwise time is the bound.
+/// How often a request is cut to find what is malformed in it before the intake has taken any more of it: a bound where
+/// that is all of it. Otherwise time is the bound.
 const MAX_CUTS: u32 = 64;
+
+/// How often what is left then is cut from its other end, as good items may be behind many that are malformed.
+const MAX_CUTS_BACKWARDS: u32 = 16;
 
 /// The least time for an attempt whose missing answer is blamed on the intake.
 pub const FAIR: Duration = Duration::from_secs(1);
@@ -181,9 +185,20 @@ enum End {
     Accepted,
     Dropped(Reason, String),
     Malformed(String),
-    /// The intake has something newer than an item of it: cut while that may help, and then taken as accepted.
+    /// The intake has something newer than an item of it: cut until that one is found, which is taken as accepted.
     Outdated,
+    /// It was counted what became of each item.
+    Settled,
     TooLarge,
+}
+
+/// Pieces of a request that are still to be sent.
+struct Pieces {
+    waiting: VecDeque<Request>,
+    /// Whether they are taken from the end.
+    backwards: bool,
+    /// How often one was cut as malformed since the intake has last taken something.
+    cuts: u32,
 }
 
 /// Sends a request until it is acknowledged, refused, or out of time; `seed` makes the jitter of the pauses.
@@ -192,28 +207,25 @@ enum End {
 /// outdated that keeps the rest from being taken.
 pub async fn deliver<T: Transport>(transport: &T, request: Request, patience: Patience, seed: u64) -> Delivered {
     let mut delivered = Delivered::default();
-    let mut waiting = vec![request];
-    let mut cuts = 0;
-    while let Some(request) = waiting.pop() {
+    let mut pieces = Pieces { waiting: VecDeque::from([request]), backwards: false, cuts: 0 };
+    while let Some(request) = pieces.next() {
         let sent = delivered.sent;
         let (request, end) = attempts(transport, request, patience, seed, &mut delivered).await;
         if matches!(end, End::Accepted) || delivered.sent != sent {
-            cuts = 0;
+            pieces.cuts = 0;
         }
-        let halves = match end {
-            End::TooLarge => halves(&request),
-            End::Malformed(_) | End::Outdated if cuts < MAX_CUTS => {
-                cuts += 1;
-                halves(&request)
-            }
-            End::Accepted | End::Dropped(..) | End::Malformed(_) | End::Outdated => None,
+        let is_cut = match end {
+            End::TooLarge | End::Outdated => pieces.cut(&request),
+            End::Malformed(_) => pieces.search(&request),
+            End::Accepted | End::Dropped(..) | End::Settled => false,
         };
-        if let Some([first, second]) = halves {
-            waiting.extend([second, first]);
+        if is_cut {
             continue;
         }
         match end {
-            End::Accepted | End::Outdated => delivered.accept(&request),
+            End::Settled => {}
+            End::Accepted => delivered.accept(&request),
+            End::Outdated => delivered.sent += request.weight(),
             End::Dropped(reason, last) => delivered.drop(request, reason, last),
             End::Malformed(last) => delivered.drop(request, Reason::Refused, last),
             End::TooLarge => delivered.drop(request, Reason::Oversize, "too large, even alone".to_owned()),
@@ -222,9 +234,46 @@ pub async fn deliver<T: Transport>(transport: &T, request: Request, patience: Pa
     delivered
 }
 
+impl Pieces {
+    fn next(&mut self) -> Option<Request> {
+        if self.backwards { self.waiting.pop_back() } else { self.waiting.pop_front() }
+    }
+
+    /// Cuts a piece in two, of which the next one is sent next; `false` for a single item.
+    fn cut(&mut self, request: &Request) -> bool {
+        let Some([first, second]) = halves(request) else { return false };
+        if self.backwards {
+            self.waiting.extend([first, second]);
+        } else {
+            self.waiting.push_front(second);
+            self.waiting.push_front(first);
+        }
+        true
+    }
+
+    /// Cuts a piece that holds something malformed, or goes on from the other end; `false` where all seems to be.
+    fn search(&mut self, request: &Request) -> bool {
+        if self.cuts < MAX_CUTS {
+            self.cuts += 1;
+            return self.cut(request);
+        }
+        if self.backwards || self.waiting.is_empty() {
+            return false;
+        }
+        (self.backwards, self.cuts) = (true, MAX_CUTS - MAX_CUTS_BACKWARDS);
+        self.waiting.push_front(request.clone());
+        true
+    }
+}
+
 impl Delivered {
     fn accept(&mut self, request: &Request) {
         self.sent += request.weight();
+        self.acknowledge(request);
+    }
+
+    /// Counts a request of which something was taken.
+    fn acknowledge(&mut self, request: &Request) {
         self.requests += 1;
         self.bytes += request.body.len() as u64;
     }
@@ -244,7 +293,11 @@ impl Delivered {
             Refused::Items(places) => (request.part(&places), request.weight_of(&places)),
         };
         let weight = [weight, lost].into_iter().sum::<Weight>().at_most(left);
-        self.sent += left.without(weight);
+        let taken = left.without(weight);
+        if taken.total() > 0 {
+            self.sent += taken;
+            self.acknowledge(request);
+        }
         if weight.total() > 0 || part.is_some() {
             let request = part.unwrap_or_else(|| request.clone());
             self.dropped.push(Dropped { request, weight, reason: Reason::Refused, last: why });
@@ -377,7 +430,11 @@ fn settle(request: &mut Request, response: &Response, delivered: &mut Delivered)
         },
         Verdict::Otherwise { others, why } => {
             if let Some(other) = request.otherwise(&others) {
-                delivered.sent += request.weight().without(other.weight());
+                let taken = request.weight().without(other.weight());
+                if taken.total() > 0 {
+                    delivered.sent += taken;
+                    delivered.acknowledge(request);
+                }
                 *request = other;
                 return Next::Now;
             }
@@ -411,8 +468,7 @@ fn partly(request: &mut Request, retry: &[usize], refused: Refused, why: &str, d
         *request = again;
         return Next::Later;
     }
-    request.items.clear();
-    Next::End(End::Accepted)
+    Next::End(End::Settled)
 }
 
 /// Status and the beginning of the body, on one line, without secrets that it repeats.

@@ -30,14 +30,22 @@ impl Transport for Script {
     }
 }
 
-/// Takes no request with an item whose end is divisible by this.
-struct Picky(usize);
+/// Takes no request with an item of which this is true, by its end; counts those that it is sent.
+struct Picky<F>(F, RefCell<usize>);
 
-impl Transport for Picky {
+impl<F: Fn(usize) -> bool> Transport for Picky<F> {
     async fn send(&self, request: &Request, _: Instant) -> Result<Response, TransportError> {
-        let refuses = request.items.iter().any(|item| item.end.is_multiple_of(self.0));
+        *self.1.borrow_mut() += 1;
+        let refuses = request.items.iter().any(|item| self.0(item.end));
         Ok(Response { status: if refuses { 422 } else { 200 }, ..Response::default() })
     }
+}
+
+/// A request whose items end at 0, 1, 2, …
+fn numbered(items: usize) -> Request {
+    let mut numbered = Request { judge, ..request(items) };
+    (0..).zip(&mut numbered.items).for_each(|(place, item)| item.end = place);
+    numbered
 }
 
 #[expect(clippy::unnecessary_wraps, reason = "as a request has it")]
@@ -211,7 +219,8 @@ async fn sends_again_what_was_not_taken_and_only_that() {
     let script = Script::statuses(&[207, 503, 200]);
     let (delivered, _) = send(&script, Request { judge, ..request(5) }, 30).await;
     assert_eq!(*script.sent.borrow(), [5, 3, 3]);
-    assert_eq!((delivered.sent.logs, delivered.requests, delivered.retries), (4, 1, 2));
+    assert_eq!((delivered.sent.logs, delivered.requests, delivered.retries), (4, 2, 2));
+    assert_eq!(delivered.bytes, 20);
     let dropped = &delivered.dropped[0];
     assert_eq!((dropped.reason, dropped.weight.logs, dropped.last.as_str()), (Reason::Refused, 1, "bad field"));
     assert_eq!(dropped.request.items.len(), 1);
@@ -226,6 +235,10 @@ async fn sends_again_what_was_not_taken_and_only_that() {
     let (delivered, _) = send(&script, Request { judge, ..request(2) }, 30).await;
     assert_eq!((delivered.sent.logs, delivered.dropped[0].weight.logs, delivered.requests), (1, 1, 1));
     assert_eq!(delivered.dropped[0].request.items.len(), 1);
+
+    // What is refused whole isn't acknowledged.
+    let (delivered, _) = send(&Script::statuses(&[206]), Request { judge, ..request(1) }, 30).await;
+    assert_eq!((delivered.sent.logs, delivered.requests, delivered.bytes), (0, 0, 0));
 
     // Nobody says which: the request that holds it is all that is known.
     let (delivered, _) = send(&Script::statuses(&[206]), Request { judge, ..request(3) }, 30).await;
@@ -242,18 +255,22 @@ async fn finds_what_is_malformed_and_sends_the_rest() {
     assert_eq!((delivered.sent.logs, delivered.dropped.len()), (3, 1));
 
     // However many there are, as long as there are others.
-    let mut many = Request { judge, ..request(1000) };
-    (0..).zip(&mut many.items).for_each(|(place, item)| item.end = place);
     for every in [2, 7, 25, 100] {
-        let (delivered, _) = send(&Picky(every), many.clone(), 30).await;
+        let picky = Picky(|place: usize| place.is_multiple_of(every), RefCell::default());
+        let (delivered, _) = send(&picky, numbered(1000), 30).await;
         let bad = 1000_usize.div_ceil(every) as u64;
         assert_eq!((delivered.sent.logs, delivered.dropped.len() as u64), (1000 - bad, bad));
+    }
+    // Also behind many that are bad.
+    for bad in [|place: usize| place < 70 || place.is_multiple_of(100), |place| place < 300, |place| place >= 300] {
+        let (delivered, _) = send(&Picky(bad, RefCell::default()), numbered(1000), 30).await;
+        assert_eq!(delivered.sent.logs, (0..1000).filter(|place| !bad(*place)).count() as u64);
     }
 
     let all_bad = Script::statuses(&[422; 300]);
     let (delivered, _) = send(&all_bad, Request { judge, ..request(1000) }, 30).await;
     assert_eq!((delivered.sent.logs, delivered.dropped.iter().map(|dropped| dropped.weight.logs).sum()), (0, 1000_u64));
-    assert!(all_bad.sent.borrow().len() <= 130, "{}", all_bad.sent.borrow().len());
+    assert!(all_bad.sent.borrow().len() <= 165, "{}", all_bad.sent.borrow().len());
 }
 
 #[tokio::test(start_paused = true)]
@@ -268,10 +285,19 @@ async fn what_is_outdated_is_settled_and_the_rest_is_sent() {
     assert_eq!(*script.sent.borrow(), [4, 2, 2, 1, 1]);
     assert_eq!((delivered.sent.logs, delivered.dropped.len()), (4, 0));
 
-    let all = Script::statuses(&[409; 300]);
-    let (delivered, _) = send(&all, Request { judge, ..request(400) }, 30).await;
-    assert_eq!((delivered.sent.logs, delivered.dropped.len()), (400, 0));
-    assert!(all.sent.borrow().len() <= 130, "{}", all.sent.borrow().len());
+    // However many there are: one that nobody has may be behind them.
+    let last = 399;
+    let judge = |request: &Request, response: &Response| match response.status {
+        422 => Verdict::Outdated,
+        _ => Verdict::of(request, response),
+    };
+    let picky = Picky(|place: usize| place < last, RefCell::default());
+    let (delivered, _) = send(&picky, Request { judge, ..numbered(last + 1) }, 30).await;
+    assert_eq!((delivered.sent.logs, delivered.requests, delivered.dropped.len()), (400, 1, 0));
+    // What there is no time for is not said to be settled.
+    let (delivered, _) = send(&Script::statuses(&[422; 100]), Request { judge, ..numbered(400) }, 30).await;
+    let dropped: u64 = delivered.dropped.iter().map(|dropped| dropped.weight.logs).sum();
+    assert!(dropped > 300 && delivered.sent.logs + dropped == 400, "{dropped}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -300,7 +326,7 @@ async fn says_some_in_another_way_and_only_those() {
     let script = Script::statuses(&[400, 503, 204]);
     let (delivered, _) = send(&script, Request { judge, fallback: fallback(), ..request(3) }, 30).await;
     assert_eq!(*script.sent.borrow(), [3, 2, 2]);
-    assert_eq!((delivered.sent.logs, delivered.dropped.len(), delivered.requests), (3, 0, 1));
+    assert_eq!((delivered.sent.logs, delivered.dropped.len(), delivered.requests), (3, 0, 2));
     // What isn't taken in the other way either is refused.
     let script = Script::statuses(&[400, 400]);
     let (delivered, _) = send(&script, Request { judge, fallback: fallback(), ..request(3) }, 30).await;

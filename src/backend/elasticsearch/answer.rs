@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use memchr::memmem;
 use serde::Deserialize;
+use serde_json::Value;
 
 use crate::request::{Refused, Request, Response, Verdict};
 
@@ -11,16 +12,9 @@ use crate::request::{Refused, Request, Response, Verdict};
 #[derive(Deserialize)]
 struct Outcome {
     status: u16,
+    /// Mostly an object with a `type` and a `reason`, each of which may be `null`: the status counts whatever it is.
     #[serde(default)]
-    error: Option<Fault>,
-}
-
-#[derive(Deserialize)]
-struct Fault {
-    #[serde(default, rename = "type")]
-    kind: String,
-    #[serde(default)]
-    reason: String,
+    error: Value,
 }
 
 /// The items of an answer, as far as it goes.
@@ -79,8 +73,7 @@ fn bulk(request: &Request, response: &Response) -> Verdict {
             status => {
                 refused.push(place);
                 if why.is_empty() {
-                    let fault = outcome.error.as_ref().map(|fault| format!("{}: {}", fault.kind, fault.reason));
-                    why = format!("status {status} {}", fault.unwrap_or_default());
+                    why = format!("status {status} {}", fault(&outcome.error));
                 }
             }
         }
@@ -99,6 +92,17 @@ fn bulk(request: &Request, response: &Response) -> Verdict {
         (all, 0) if all == request.items.len() && missing + denied == all => Verdict::Unauthorized,
         (all, 0) if all == request.items.len() => Verdict::Busy,
         _ => Verdict::Partly { retry, refused: Refused::Items(refused), why },
+    }
+}
+
+/// What an item's error is, in its words.
+fn fault(error: &Value) -> String {
+    let part = |name| error.get(name).and_then(Value::as_str).unwrap_or_default();
+    match error {
+        Value::Null => String::new(),
+        Value::Object(_) => format!("{}: {}", part("type"), part("reason")),
+        Value::String(said) => said.clone(),
+        other => other.to_string(),
     }
 }
 
@@ -149,6 +153,8 @@ mod tests {
         let busy = r#"{"create":{"status":429,"error":{"type":"es_rejected_execution_exception"}}}"#;
         let down = r#"{"create":{"status":503}}"#;
         let bad = r#"{"create":{"status":400,"error":{"type":"document_parsing_exception","reason":"[1:5] failed to parse"}}}"#;
+        let null = r#"{"create":{"status":400,"error":{"type":"null_pointer_exception","reason":null}}}"#;
+        let said = r#"{"create":{"status":400,"error":"no"}}"#;
         let missing =
             r#"{"create":{"status":404,"error":{"type":"index_not_found_exception","reason":"no such index"}}}"#;
         let denied = |status: u16| {
@@ -175,6 +181,8 @@ mod tests {
             (bulk(&[ok, denied, bad, expired]), 4, partly(&[1, 3], &[2], first)),
             (bulk(&[ok, denied]), 2, partly(&[1], &[], "")),
             (bulk(&[bad]), 1, partly(&[], &[0], first)),
+            (bulk(&[ok, null, down]), 3, partly(&[2], &[1], "status 400 null_pointer_exception: ")),
+            (bulk(&[said, ok]), 2, partly(&[], &[0], "status 400 no")),
             (bulk(&[ok, ok]), 3, partly(&[], &[2], "answers for 2 of 3 items ")),
             (bulk(&[ok, ok, ok]), 2, Verdict::Accepted),
             // Of a long answer only the beginning is read.

@@ -33,8 +33,8 @@
 //! that requests which overtake each other never disorder a series.
 //! Receivers don't take a sample that is older than the newest of its series, or
 //! has its time and another value (400; Thanos 409). Some then take nothing of the request, so it
-//! is cut in two until the one series is found. In cumulative mode that series is settled, and so is the rest when
-//! it was cut often enough: what is there is as new as ours, or the next batch will be. In delta mode it is given up and counted as refused,
+//! is cut in two until the one series is found. In cumulative mode that series is settled: what is there is as new as
+//! ours. In delta mode it is given up and counted as refused,
 //! as the answer doesn't tell a replay from samples that come too late:
 //! set the receiver's `out_of_order_time_window`, and a replay is taken and changes nothing.
 //!
