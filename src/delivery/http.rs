@@ -5,6 +5,8 @@ use std::io::{Read, Write};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use flate2::read::MultiGzDecoder;
 use reqwest::header::{
     ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, DATE, HeaderMap, HeaderValue, LOCATION, RETRY_AFTER,
@@ -16,7 +18,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::{Ending, Transport, TransportError, ended, within};
 use crate::aws::Signer;
-use crate::env::{Env, Row, Setting, has_host, read};
+use crate::env::{Env, Row, Secret, Setting, has_host, read};
 use crate::network::{Connections, Proxies};
 use crate::request::{Certificates, Destination, Endpoint, Header, PemFile, Request, Response};
 
@@ -51,6 +53,8 @@ pub struct Http {
     signer: Signer,
     /// For addresses with certificates of their own.
     special: Vec<(Certificates, reqwest::Client)>,
+    /// What is sent beside what requests hold: to proxies.
+    secrets: Vec<Secret>,
     ending: Option<Ending>,
 }
 
@@ -66,9 +70,11 @@ pub struct HttpSettings {
 /// A proxy.
 #[derive(Clone, Debug)]
 struct Proxy {
-    proxy: reqwest::Proxy,
+    inner: reqwest::Proxy,
     /// What people may see of its address.
     shown: String,
+    /// `user:password` in base64, and the password.
+    credentials: Vec<Secret>,
 }
 
 impl HttpSettings {
@@ -122,6 +128,15 @@ impl HttpSettings {
         }
     }
 
+    /// User and password of the proxies, as they are sent and as they are.
+    fn proxy_credentials(&self) -> Vec<Secret> {
+        [&self.https_proxy, &self.http_proxy]
+            .into_iter()
+            .flatten()
+            .flat_map(|proxy| proxy.credentials.clone())
+            .collect()
+    }
+
     fn client(&self, own: &Certificates, env: &mut Env<'_>) -> Option<reqwest::Client> {
         let tls = self.tls(own, env)?;
         let mut builder = reqwest::Client::builder()
@@ -136,7 +151,7 @@ impl HttpSettings {
             .user_agent(concat!("logferry/", env!("CARGO_PKG_VERSION")));
         let exempt = self.no_proxy.as_deref().and_then(reqwest::NoProxy::from_string);
         for proxy in [&self.https_proxy, &self.http_proxy].into_iter().flatten() {
-            builder = builder.proxy(proxy.proxy.clone().no_proxy(exempt.clone()));
+            builder = builder.proxy(proxy.inner.clone().no_proxy(exempt.clone()));
         }
         builder.build().ok().or_else(|| env.broken("the HTTP client"))
     }
@@ -179,7 +194,8 @@ impl Http {
             }
         }
         let connections = Connections { client, proxies: settings.proxies() };
-        Some(Self { connections, signer, special, ending: None })
+        let secrets = settings.proxy_credentials();
+        Some(Self { connections, signer, special, secrets, ending: None })
     }
 
     /// From now on sending ends at the moment that `ending` tells.
@@ -223,9 +239,11 @@ impl Http {
             None => endpoint.url.clone(),
         };
         let mut post = self.client_of(endpoint).post(&url);
+        let mut own = self.secrets.clone();
         if let Some(signing) = &endpoint.signing {
             for (name, value) in self.signer.headers("POST", &url, &body, signing)? {
                 post = post.header(name, value.expose());
+                own.extend(secrets_of(name, value));
             }
         }
         let mut post = post.body(body);
@@ -245,7 +263,7 @@ impl Http {
         Ok(Response {
             status: answer.status().as_u16(),
             retry_after: retry_after(&answer, self.signer.now()),
-            body,
+            body: masked(body, &own),
             cut,
             html: is_html(&answer),
             telling: telling(&answer),
@@ -347,8 +365,44 @@ fn proxy(value: &str, make: fn(&str) -> reqwest::Result<reqwest::Proxy>) -> Resu
         let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
         Some(format!("{}://{}{port}", url.scheme(), url.host_str()?))
     });
-    let proxy = shown.and_then(|shown| Some(Proxy { proxy: make(value).ok()?, shown }));
+    let credentials = url.as_ref().map(credentials).unwrap_or_default();
+    let proxy = shown.and_then(|shown| Some(Proxy { inner: make(value).ok()?, shown, credentials }));
     proxy.ok_or_else(|| EXPECTED.to_owned())
+}
+
+/// What of an address is secret, as it is sent and as it is.
+fn credentials(url: &reqwest::Url) -> Vec<Secret> {
+    let decoded = |text: &str| {
+        let url = reqwest::Url::parse(&format!("http://host/?{}", text.replace('+', "%2B"))).ok();
+        url.and_then(|url| url.query_pairs().next().map(|(key, _)| key.into_owned())).unwrap_or_default()
+    };
+    let Some(password) = url.password().map(decoded) else { return Vec::new() };
+    let pair = STANDARD.encode(format!("{}:{password}", decoded(url.username())));
+    [pair, password].into_iter().map(Secret::new).collect()
+}
+
+/// What of a header that signs is secret.
+fn secrets_of(name: &str, value: Secret) -> Option<Secret> {
+    match name {
+        "authorization" => {
+            value.expose().rsplit_once("Signature=").map(|(_, signature)| Secret::new(signature.to_owned()))
+        }
+        "x-amz-security-token" => Some(value),
+        _ => None,
+    }
+}
+
+/// A body without these secrets, of which one that is too short would be found in any.
+fn masked(body: Vec<u8>, secrets: &[Secret]) -> Vec<u8> {
+    let is_in = |secret: &&Secret| {
+        secret.expose().len() >= 4 && memchr::memmem::find(&body, secret.expose().as_bytes()).is_some()
+    };
+    let found: Vec<_> = secrets.iter().filter(is_in).collect();
+    if found.is_empty() {
+        return body;
+    }
+    let text = String::from_utf8_lossy(&body).into_owned();
+    found.iter().fold(text, |text, secret| text.replace(secret.expose(), "***")).into_bytes()
 }
 
 fn add_roots(path: &str, roots: &mut RootCertStore) -> Result<(), String> {

@@ -4,6 +4,7 @@ mod backoff;
 mod http;
 
 use std::collections::VecDeque;
+use std::fmt::Write;
 use std::future::{Future, pending};
 use std::pin::pin;
 use std::time::Duration;
@@ -493,6 +494,40 @@ fn password(header: &str) -> Option<String> {
     pair.split_once(':').map(|(_, password)| password.to_owned())
 }
 
+/// A secret, and what of it is one by itself: a header as `Basic abc` and a query as `token=abc` hold it in a part.
+fn parts(secret: &str) -> Vec<String> {
+    let mut parts = vec![secret.to_owned()];
+    // A shorter one would be found in any text.
+    parts.extend(password(secret).filter(|password| password.len() >= 4));
+    for part in secret.split([' ', '&']) {
+        let value = part.split_once('=').map(|(_, value)| value).filter(|value| value.len() >= 6);
+        parts.extend(Some(value.unwrap_or(part)).filter(|part| part.len() >= 6).map(str::to_owned));
+    }
+    parts
+}
+
+/// How an answer may write a text: as it is, in JSON, in JSON of ASCII alone, and not as an address has it.
+fn spellings(text: &str) -> [String; 4] {
+    let quoted = serde_json::to_string(text).unwrap_or_default();
+    let json = quoted.get(1..quoted.len().saturating_sub(1)).unwrap_or(text).to_owned();
+    let mut ascii = String::with_capacity(json.len());
+    for c in json.chars() {
+        if c.is_ascii() {
+            ascii.push(c);
+        } else {
+            c.encode_utf16(&mut [0; 2]).iter().for_each(|unit| _ = write!(ascii, "\\u{unit:04x}"));
+        }
+    }
+    let url = reqwest::Url::parse(&format!("http://host/?{text}")).ok();
+    let pair = url.as_ref().and_then(|url| url.query_pairs().next());
+    let decoded = match pair {
+        Some((key, value)) if text.contains('=') => format!("{key}={value}"),
+        Some((key, _)) if !text.contains('&') => key.into_owned(),
+        _ => text.to_owned(),
+    };
+    [text.to_owned(), json, ascii, decoded]
+}
+
 /// The beginning of what an intake says, on one line, without the request's secrets.
 fn redacted(text: &str, request: &Request) -> String {
     let mut text = text.to_owned();
@@ -502,18 +537,8 @@ fn redacted(text: &str, request: &Request) -> String {
             Header::Secret(secret) => Some(secret),
         });
         for secret in headers.chain(&endpoint.query) {
-            text = text.replace(secret.expose(), "***");
-            // A shorter one would be found in any text.
-            if let Some(password) = password(secret.expose()).filter(|password| password.len() >= 4) {
-                text = text.replace(&password, "***");
-            }
-            // A header as `Basic abc` and a query as `token=abc` hold the secret in a part.
-            for part in secret.expose().split([' ', '&']) {
-                let value = part.split_once('=').map(|(_, value)| value).filter(|value| value.len() >= 6);
-                let part = value.unwrap_or(part);
-                if part.len() >= 6 {
-                    text = text.replace(part, "***");
-                }
+            for part in parts(secret.expose()) {
+                text = spellings(&part).iter().fold(text, |text, spelling| text.replace(spelling, "***"));
             }
         }
     }

@@ -189,11 +189,25 @@ fn says_no_secret_that_an_answer_repeats() {
         ("Basic dXNlcjphYmM=", "no abc, no abacus", "no abc, no abacus"),
         ("Basic nobase64", "bad nobase64", "bad ***"),
         ("Bearer eyJhbGciOi", "bad token eyJhbGciOi", "bad token ***"),
+        // user:pa"ss\wörd, as JSON writes it.
+        ("Basic dXNlcjpwYSJzc1x3w7ZyZA==", r#"{"got":"user:pa\"ss\\wörd"}"#, r#"{"got":"user:***"}"#),
+        ("Basic dXNlcjpwYSJzc1x3w7ZyZA==", r#"{"got":"user:pa\"ss\\w\u00f6rd"}"#, r#"{"got":"user:***"}"#),
     ] {
         let endpoint = Endpoint { headers: vec![header(secret)], ..Endpoint::default() };
         let request =
             Request { destination: Destination::Http(endpoint), ..Request::with_items(Vec::new(), Verdict::of) };
         assert_eq!(redacted(said, &request), expected);
+    }
+    for (query, said, expected) in [
+        ("token=s3cr%2Ft%2Babcdef", "bad token token=s3cr/t+abcdef", "bad token ***"),
+        ("token=s3cr%2Ft%2Babcdef", "bad token s3cr/t+abcdef", "bad token ***"),
+        ("a=b&token=s3cr%2Ft", "bad token s3cr/t", "bad token ***"),
+        ("token=s3cr%2Ft%2Babcdef", "token=s3cr%2Ft%2Babcdef", "***"),
+    ] {
+        let endpoint = Endpoint { query: Some(secret(query)), ..Endpoint::default() };
+        let request =
+            Request { destination: Destination::Http(endpoint), ..Request::with_items(Vec::new(), Verdict::of) };
+        assert_eq!(redacted(said, &request), expected, "{query}");
     }
 }
 
