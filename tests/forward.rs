@@ -112,15 +112,26 @@ async fn with_a_store_kinesis_is_asked_for_nothing_again() {
 #[tokio::test(start_paused = true)]
 async fn firehose_is_answered_every_record() {
     for (set, result) in [("ok", "Ok"), ("dropped", "Dropped")] {
-        let script = Script::new(|request, _| Answer::status(if holds(request, "second") { 503 } else { 202 }));
+        let script = Script::new(|request, _| {
+            let refuses = |line| holds(request, line);
+            Answer::status(if refuses("second") {
+                503
+            } else if refuses("fourth") {
+                400
+            } else {
+                202
+            })
+        });
         let mut forwarder = forwarder(&[("LOGFERRY_FIREHOSE_RESULT", set)], script);
         let control = STANDARD.encode(gzip(fixture("control-message").as_bytes()));
-        let data = [delivery(&["first"]), delivery(&["second"]), "aGVsbG8=".to_owned(), control, delivery(&["third"])];
+        let lines = |line: &str| delivery(&[line]);
+        let data = [lines("first"), lines("second"), "aGVsbG8=".to_owned(), control, lines("third"), lines("fourth")];
         let outcome = forward(&mut forwarder, &firehose(&data)).await;
         let answers = data.iter().enumerate().map(|(place, data)| {
             let id = format!("record-{place}");
             match (place, result) {
-                (1, _) => json!({ "recordId": id, "result": "ProcessingFailed" }),
+                // What is damaged or refused would be nowhere if Firehose dropped it.
+                (1, _) | (2 | 5, "Dropped") => json!({ "recordId": id, "result": "ProcessingFailed" }),
                 (_, "Ok") => json!({ "recordId": id, "result": "Ok", "data": data }),
                 _ => json!({ "recordId": id, "result": "Dropped" }),
             }
@@ -282,7 +293,11 @@ async fn what_a_message_refers_to_and_nobody_takes_is_left_to_the_queue() {
     let gauge = parcel_of(&["MONITORING|1795165334|7|gauge|shop.queue|#shop:berlin"]).await;
     for (content, hours, said) in [
         (&stored[..], 0, "status 400"),
-        (&gauge, 20, "set aside and not sent: it is too old for the backend"),
+        (
+            &gauge,
+            20,
+            "a stored request was left as it is: it is too old for the backend; the queue gives up its 1 metric for datadog",
+        ),
         (b"{}", 0, "a stored request was left as it is: pending/datadog/2026/11/20/09/1-a.json is damaged"),
     ] {
         aws.put(&format!("/kept/{key}"), content);
@@ -1264,6 +1279,41 @@ async fn what_cannot_be_stored_fails_the_invocation() {
     assert!(matches!(&outcome.notes[..], [Note::Store(_)]), "{:?}", outcome.notes);
     // A schedule asks for it: nobody would see it otherwise.
     assert_eq!(outcome.failed(), 1);
+}
+
+/// A page of a login, as something between may answer, or an answer that says nothing.
+#[tokio::test]
+async fn what_a_store_does_not_say_that_it_has_is_not_stored() {
+    let aws = Aws::start();
+    let queue = format!("{}/123456789012/queue", aws.url());
+    let page = common::server::Answer::with(200, &[("Content-Type", "text/html")], b"\n<!DOCTYPE html><p>Log in");
+    let empty = common::server::Answer::with(200, &[], b"{}");
+    for (store, answer) in [("s3://kept", page.clone()), (&queue, page), (&queue, empty)] {
+        aws.trouble(Some(answer));
+        let mut forwarder = with_aws(&aws, &[("LOGFERRY_STORE", store)], Script::new(|_, _| Answer::status(403)));
+        let outcome = forward(&mut forwarder, &packed(batch(["a", "b"]))).await;
+        assert_eq!((outcome.failed(), outcome.ledger.backends[0].stored.logs), (2, 0), "{store}");
+        assert!(notes(&outcome).contains("the store cannot be used: "), "{}", notes(&outcome));
+    }
+}
+
+#[tokio::test]
+async fn what_is_refused_is_in_the_queue_and_not_said_to_be_set_aside() {
+    let aws = Aws::start();
+    let queue = format!("{}/123456789012/queue", aws.url());
+    let script = Script::new(|request, _| Answer::status(if holds(request, "bad") { 400 } else { 202 }));
+    let mut forwarder = with_aws(&aws, &[("LOGFERRY_STORE", queue.as_str())], script);
+    let outcome = forward(&mut forwarder, &packed(batch(["good", "bad", "well"]))).await;
+    let datadog = &outcome.ledger.backends[0];
+    assert_eq!((datadog.sent.logs, datadog.stored.logs, datadog.dropped_total()), (2, 1, 0), "{}", notes(&outcome));
+    // The same of a message that holds both.
+    let mut mixed = with_aws(&aws, &[("LOGFERRY_STORE", queue.as_str())], Script::new(|_, _| Answer::status(503)));
+    forward_within(&mut mixed, &packed(batch(["good", "bad"])), NOW, Duration::from_secs(2)).await;
+    let outcome = forward(&mut forwarder, &sqs(&[("a", aws.messages()[1].clone())])).await;
+    let redriven = &outcome.redriven[0];
+    assert_eq!((redriven.sent.logs, redriven.left.logs, redriven.set_aside.logs), (1, 1, 0), "{}", notes(&outcome));
+    assert_eq!((aws.messages().len(), reply(&outcome)), (3, json!({ "batchItemFailures": [] })));
+    assert!(!notes(&outcome).contains("set aside"), "{}", notes(&outcome));
 }
 
 #[tokio::test]

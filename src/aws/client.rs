@@ -209,11 +209,21 @@ impl Answer {
     ///
     /// What the service says otherwise.
     pub fn success(self, service: &'static str) -> Result<Vec<u8>, AwsError> {
-        if (200..300).contains(&self.status) {
-            return Ok(self.body);
-        }
-        Err(AwsError::Answered { service, status: self.status, said: said(&self.body) })
+        let said = match self.status {
+            // As of a login, behind which nothing has been stored.
+            200..300 if is_page(&self.body) => "a web page".to_owned(),
+            200..300 => return Ok(self.body),
+            _ => said(&self.body),
+        };
+        Err(AwsError::Answered { service, status: self.status, said })
     }
+}
+
+/// Whether it is a page for people: no API of AWS answers so.
+fn is_page(body: &[u8]) -> bool {
+    let body = body.trim_ascii_start();
+    let begins = |tag: &[u8]| body.get(..tag.len()).is_some_and(|start| start.eq_ignore_ascii_case(tag));
+    begins(b"<!doctype html") || begins(b"<html")
 }
 
 /// Code and message of an error, in XML or JSON, and nothing else: what is beside them may be the token that

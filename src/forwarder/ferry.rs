@@ -141,7 +141,8 @@ impl<T: Transport> Ferry<'_, T> {
             landed.delivered.dropped.push(dropped);
             return;
         }
-        let place = if dropped.reason.may_pass() { Shelf::Pending } else { Shelf::SetAside };
+        // A queue has no such shelf: it sends what it holds, and itself gives up what is refused again and again.
+        let place = if dropped.reason.may_pass() || store.is_queue() { Shelf::Pending } else { Shelf::SetAside };
         // Marking the first one takes a hash of the whole payload: that is a part of storing.
         let before = Instant::now();
         let parcel = Parcel::pack(name, &dropped.request, dropped.reason.as_str(), &dropped.last);

@@ -222,6 +222,18 @@ impl Outcome {
         self.ledger.backends.iter().map(Account::recoverable).sum::<u64>() + self.undone + unreadable.count() as u64
     }
 
+    /// Whether something of what came is neither delivered nor stored, and won't be.
+    pub(super) fn loses(&self) -> bool {
+        self.notes.iter().any(|note| {
+            matches!(
+                note,
+                Note::Damaged { kept: None, .. }
+                    | Note::Undelivered { fate: Fate::Dropped, .. }
+                    | Note::Unreadable { .. }
+            )
+        })
+    }
+
     /// Places of backends that didn't take all that they may take later, and of those that hadn't before.
     pub(super) fn down(&self, before: Vec<usize>) -> Vec<usize> {
         let mut down = before;

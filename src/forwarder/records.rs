@@ -31,9 +31,9 @@ impl<T: Transport> Forwarder<T> {
             let over = || Instant::now() >= whole.deadline || self.transport.ended().now_or_never().is_some();
             let late = event.source.delivers_again() && over();
             left += usize::from(late);
-            let well = if stopped || late {
+            let (well, loses) = if stopped || late {
                 outcome.undone += 1;
-                false
+                (false, true)
             } else {
                 let terms = Terms { patience: self.patience_of_one(whole, others), down: &down };
                 let one = self.record(&record, &terms, invocation, observer).await;
@@ -41,11 +41,12 @@ impl<T: Transport> Forwarder<T> {
                     down = one.down(down);
                 }
                 let well = one.failed() == 0 && (!event.source.is_queue() || one.waiting == 0);
+                let loses = one.loses();
                 outcome.add(one);
-                well
+                (well, loses)
             };
             match event.source {
-                Source::Firehose => transformed.push(self.transformed(record, well)),
+                Source::Firehose => transformed.push(self.transformed(record, well, loses)),
                 source if source.delivers_again() && !well => failed.push(record.id.into_owned()),
                 _ => {}
             }
@@ -114,9 +115,13 @@ impl<T: Transport> Forwarder<T> {
         }
     }
 
-    /// What Firehose is answered for a record.
-    fn transformed(&self, record: Record<'_>, well: bool) -> Transformed {
-        let result = if well { self.sending.firehose } else { TransformResult::ProcessingFailed };
+    /// What Firehose is answered for a record: it drops none of which something would then be nowhere.
+    fn transformed(&self, record: Record<'_>, well: bool, loses: bool) -> Transformed {
+        let result = match self.sending.firehose {
+            TransformResult::Dropped if loses => TransformResult::ProcessingFailed,
+            set if well => set,
+            _ => TransformResult::ProcessingFailed,
+        };
         let data = match record.content {
             Content::Delivery(data) if result == TransformResult::Ok => Some(data.into_owned()),
             _ => None,

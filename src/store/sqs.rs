@@ -63,7 +63,11 @@ impl Sqs {
             fields.insert("MessageGroupId".to_owned(), json!("logferry"));
             fields.insert("MessageDeduplicationId".to_owned(), json!(key));
         }
-        self.client.json("sqs", &self.region(), "AmazonSQS.SendMessage", &message).await?;
+        let answer = self.client.json("sqs", &self.region(), "AmazonSQS.SendMessage", &message).await?;
+        if answer.get("MessageId").is_none() {
+            let said = "no MessageId: nothing says that the message was taken".to_owned();
+            return Err(AwsError::Answered { service: "sqs", status: 200, said }.into());
+        }
         Ok(())
     }
 

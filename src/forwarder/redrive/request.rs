@@ -184,7 +184,10 @@ async fn unsendable(
     reason.clone_into(&mut parcel.reason);
     let next = set_aside(store, key, &parcel, &mut progress.redriven).await?;
     let (weight, backend) = (parcel.weight(), parcel.backend);
-    progress.notes.push(Note::Aside { backend, weight, why });
+    progress.notes.push(match next {
+        Next::Stop => Note::Left(format!("{why}; the queue gives up its {weight} for {backend}")),
+        Next::GoOn | Next::Failed(..) => Note::Aside { backend, weight, why },
+    });
     Ok(next)
 }
 
@@ -196,17 +199,17 @@ pub(super) async fn set_aside(
     parcel: &Parcel,
     redriven: &mut Redriven,
 ) -> Result<Next, StoreError> {
-    let mut next = Next::Stop;
-    if let Some(key) = key.filter(|_| !store.is_queue()) {
-        let aside = moved(key, Shelf::Pending, Shelf::SetAside);
-        store.replace(&aside, parcel).await?;
-        if aside != key {
-            store.delete(key).await?;
-        }
-        next = Next::GoOn;
+    let Some(key) = key.filter(|_| !store.is_queue()) else {
+        redriven.left += parcel.weight();
+        return Ok(Next::Stop);
+    };
+    let aside = moved(key, Shelf::Pending, Shelf::SetAside);
+    store.replace(&aside, parcel).await?;
+    if aside != key {
+        store.delete(key).await?;
     }
     redriven.set_aside += parcel.weight();
-    Ok(next)
+    Ok(Next::GoOn)
 }
 
 /// Stores each piece that wasn't taken by itself, then deletes the whole.
@@ -230,7 +233,7 @@ async fn take_apart(
         let mut piece = Parcel::pack(&parcel.backend, &dropped.request, dropped.reason.as_str(), &dropped.last);
         (piece.oldest, piece.tries) = (parcel.oldest, parcel.tries);
         let piece = copies.mark(piece);
-        if dropped.reason.may_pass() {
+        if dropped.reason.may_pass() || store.is_queue() {
             progress.redriven.left += weight;
             progress.undelivered(Fate::Kept, dropped);
             next = Next::Stop;
