@@ -42,7 +42,15 @@ WORKSPACE = "https://aps-workspaces.us-east-1.amazonaws.com/workspaces/ws-1/api/
 
 DOMAIN = "https://search-shop-x.us-east-1.es.amazonaws.com"
 
-COLLECTION = "https://abc.us-east-1.aoss.amazonaws.com"
+# What stands behind the id in the hosts of collections.
+COLLECTIONS = [
+    "us-east-1.aoss.amazonaws.com",
+    "us-east-1.aoss.amazonaws.com:443",
+    "us-east-1.aoss-fips.amazonaws.com",
+    "cn-north-1.aoss.amazonaws.com.cn",
+    "aoss.us-east-1.on.aws",
+    "aoss-fips.us-east-1.on.aws/",
+]
 
 VPC = {"SubnetIds": "subnet-0a,subnet-0b", "SecurityGroupIds": "sg-0c"}
 
@@ -167,7 +175,11 @@ GRANTS = [
         {"ElasticsearchUrl": "https://logs.shop.example", "ElasticsearchSigning": "es"},
         [f"es:ESHttpPost arn:aws:es:*:{ACCOUNT}:domain/*"],
     ),
-    ({"ElasticsearchUrl": COLLECTION}, [f"aoss:APIAccessAll arn:aws:aoss:*:{ACCOUNT}:collection/abc"]),
+    *(
+        ({"ElasticsearchUrl": f"https://abc.{host}"}, [f"aoss:APIAccessAll arn:aws:aoss:*:{ACCOUNT}:collection/abc"])
+        for host in COLLECTIONS
+    ),
+    ({"ElasticsearchUrl": "https://abc.aoss.us-east-1.on.aws", "ElasticsearchSigning": "none"}, []),
     (
         {"ElasticsearchUrl": "https://logs.shop.example", "ElasticsearchSigning": "aoss"},
         [f"aoss:APIAccessAll arn:aws:aoss:*:{ACCOUNT}:collection/*"],

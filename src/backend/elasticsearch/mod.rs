@@ -365,22 +365,25 @@ fn cloud_id(value: &str) -> Result<Address, String> {
     address().ok_or_else(|| "is not a cloud id: expected `name:…` as Elastic Cloud shows it".to_owned())
 }
 
-/// Service and region, as the hosts of Amazon's services tell them:
-/// `search-shop-x.eu-west-1.es.amazonaws.com`, `x.aos.eu-west-1.on.aws`, `x.eu-west-1.aoss.amazonaws.com`.
+/// Service and region, as the hosts of Amazon's services tell them: `search-shop-x.eu-west-1.es.amazonaws.com` and
+/// `x.aos.eu-west-1.on.aws`; of collections `x.eu-west-1.aoss.amazonaws.com` and `x.aoss.eu-west-1.on.aws`, each also
+/// with `aoss-fips`.
+///
+/// Source: <https://docs.aws.amazon.com/opensearch-service/latest/developerguide/serverless-collection-endpoints.html>
 fn aws_host(url: &str) -> Option<(&'static str, String)> {
     let host = url.split_once("://")?.1.split(['/', ':']).next()?;
     let labels: Vec<_> = host.split('.').collect();
-    let at = |label: &str| labels.iter().position(|other| *other == label);
-    let (service, place) = if host.ends_with(".on.aws") {
-        ("es", at("aos")? + 1)
-    } else if !host.ends_with(".amazonaws.com") && !host.ends_with(".amazonaws.com.cn") {
+    let at = |names: &[&str]| labels.iter().position(|label| names.contains(label));
+    let on_aws = host.ends_with(".on.aws");
+    if !on_aws && !host.ends_with(".amazonaws.com") && !host.ends_with(".amazonaws.com.cn") {
         return None;
-    } else if let Some(place) = at("aoss") {
-        ("aoss", place.checked_sub(1)?)
-    } else {
-        ("es", at("es")?.checked_sub(1)?)
+    }
+    let (service, place) = match at(&["aoss", "aoss-fips"]) {
+        Some(place) => ("aoss", place),
+        None => ("es", at(&[if on_aws { "aos" } else { "es" }])?),
     };
-    Some((service, read::region(labels.get(place)?).ok()?))
+    let region = if on_aws { place + 1 } else { place.checked_sub(1)? };
+    Some((service, read::region(labels.get(region)?).ok()?))
 }
 
 #[cfg(test)]

@@ -135,6 +135,31 @@ fn settings_are_read_as_users_write_them() {
             signing("aoss", "us-east-1"),
         ),
         (
+            vec![("ELASTICSEARCH_URL", "https://x.us-east-1.aoss-fips.amazonaws.com")],
+            "https://x.us-east-1.aoss-fips.amazonaws.com",
+            signing("aoss", "us-east-1"),
+        ),
+        (
+            vec![("ELASTICSEARCH_URL", "https://x.cn-north-1.aoss.amazonaws.com.cn")],
+            "https://x.cn-north-1.aoss.amazonaws.com.cn",
+            signing("aoss", "cn-north-1"),
+        ),
+        (
+            vec![("ELASTICSEARCH_URL", "https://x.aoss.us-east-1.on.aws/")],
+            "https://x.aoss.us-east-1.on.aws",
+            signing("aoss", "us-east-1"),
+        ),
+        (
+            vec![("ELASTICSEARCH_URL", "https://x.aoss-fips.us-gov-west-1.on.aws")],
+            "https://x.aoss-fips.us-gov-west-1.on.aws",
+            signing("aoss", "us-gov-west-1"),
+        ),
+        (
+            vec![("ELASTICSEARCH_URL", "https://x.aoss.us-east-1.example.com")],
+            "https://x.aoss.us-east-1.example.com",
+            None,
+        ),
+        (
             vec![("ELASTICSEARCH_URL", "https://search-x.eu-west-1.es.amazonaws.com"), ("ES_API_KEY", "k")],
             "https://search-x.eu-west-1.es.amazonaws.com",
             None,
