@@ -38,7 +38,18 @@ SECRET = f"arn:aws:secretsmanager:eu-west-1:{ACCOUNT}:secret:logferry-AbCdEf"
 
 PARAMETER = f"arn:aws:ssm:eu-west-1:{ACCOUNT}:parameter/logferry/datadog"
 
-WORKSPACE = "https://aps-workspaces.us-east-1.amazonaws.com/workspaces/ws-1/api/v1/remote_write"
+# Hosts and paths of one workspace.
+WORKSPACES = [
+    "aps-workspaces.us-east-1.amazonaws.com/workspaces/ws-1/api/v1/remote_write",
+    "aps-workspaces.us-east-1.amazonaws.com/workspaces/ws-1",
+    "aps-workspaces.us-east-1.amazonaws.com/workspaces/ws-1/",
+    "aps-workspaces.us-east-1.amazonaws.com/workspaces/ws-1?a=b",
+    "aps-workspaces-fips.us-east-1.amazonaws.com/workspaces/ws-1/api/v1/remote_write",
+    "aps-workspaces.us-east-1.api.aws/workspaces/ws-1/api/v1/remote_write",
+    "aps-workspaces-fips.us-east-1.api.aws/workspaces/ws-1",
+    "vpce-0abc-xyz.aps-workspaces.us-east-1.vpce.amazonaws.com/workspaces/ws-1/api/v1/remote_write",
+    "vpce-0abc-xyz.aps-workspaces-fips.us-east-1.vpce.amazonaws.com/workspaces/ws-1",
+]
 
 DOMAIN = "https://search-shop-x.us-east-1.es.amazonaws.com"
 
@@ -157,8 +168,11 @@ GRANTS = [
     ({"DdApiKeySecretArn": SECRET}, [f"secretsmanager:GetSecretValue {SECRET}"]),
     ({"DdApiKeySecretArn": f"{SECRET}:field::"}, [f"secretsmanager:GetSecretValue {SECRET}"]),
     ({"DdApiKeySecretArn": PARAMETER}, [f"ssm:GetParameter {PARAMETER}"]),
-    ({"PrometheusRemoteWriteUrl": WORKSPACE}, [f"aps:RemoteWrite arn:aws:aps:*:{ACCOUNT}:workspace/ws-1"]),
-    ({"PrometheusRemoteWriteUrl": WORKSPACE, "RemoteWriteSign": "false"}, []),
+    *(
+        ({"PrometheusRemoteWriteUrl": f"https://{workspace}"}, [f"aps:RemoteWrite arn:aws:aps:*:{ACCOUNT}:workspace/ws-1"])
+        for workspace in WORKSPACES
+    ),
+    ({"PrometheusRemoteWriteUrl": f"https://{WORKSPACES[0]}", "RemoteWriteSign": "false"}, []),
     ({"PrometheusRemoteWriteUrl": "https://mimir/api/v1/push"}, []),
     (
         {"PrometheusRemoteWriteUrl": "https://proxy", "RemoteWriteSign": "true"},
