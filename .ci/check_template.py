@@ -130,10 +130,18 @@ REFUSALS = [
     ({"SubnetIds": "subnet-0a"}, ["a function in the subnets of SubnetIds needs SecurityGroupIds"]),
     ({"SecurityGroupIds": "sg-0c"}, ["SecurityGroupIds are of no use without SubnetIds"]),
     (WITH_TOPIC, []),
+    ({**WITH_TOPIC, "OwnMetrics": ""}, []),
+    ({**WITH_TOPIC, "OwnMetrics": "True"}, ["OwnMetrics is none of true, false and nothing"]),
     (
         {**WITH_TOPIC, "OwnMetrics": "false"},
         ["the alarms of AlarmTopicArn need OwnMetrics to be true, which some of them watch"],
     ),
+    ({"OwnMetrics": "no"}, ["OwnMetrics is none of true, false and nothing"]),
+    *(({"RemoteWriteSign": sign}, []) for sign in ["auto", "true", "false", ""]),
+    ({"RemoteWriteSign": "TRUE"}, ["RemoteWriteSign is none of auto, true, false and nothing"]),
+    ({"RemoteWriteSign": "1"}, ["RemoteWriteSign is none of auto, true, false and nothing"]),
+    *(({"ElasticsearchSigning": sign}, []) for sign in ["auto", "es", "aoss", "none", ""]),
+    ({"ElasticsearchSigning": "ES"}, ["ElasticsearchSigning is none of auto, es, aoss, none and nothing"]),
     ({"Store": QUEUE, "StoreBucket": "s3://large"}, []),
     ({"StoreBucket": "s3://large"}, ["StoreBucket is for what a queue cannot take: Store has to name one"]),
     ({"DdApiKey": ""}, ["the backend datadog needs DdApiKey or DdApiKeySecretArn"]),
@@ -173,7 +181,12 @@ GRANTS = [
         for workspace in WORKSPACES
     ),
     ({"PrometheusRemoteWriteUrl": f"https://{WORKSPACES[0]}", "RemoteWriteSign": "false"}, []),
+    (
+        {"PrometheusRemoteWriteUrl": f"https://{WORKSPACES[0]}", "RemoteWriteSign": ""},
+        [f"aps:RemoteWrite arn:aws:aps:*:{ACCOUNT}:workspace/ws-1"],
+    ),
     ({"PrometheusRemoteWriteUrl": "https://mimir/api/v1/push"}, []),
+    ({"PrometheusRemoteWriteUrl": "https://mimir/api/v1/push", "RemoteWriteSign": ""}, []),
     (
         {"PrometheusRemoteWriteUrl": "https://proxy", "RemoteWriteSign": "true"},
         [f"aps:RemoteWrite arn:aws:aps:*:{ACCOUNT}:workspace/*"],
@@ -183,8 +196,10 @@ GRANTS = [
         {"ElasticsearchUrl": "https://shop.aos.us-east-1.on.aws"},
         [f"es:ESHttpPost arn:aws:es:*:{ACCOUNT}:domain/*"],
     ),
+    ({"ElasticsearchUrl": DOMAIN, "ElasticsearchSigning": ""}, [f"es:ESHttpPost arn:aws:es:*:{ACCOUNT}:domain/*"]),
     ({"ElasticsearchUrl": DOMAIN, "ElasticsearchSigning": "none"}, []),
     ({"ElasticsearchUrl": "https://elastic:9200"}, []),
+    ({"ElasticsearchUrl": "https://elastic:9200", "ElasticsearchSigning": ""}, []),
     (
         {"ElasticsearchUrl": "https://logs.shop.example", "ElasticsearchSigning": "es"},
         [f"es:ESHttpPost arn:aws:es:*:{ACCOUNT}:domain/*"],
@@ -193,7 +208,11 @@ GRANTS = [
         ({"ElasticsearchUrl": f"https://abc.{host}"}, [f"aoss:APIAccessAll arn:aws:aoss:*:{ACCOUNT}:collection/abc"])
         for host in COLLECTIONS
     ),
-    ({"ElasticsearchUrl": "https://abc.aoss.us-east-1.on.aws", "ElasticsearchSigning": "none"}, []),
+    (
+        {"ElasticsearchUrl": f"https://abc.{COLLECTIONS[0]}", "ElasticsearchSigning": ""},
+        [f"aoss:APIAccessAll arn:aws:aoss:*:{ACCOUNT}:collection/abc"],
+    ),
+    ({"ElasticsearchUrl": f"https://abc.{COLLECTIONS[0]}", "ElasticsearchSigning": "none"}, []),
     (
         {"ElasticsearchUrl": "https://logs.shop.example", "ElasticsearchSigning": "aoss"},
         [f"aoss:APIAccessAll arn:aws:aoss:*:{ACCOUNT}:collection/*"],
@@ -293,7 +312,11 @@ class Stack:
                 yield self.properties(name)
 
     def refusals(self):
-        """What the rules say against the parameters."""
+        """What is said against the parameters: each by itself, and those that don't fit together."""
+        for name, value in self.given.items():
+            allowed = self.template["Parameters"][name].get("AllowedValues", [value])
+            if value not in allowed:
+                yield f"{name} is none of {', '.join(filter(None, allowed))}{'' if all(allowed) else ' and nothing'}"
         for rule in self.template["Rules"].values():
             if self.value(rule.get("RuleCondition", True)):
                 yield from (one["AssertDescription"] for one in rule["Assertions"] if not self.value(one["Assert"]))
@@ -394,7 +417,26 @@ def wrong_refusals(template):
     for given, expected in REFUSALS:
         said = list(Stack(template, {"DdApiKey": "key", **given}).refusals())
         if said != expected:
-            yield f"with {given} the rules say {said}, expected {expected}"
+            yield f"with {given} it is said {said}, expected {expected}"
+
+
+def loose_words(template):
+    """Each parameter that is compared with a word, and can be another that the function takes for the same."""
+    ours = {name: of for name, of in template["Conditions"].items() if not name.startswith("Sets")}
+    for one, other in compared([ours, template["Rules"]]):
+        name = one.get("Ref") if isinstance(one, dict) else None
+        # Where it isn't the plain list of one, it may have spaces, names or others beside it: the rule is for the default.
+        if name in template["Parameters"] and name != "Backends" and other:
+            if other not in template["Parameters"][name].get("AllowedValues", []):
+                yield f"{name} is compared with {other}, which is none of its AllowedValues"
+
+
+def compared(of):
+    """What stands on either side of each Fn::Equals."""
+    if isinstance(of, dict):
+        yield from (value for name, value in of.items() if name == "Fn::Equals")
+    for value in of.values() if isinstance(of, dict) else of if isinstance(of, list) else []:
+        yield from compared(value)
 
 
 def wrong_places(template):
@@ -426,7 +468,16 @@ def watches(alarm):
     return f"{alarm['Namespace']} {alarm['MetricName']} {dimension['Name']}={dimension['Value']}"
 
 
-CHECKS = [faults, wrong_grants, wrong_places, wrong_schedules, wrong_networks, wrong_refusals, wrong_alarms]
+CHECKS = [
+    faults,
+    loose_words,
+    wrong_grants,
+    wrong_places,
+    wrong_schedules,
+    wrong_networks,
+    wrong_refusals,
+    wrong_alarms,
+]
 
 
 def main(path):

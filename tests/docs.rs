@@ -196,8 +196,8 @@ fn template_has_every_setting() {
                 writeln!(parameters, "    NoEcho: true").unwrap();
             }
             writeln!(parameters, "    Default: {}", template_default(&row)).unwrap();
-            if let Some(pattern) = place(&row) {
-                parameters.push_str(pattern);
+            if let Some(lines) = place(&row).or_else(|| words(&row)) {
+                parameters.push_str(lines);
             }
             writeln!(parameters, "    Description: \"{}\"", row.doc.replace('\\', "\\\\")).unwrap();
             if row.secret && !row.name.ends_with("_PROXY") {
@@ -264,6 +264,16 @@ fn place(row: &Row) -> Option<&'static str> {
     ConstraintDescription: s3://bucket/prefix without a slash at its end, or nothing
 ",
         ),
+        _ => None,
+    }
+}
+
+/// Where a policy or a rule depends on a word, no other may mean the same to the function; an empty one is the default.
+fn words(row: &Row) -> Option<&'static str> {
+    match row.name {
+        "LOGFERRY_ELASTICSEARCH_SIGNING" => Some("    AllowedValues: [auto, es, aoss, none, '']\n"),
+        "LOGFERRY_OWN_METRICS" => Some("    AllowedValues: ['true', 'false', '']\n"),
+        "LOGFERRY_REMOTE_WRITE_SIGN" => Some("    AllowedValues: [auto, 'true', 'false', '']\n"),
         _ => None,
     }
 }
