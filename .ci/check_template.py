@@ -34,6 +34,19 @@ SOURCE = f"arn:aws:sqs:us-east-1:{ACCOUNT}:events"
 
 QUEUE = f"https://sqs.us-east-1.amazonaws.com/{ACCOUNT}/kept"
 
+# Hosts of queues, and the region that the function signs for.
+QUEUES = [
+    ("sqs.eu-west-1.amazonaws.com", "eu-west-1"),
+    ("sqs.eu-west-1.amazonaws.com:443", "eu-west-1"),
+    ("sqs.eu-west-1.api.aws", "eu-west-1"),
+    ("sqs.cn-north-1.amazonaws.com.cn", "cn-north-1"),
+    ("sqs-fips.us-east-1.amazonaws.com", REGION),
+    ("us-east-1.queue.amazonaws.com", REGION),
+    ("queue.amazonaws.com", REGION),
+    ("vpce-1.sqs.us-east-1.vpce.amazonaws.com", REGION),
+    ("sqs", REGION),
+]
+
 SECRET = f"arn:aws:secretsmanager:eu-west-1:{ACCOUNT}:secret:logferry-AbCdEf"
 
 PARAMETER = f"arn:aws:ssm:eu-west-1:{ACCOUNT}:parameter/logferry/datadog"
@@ -154,7 +167,11 @@ GRANTS = [
         [f"{S3_OBJECTS} arn:aws:s3:::mine/here/*", "s3:ListBucket arn:aws:s3:::mine"],
     ),
     ({"Store": "s3://mine"}, [f"{S3_OBJECTS} arn:aws:s3:::mine/*", "s3:ListBucket arn:aws:s3:::mine"]),
-    ({"Store": QUEUE}, [f"sqs:SendMessage arn:aws:sqs:us-east-1:{ACCOUNT}:kept"]),
+    *(
+        ({"Store": f"https://{host}/{ACCOUNT}/kept"}, [f"sqs:SendMessage arn:aws:sqs:{region}:{ACCOUNT}:kept"])
+        for host, region in QUEUES
+    ),
+    ({"Store": f"{QUEUE}.fifo"}, [f"sqs:SendMessage arn:aws:sqs:us-east-1:{ACCOUNT}:kept.fifo"]),
     (
         {"Store": QUEUE, "StoreBucket": "s3://mine/large"},
         [

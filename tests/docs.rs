@@ -255,7 +255,7 @@ fn template_has_every_setting() {
 fn place(row: &Row) -> Option<&'static str> {
     match row.name {
         "LOGFERRY_STORE" => Some(
-            "    AllowedPattern: '|s3://[0-9A-Za-z._-]+(/[0-9A-Za-z._=-]([0-9A-Za-z._=/-]*[0-9A-Za-z._=-])?)?|https?://[^/]+/([0-9]+|queue)/[^/]+|(file://)?/.+'
+            "    AllowedPattern: '|s3://[0-9A-Za-z._-]+(/[0-9A-Za-z._=-]([0-9A-Za-z._=/-]*[0-9A-Za-z._=-])?)?|https?://[^/]+/([0-9]+|queue)/[\\w.-]+|(file://)?/.+'
     ConstraintDescription: s3://bucket/prefix without a slash at its end, the address of a queue, a folder, or nothing
 ",
         ),
@@ -302,7 +302,14 @@ fn template_takes_each_form_of_a_place() {
         ),
         (
             &store,
-            vec!["", "s3://b", "s3://b/p", "s3://b/p/q", "https://sqs.eu-west-1.amazonaws.com/1/q", "/mnt/kept"],
+            vec![
+                "",
+                "s3://b",
+                "s3://b/p",
+                "s3://b/p/q",
+                "https://sqs.eu-west-1.amazonaws.com/1/q_1-a.fifo",
+                "/mnt/kept",
+            ],
             vec![
                 "b",
                 "s3://",
@@ -311,6 +318,7 @@ fn template_takes_each_form_of_a_place() {
                 "s3://b//p",
                 "s3://b/a+b",
                 "https://b.s3.amazonaws.com/p",
+                "https://sqs.eu-west-1.amazonaws.com/1/q?a=b",
                 "kept/here",
             ],
         ),
