@@ -188,6 +188,21 @@ fn a_secret_that_cannot_be_had_fails_the_invocation_and_the_next_one_tries_again
 }
 
 #[test]
+fn a_secret_that_is_empty_is_a_mistake_of_the_variable_that_names_it() {
+    const EMPTY: [&str; 4] = ["", " \n", r#"{"DD_API_KEY":""}"#, r#"{"key":" "}"#];
+    let vault = vault(|before| held(EMPTY.get(before).unwrap_or(&NEW)));
+    let intake = taking(NEW);
+    let lambda = function(&intake, &vault).start();
+    for empty in EMPTY {
+        let failure = lambda.invoke_in_vain(&packed(batch(["a"])));
+        let expected = "wrong setting: DD_API_KEY_SECRET_ARN cannot be used: what it names is empty";
+        assert_eq!((failure.error_type.as_str(), failure.error_message.as_str()), ("Settings", expected), "{empty}");
+    }
+    assert_eq!(intake.requests().len(), 0);
+    assert_eq!(lambda.invoke(&packed(batch(["a"]))).result.as_deref(), Ok("null"));
+}
+
+#[test]
 fn a_vault_that_limits_the_rate_is_asked_again_at_once() {
     let said = json!({ "__type": "com.amazon.coral.service#ThrottlingException", "message": "Rate exceeded" });
     let throttled = Answer::with(400, &[], said.to_string().as_bytes());

@@ -19,7 +19,7 @@ enum SecretError {
 }
 
 /// Fetches secrets from where the settings say they are: by the names of the variables that would hold them, and a
-/// mistake for each that can't be fetched; never what a secret holds.
+/// mistake for each that can't be fetched or is empty; never what a secret holds.
 pub async fn fetch(
     client: &Client,
     wanted: &[Elsewhere],
@@ -27,12 +27,12 @@ pub async fn fetch(
 ) -> (BTreeMap<String, Secret>, Vec<Mistake>) {
     let (mut fetched, mut mistakes) = (BTreeMap::new(), Vec::new());
     for elsewhere in wanted {
+        let mut mistake = |what| mistakes.push(Mistake { name: elsewhere.variable.clone(), what });
         match fetch_one(client, elsewhere, function_name).await {
+            // An empty variable counts as unset, but where a place is named a secret is meant to be.
+            Ok(secret) if secret.trim().is_empty() => mistake("cannot be used: what it names is empty".to_owned()),
             Ok(secret) => _ = fetched.insert(elsewhere.name.clone(), Secret::new(secret.trim().to_owned())),
-            Err(error) => {
-                mistakes
-                    .push(Mistake { name: elsewhere.variable.clone(), what: format!("cannot be fetched: {error}") });
-            }
+            Err(error) => mistake(format!("cannot be fetched: {error}")),
         }
     }
     (fetched, mistakes)
