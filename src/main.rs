@@ -12,7 +12,7 @@ use lambda_runtime::tower::layer::layer_fn;
 use lambda_runtime::{Context, Diagnostic, LambdaEvent, LambdaInvocation, Runtime, Service, service_fn};
 use logferry::aws;
 use logferry::delivery::{ENDING, Ending, ended};
-use logferry::env::{Elsewhere, Mistake, Secret};
+use logferry::env::{Mistake, Secret};
 use logferry::event::Reply;
 use logferry::forwarder::{Invocation, Note, Outcome, Report};
 use logferry::model::{self, Timestamp};
@@ -187,12 +187,13 @@ impl Process {
     /// hold, whatever becomes of the others.
     async fn fetch(&mut self, function_name: Option<&str>, until: Instant, late: &str) -> Result<(), Failure> {
         let Prepared { client, elsewhere, .. } = &self.prepared;
-        let fetching = timeout_at(until, aws::fetch(client, elsewhere, function_name.unwrap_or_default()));
-        let fetched = match select(pin!(ended(self.ending.clone())), pin!(fetching)).await {
-            Either::Left(_) => Err(unfetched(elsewhere, ENDING)),
-            Either::Right((fetched, _)) => fetched.map_err(|_| unfetched(elsewhere, late)),
+        let end = async {
+            match timeout_at(until, ended(self.ending.clone())).await {
+                Ok(_) => ENDING.to_owned(),
+                Err(_) => late.to_owned(),
+            }
         };
-        let (fetched, mistakes) = fetched?;
+        let (fetched, mistakes) = aws::fetch(client, elsewhere, function_name.unwrap_or_default(), end).await;
         let mut all = self.fetched.clone();
         all.extend(fetched);
         if all != self.fetched {
@@ -244,13 +245,6 @@ fn last_words(deadline: Instant) -> Instant {
 
 /// What is said of secrets that don't come before the function has to end.
 const NO_TIME: &str = "no answer before the function has to end; check its network, or raise its timeout";
-
-/// Secrets that don't come in time.
-fn unfetched(elsewhere: &[Elsewhere], why: &str) -> Failure {
-    let what = format!("cannot be fetched: {why}");
-    let mistake = |one: &Elsewhere| Mistake { name: one.variable.clone(), what: what.clone() };
-    unprepared(&elsewhere.iter().map(mistake).collect::<Vec<_>>())
-}
 
 /// Fails where a repeated invocation can still save something, or nobody else would see that all is wrong.
 fn result(outcome: &Outcome) -> Result<Value, Failure> {

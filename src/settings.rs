@@ -1,6 +1,7 @@
 //! Everything that can be set, read at once.
 
 use std::collections::BTreeMap;
+use std::future::pending;
 use std::time::SystemTime;
 
 use crate::aws::{self, Client, Credentials, Places, Signer};
@@ -84,7 +85,7 @@ impl Settings {
             return Ok(forwarder);
         }
         let name = lookup("AWS_LAMBDA_FUNCTION_NAME").unwrap_or_default();
-        let (fetched, mistakes) = aws::fetch(&prepared.client, &prepared.elsewhere, &name).await;
+        let (fetched, mistakes) = aws::fetch(&prepared.client, &prepared.elsewhere, &name, pending()).await;
         if !mistakes.is_empty() {
             return Err(mistakes);
         }

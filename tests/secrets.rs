@@ -126,27 +126,30 @@ fn what_was_counted_stays_when_a_key_is_fetched_again() {
 #[test]
 fn a_key_that_came_holds_though_another_did_not() {
     const OTHER: &str = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:loki-AbCdEf";
-    let vault = Intake::answering(|request, before| {
-        let gone = json!({ "__type": "ResourceNotFoundException", "message": "no such secret" });
-        match (request.json()["SecretId"] == OTHER, before) {
+    let gone = json!({ "__type": "ResourceNotFoundException", "message": "no such secret" });
+    for trouble in [Answer::with(400, &[], gone.to_string().as_bytes()), Answer::hang()] {
+        let vault = Intake::answering(move |request, before| match (request.json()["SecretId"] == OTHER, before) {
             (true, 0 | 1) => held("password"),
-            (true, _) => Answer::with(400, &[], gone.to_string().as_bytes()),
+            (true, _) => trouble.clone(),
             (false, 0 | 1) => held(OLD),
             (false, _) => held(NEW),
-        }
-    });
-    let (intake, loki) = (taking(NEW), Intake::answering(|_, _| Answer::status(204)));
-    let lambda = function(&intake, &vault)
-        .set("LOGFERRY_BACKENDS", "datadog,loki")
-        .set("LOKI_URL", &loki.url())
-        .set("LOKI_USERNAME", "me")
-        .set("LOKI_PASSWORD_SECRET_ARN", OTHER)
-        .start();
-    assert_eq!(lambda.invoke(&packed(batch(["a"]))).result.unwrap_err().error_type, "Undelivered");
-    assert_eq!(lambda.invoke(&packed(batch(["b"]))).result.as_deref(), Ok("null"));
-    // What it wrote before this summary has been read.
-    assert!(lambda.written().contains("LOKI_PASSWORD_SECRET_ARN cannot be fetched"), "{}", lambda.written());
-    assert_eq!(loki.requests().len(), 2);
+        });
+        let (intake, loki) = (taking(NEW), Intake::answering(|_, _| Answer::status(204)));
+        // The one that doesn't come is asked for first.
+        let lambda = function(&intake, &vault)
+            .set("LOGFERRY_BACKENDS", "loki,datadog")
+            .set("LOKI_URL", &loki.url())
+            .set("LOKI_USERNAME", "me")
+            .set("LOKI_PASSWORD_SECRET_ARN", OTHER)
+            .start();
+        assert_eq!(lambda.invoke(&packed(batch(["a"]))).result.unwrap_err().error_type, "Undelivered");
+        assert_eq!(lambda.invoke(&packed(batch(["b"]))).result.as_deref(), Ok("null"));
+        // What it wrote before this summary has been read.
+        let written = lambda.written();
+        assert!(written.contains("LOKI_PASSWORD_SECRET_ARN cannot be fetched"), "{written}");
+        assert!(!written.contains("DD_API_KEY_SECRET_ARN cannot be fetched"), "{written}");
+        assert_eq!(loki.requests().len(), 2);
+    }
 }
 
 #[test]

@@ -1,5 +1,9 @@
 use std::collections::BTreeMap;
+use std::future::Future;
+use std::pin::pin;
 
+use futures_util::FutureExt;
+use futures_util::future::{Either, join_all, select};
 use serde_json::{Value, json};
 
 use super::client::{AwsError, Client};
@@ -10,6 +14,8 @@ use crate::env::{Elsewhere, Mistake, Secret, Vault};
 enum SecretError {
     #[error(transparent)]
     Aws(#[from] AwsError),
+    #[error("{0}")]
+    Ended(String),
     #[error("it is JSON with several fields: name one behind the ARN, as `arn:…:secret:name-AbCdEf:{field}::`")]
     Fields { field: String },
     #[error("it has no text field `{field}`")]
@@ -19,16 +25,30 @@ enum SecretError {
 }
 
 /// Fetches secrets from where the settings say they are: by the names of the variables that would hold them, and a
-/// mistake for each that can't be fetched or is empty; never what a secret holds.
+/// mistake for each that can't be fetched or is empty; never what a secret holds. `end` ends it, and says why those
+/// haven't come that haven't.
+///
+/// All are asked for at once, so that one that doesn't come keeps no other from coming.
 pub async fn fetch(
     client: &Client,
     wanted: &[Elsewhere],
     function_name: &str,
+    end: impl Future<Output = String>,
 ) -> (BTreeMap<String, Secret>, Vec<Mistake>) {
+    let end = end.shared();
+    let each = wanted.iter().map(|elsewhere| {
+        let (end, asking) = (end.clone(), fetch_one(client, elsewhere, function_name));
+        async move {
+            match select(pin!(asking), end).await {
+                Either::Left((result, _)) => result,
+                Either::Right((why, _)) => Err(SecretError::Ended(why)),
+            }
+        }
+    });
     let (mut fetched, mut mistakes) = (BTreeMap::new(), Vec::new());
-    for elsewhere in wanted {
+    for (elsewhere, result) in wanted.iter().zip(join_all(each).await) {
         let mut mistake = |what| mistakes.push(Mistake { name: elsewhere.variable.clone(), what });
-        match fetch_one(client, elsewhere, function_name).await {
+        match result {
             // An empty variable counts as unset, but where a place is named a secret is meant to be.
             Ok(secret) if secret.trim().is_empty() => mistake("cannot be used: what it names is empty".to_owned()),
             Ok(secret) => _ = fetched.insert(elsewhere.name.clone(), Secret::new(secret.trim().to_owned())),
