@@ -344,6 +344,32 @@ fn lines_have_the_time_that_they_state() {
 }
 
 #[test]
+fn what_lambda_writes_has_the_time_that_it_states() {
+    let id = "8edab1f8-7d34-4a8e-a965-15ccbbb78d4c";
+    let lines = format!(
+        r#"{{"time":"2023-11-14T22:13:20.000Z","type":"platform.start","record":{{"requestId":"{id}","version":"1"}}}}
+hello
+{{"time":"2023-11-14T22:13:25.000Z","type":"platform.report","record":{{"requestId":"{id}","metrics":{{"durationMs":5}},"status":"success"}}}}
+"#
+    );
+    let ran = run(&[&NDJSON[..], &["-"]].concat(), &[], lines.as_bytes());
+    let of = |ran: &Ran, kind: &str| -> Vec<_> {
+        let all = ran.out.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+        all.filter(|item| item["kind"] == kind).filter_map(|item| item["timestamp"].as_i64()).collect()
+    };
+    let (start, report) = (1_700_000_000_000, 1_700_000_005_000);
+    assert_eq!(of(&ran, "log"), [start, start, report], "{}", ran.out);
+    let metrics = of(&ran, "metric");
+    assert!(!metrics.is_empty() && metrics.iter().all(|time| (start..=report).contains(time)), "{}", ran.out);
+    // Of a filtered log, in which a request was tried again.
+    let timeout = |minute: u8| format!("2023-11-14T22:{minute}:20.000Z {id} Task timed out after 3.00 seconds\n");
+    let filtered = [format!("REPORT RequestId: {id}\tDuration: 3000.00 ms\n"), timeout(13), timeout(14)].concat();
+    let ran = run(&[&NDJSON[..], &["-"]].concat(), &[], filtered.as_bytes());
+    assert_eq!(of(&ran, "log"), [start, start, start + 60_000], "{}", ran.out);
+    assert_eq!(ran.out.matches(r#""name":"timeouts","type":"count","value":1"#).count(), 2, "{}", ran.out);
+}
+
+#[test]
 fn what_cannot_be_read_is_told_and_nothing_made_of_it() {
     let utf_16 = &utf_16("START RequestId: abc Version: 1\n")[2..];
     for (input, said) in [

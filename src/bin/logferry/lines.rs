@@ -1,7 +1,7 @@
 //! The lines of a log, as `aws logs tail`, an export to S3 or a test prints them.
 
 use logferry::model::Timestamp;
-use logferry::parse::Line;
+use logferry::parse::{Line, Platform};
 
 use crate::input::Content;
 use crate::now;
@@ -34,11 +34,13 @@ pub(crate) fn batches(text: &str, name: &str) -> Vec<Content> {
     streams.batches(name)
 }
 
-/// When the runtime or the application says that it wrote a line.
+/// When Lambda, the runtime or the application says that it wrote a line.
 fn own_time(line: &str) -> Option<Timestamp> {
     let text = match Line::parse(line, None) {
         Line::AppText(prefix) => prefix?.timestamp.into(),
         Line::AppJson(app) => app.timestamp?,
+        Line::PlatformJson(event) => event.time?,
+        Line::PlatformText(Platform::Timeout(_)) => line.split(' ').next()?.into(),
         _ => return None,
     };
     Timestamp::parse_rfc_3339(&text).map(|(time, _)| time)
