@@ -370,6 +370,39 @@ hello
 }
 
 #[test]
+fn a_crash_and_its_kind_are_one_log_event() {
+    let errors = |input: &str| {
+        let ran = run(&[&NDJSON[..], &["-"]].concat(), &[], input.as_bytes());
+        (counted(&ran).1, ran.out.matches(r#""name":"errors","type":"count","value":1"#).count())
+    };
+    let id = "8edab1f8-7d34-4a8e-a965-15ccbbb78d4c";
+    let around = |crash: &str| {
+        format!(
+            "START RequestId: {id} Version: $LATEST\n{crash}\nEND RequestId: {id}\nREPORT RequestId: {id}\tDuration: 5.00 ms\t\n"
+        )
+    };
+    let bootstrap =
+        format!("RequestId: {id} Error: Couldn't find valid bootstrap(s): [/var/task/bootstrap /opt/bootstrap]");
+    let killed = format!("RequestId: {id} Error: Runtime exited with error: signal: killed");
+    for (first, second, logs, failed) in [
+        (bootstrap.as_str(), "Runtime.InvalidEntrypoint", 4, 1),
+        (&killed, "Runtime.ExitError\r", 4, 1),
+        ("Unknown application error occurred", "Runtime.ImportModuleError", 4, 1),
+        ("Unknown application error occurred", "Error", 4, 1),
+        // Lines of their own.
+        (&bootstrap, "hello", 5, 0),
+        (&bootstrap, "Runtime.InvalidEntrypoint it is", 5, 0),
+        (&killed, "hello", 5, 1),
+        ("Unknown application error occurred", "at line 1", 5, 0),
+        ("something else", "Runtime.ExitError", 5, 0),
+    ] {
+        assert_eq!(errors(&around(&format!("{first}\n{second}"))), (logs, failed), "{first} {second}");
+    }
+    // One line is joined, and no more.
+    assert_eq!(errors(&around(&format!("{bootstrap}\nRuntime.InvalidEntrypoint\nRuntime.ExitError"))), (5, 1));
+}
+
+#[test]
 fn what_cannot_be_read_is_told_and_nothing_made_of_it() {
     let utf_16 = &utf_16("START RequestId: abc Version: 1\n")[2..];
     for (input, said) in [

@@ -1,7 +1,7 @@
 //! The lines of a log, as `aws logs tail`, an export to S3 or a test prints them.
 
 use logferry::model::Timestamp;
-use logferry::parse::{Line, Platform};
+use logferry::parse::{Fault, Line, Platform};
 
 use crate::input::Content;
 use crate::now;
@@ -22,6 +22,8 @@ pub(crate) fn batches(text: &str, name: &str) -> Vec<Content> {
             Some(event) if line.starts_with("XRAY TraceId: ") && event.message.starts_with("REPORT ") => {
                 event.append(line);
             }
+            // So does the kind of error behind a crash.
+            Some(event) if is_kind_of_crash(&event.message, line) => event.append(line),
             _ => {
                 last = own_time(line).map_or(last, Timestamp::millis);
                 let Stamped { time, stream, message } =
@@ -44,6 +46,18 @@ fn own_time(line: &str) -> Option<Timestamp> {
         _ => return None,
     };
     Timestamp::parse_rfc_3339(&text).map(|(time, _)| time)
+}
+
+/// Whether a line is the kind of error that Lambda writes below a crash, as `Runtime.ImportModuleError`.
+fn is_kind_of_crash(crash: &str, line: &str) -> bool {
+    let is_word = line.bytes().all(|byte| byte.is_ascii_alphabetic() || byte == b'.');
+    let told = || {
+        matches!(
+            Platform::parse_text(&format!("{crash}\n{line}")),
+            Some(Platform::Fault(Fault { error_type: Some(kind), .. })) if kind == line
+        )
+    };
+    is_word && told()
 }
 
 /// Whether Lambda itself writes such a line.
