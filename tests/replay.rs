@@ -416,6 +416,80 @@ fn what_cannot_be_read_is_told_and_nothing_made_of_it() {
     }
 }
 
+/// A tar of one file, as small as can be.
+fn tar(text: &str) -> Vec<u8> {
+    let mut tar = b"a.log".to_vec();
+    tar.resize(257, 0);
+    tar.extend_from_slice(b"ustar  \0");
+    tar.resize(512, 0);
+    tar.extend_from_slice(text.as_bytes());
+    tar.resize(tar.len().next_multiple_of(512) + 1024, 0);
+    tar
+}
+
+#[test]
+fn what_is_no_text_is_told_and_nothing_made_of_it() {
+    // As random as what is compressed.
+    let noise = |len| (0..len).scan(7_u32, |seed, _| Some(random(seed))).collect::<Vec<u8>>();
+    let pixel =
+        b"GIF89a\x01\0\x01\0\x80\0\0\xff\xff\xff\0\0\0!\xf9\x04\x01\0\0\0\0,\0\0\0\0\x01\0\x01\0\0\x02\x02D\x01\0;";
+    let text = "a line of what describes a picture\n".repeat(200);
+    let long = format!("REPORT RequestId: a\tDuration: 5.00 ms\t\n{text}");
+    let (plain, zipped) = ("is neither UTF-8 text nor gzip", "is gzip, and what it holds is no UTF-8 text");
+    let archive = "is a tar archive, which isn't read: unpack it first\n";
+    let cut = gzip(&tar(&long));
+    for (name, input, said) in [
+        ("noise", noise(9000), plain),
+        ("little noise", noise(300), plain),
+        ("gzipped noise", gzip(&noise(9000)), zipped),
+        ("a GIF", pixel.to_vec(), plain),
+        ("a PNG", [b"\x89PNG\r\n\x1a\n", text.as_bytes()].concat(), plain),
+        ("a JPEG", [b"\xff\xd8\xff\xe1", text.as_bytes()].concat(), plain),
+        ("a PDF", [b"%PDF-1.7\n", text.as_bytes()].concat(), plain),
+        ("a program", std::fs::read(env!("CARGO_BIN_EXE_logferry")).unwrap()[..9000].to_vec(), plain),
+        ("lz4", b"\x04\x22\x4d\x18dp".to_vec(), "is lz4, which isn't read: unpack it first, or pack it with gzip\n"),
+        ("7z", b"7z\xbc\xaf\x27\x1c\0".to_vec(), "is a 7z archive, which isn't read: unpack it first, or"),
+        ("a small tar", tar("hello\n"), archive),
+        ("a tar", tar(&long), archive),
+        ("a small gzipped tar", gzip(&tar("hello\n")), archive),
+        ("a gzipped tar", gzip(&tar(&long)), archive),
+        ("a gzipped tar that is cut off", cut[..cut.len() - 20].to_vec(), archive),
+    ] {
+        let ran = run(&[&NDJSON[..], &["-"]].concat(), &[], &input);
+        assert_eq!((ran.status, counted(&ran).1), (1, 0), "{name}: {}", ran.err);
+        assert!(ran.err.starts_with(&format!("standard input: {said}")), "{name}: {}", ran.err);
+        assert_eq!(ran.err.lines().count(), 1, "{name}: {}", ran.err);
+    }
+}
+
+/// The next byte of a series that looks like none.
+fn random(seed: &mut u32) -> u8 {
+    *seed ^= *seed << 13;
+    *seed ^= *seed >> 17;
+    *seed ^= *seed << 5;
+    seed.to_le_bytes()[1]
+}
+
+#[test]
+fn odd_text_is_text() {
+    let noise: Vec<u8> = (0..1500).scan(7_u32, |seed, _| Some(random(seed))).filter(|byte| *byte != b'\n').collect();
+    let cyrillic: Vec<u8> = (0..200_u8).map(|n| if n % 8 == 0 { b' ' } else { 0xc0 + n % 64 }).collect();
+    for (name, line) in [
+        ("colours", b"\x1b[2m2026-11-20\x1b[0m \x1b[1;31mERROR\x1b[0m \x1b[K\x1b[0m".to_vec()),
+        ("what goes back", b"50 %\x08\x08\x08\x0860 %\x07\x0c\r".to_vec()),
+        ("fields of FIX", b"8=FIX.4.4\x019=65\x0135=A\x0149=S\x0156=T\x0134=1\x01".to_vec()),
+        ("broken UTF-8", b"gr\xfc\xdfe aus K\xf6ln \xe2\x82".to_vec()),
+        ("another character set", cyrillic),
+        ("a dump amid text", [&b"it is ".repeat(500)[..], &noise].concat()),
+        ("a tar's word", [&b"-".repeat(256)[..], b" ustar is a word"].concat()),
+    ] {
+        for input in [line.clone(), [&line[..], b"\n", &line, b"\n"].concat(), line.repeat(400)] {
+            let ran = run(&[&NDJSON[..], &["-"]].concat(), &[], &input);
+            assert!(ran.status == 0 && counted(&ran).1 > 0, "{name}: {}", ran.err);
+        }
+    }
+}
+
 #[test]
 fn counts_each_request_where_the_lines_of_several_environments_are_mixed() {
     let id = |name: &str| format!("8edab1f8-7d34-4a8e-a965-15ccbbb78d4{name}");

@@ -14,6 +14,9 @@ use crate::{fetched, lines};
 /// What gzip begins with.
 const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
 
+/// So many bytes tell whether something is text.
+const HEAD: usize = 4096;
+
 /// What standard input is called.
 pub(crate) const STDIN: &str = "standard input";
 
@@ -45,6 +48,13 @@ impl From<Vec<Content>> for Contents {
     }
 }
 
+impl Contents {
+    /// Nothing that is replayed, and why.
+    const fn none(complaint: String) -> Self {
+        Self { all: Vec::new(), complaint: Some(complaint) }
+    }
+}
+
 impl Input {
     /// Reads a file, or standard input where the path is `-`.
     pub(crate) fn read(path: &Path) -> io::Result<Self> {
@@ -63,13 +73,18 @@ impl Input {
         let bytes = match &inflated {
             Some(inflated) => inflated,
             // What can't be inflated is damaged, or too large: the forwarder says how.
-            None if self.bytes.starts_with(&GZIP_MAGIC) => return vec![Content::Batch(self.bytes.clone())].into(),
+            None if self.bytes.starts_with(&GZIP_MAGIC) => {
+                return match unreadable(&without_mark(&inflated_head(&self.bytes)), true) {
+                    Some(complaint) => Contents::none(complaint),
+                    None => vec![Content::Batch(self.bytes.clone())].into(),
+                };
+            }
             None => &self.bytes,
         };
         let decoded = without_mark(bytes);
         let bytes = decoded.as_ref();
-        if let Some(packed) = packed(bytes) {
-            return Contents { all: Vec::new(), complaint: Some(packed) };
+        if let Some(complaint) = unreadable(bytes, inflated.is_some()) {
+            return Contents::none(complaint);
         }
         if let Some(content) = one(bytes) {
             return vec![content].into();
@@ -146,26 +161,60 @@ fn without_mark(bytes: &[u8]) -> Cow<'_, [u8]> {
     }
 }
 
-/// Says how bytes are packed that are no text and can't be unpacked here.
-fn packed(bytes: &[u8]) -> Option<String> {
-    const FORMS: [(&[u8], &str); 6] = [
+/// What gzip holds at its beginning, as far as that can be inflated.
+fn inflated_head(bytes: &[u8]) -> Vec<u8> {
+    let mut head = Vec::new();
+    // What is damaged begins with what was inflated before.
+    let _ = MultiGzDecoder::new(bytes).take(HEAD as u64).read_to_end(&mut head);
+    head
+}
+
+/// Says why nothing can be made of bytes, which may have been inflated: they are packed, or no text.
+fn unreadable(bytes: &[u8], inflated: bool) -> Option<String> {
+    const FORMS: [(&[u8], &str); 8] = [
         (b"BZh", "bzip2"),
         (b"PK\x03\x04", "a zip archive"),
         (b"(\xb5/\xfd", "zstd"),
         (b"\xfd7zXZ\0", "xz"),
+        (b"7z\xbc\xaf\x27\x1c", "a 7z archive"),
+        (b"\x04\x22\x4d\x18", "lz4"),
         (b"PAR1", "Parquet"),
         (b"\xff\x06\0\0sNaPpY", "snappy"),
     ];
-    let form = FORMS.iter().find(|(magic, _)| bytes.starts_with(magic)).map(|(_, form)| *form);
-    let head = bytes.get(..4096).unwrap_or(bytes);
-    match form {
-        Some(form) => Some(format!("is {form}, which isn't read: unpack it first, or pack it with gzip")),
-        // Of UTF-16 whose beginning doesn't say so, every second byte.
-        None if memchr::memchr_iter(0, head).count() * 3 > head.len() => {
-            Some("is neither UTF-8 text nor gzip: nothing of it is replayed".to_owned())
-        }
-        None => None,
+    if is_tar(bytes) {
+        return Some("is a tar archive, which isn't read: unpack it first".to_owned());
     }
+    if let Some((_, form)) = FORMS.iter().find(|(magic, _)| bytes.starts_with(magic)) {
+        return Some(format!("is {form}, which isn't read: unpack it first, or pack it with gzip"));
+    }
+    let what = if inflated { "gzip, and what it holds is no UTF-8 text" } else { "neither UTF-8 text nor gzip" };
+    (!is_text(bytes)).then(|| format!("is {what}: nothing of it is replayed"))
+}
+
+/// Whether bytes are a tar, of POSIX or of GNU.
+fn is_tar(bytes: &[u8]) -> bool {
+    let magic = bytes.get(257..).unwrap_or_default();
+    magic.starts_with(b"ustar\0") || magic.starts_with(b"ustar  \0")
+}
+
+/// Whether bytes begin as a text does, be it one with colours, in another character set or with a dump amid it.
+fn is_text(bytes: &[u8]) -> bool {
+    /// Forms that may begin with much text.
+    const OTHERS: [&[u8]; 3] = [b"\x89PNG\r\n", b"\xff\xd8\xff", b"%PDF-"];
+    let head = bytes.get(..HEAD).unwrap_or(bytes);
+    let broken: usize = head.utf8_chunks().map(|chunk| chunk.invalid().len()).sum();
+    let controls = head.iter().filter(|byte| is_odd_control(**byte)).count();
+    // Of UTF-16 whose beginning doesn't say so, every second byte.
+    let zeros = memchr::memchr_iter(0, head).count();
+    // Of what is compressed, one byte in ten is such a control character, and most others are no UTF-8.
+    let is_binary = zeros * 3 > head.len() || controls * 32 > head.len() && (controls + broken) * 4 > head.len();
+    !is_binary && !OTHERS.iter().any(|magic| bytes.starts_with(magic))
+}
+
+/// Whether a byte is a control character that texts for a terminal don't have: neither white space, nor a bell, a step
+/// back, or the beginning of a colour.
+const fn is_odd_control(byte: u8) -> bool {
+    byte.is_ascii_control() && !matches!(byte, 0x07..=0x0d | 0x1b)
 }
 
 /// Events and batches in a list; `None` for anything else.
