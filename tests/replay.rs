@@ -847,6 +847,30 @@ fn explains_lines_of_each_form() {
 }
 
 #[test]
+fn what_is_explained_to_people_has_no_stray_backslashes() {
+    let of = |line: &str, field: &str| {
+        let ran = run(&["explain", "--format", "pretty"], &[], format!("{}\n", json!(line)).as_bytes());
+        let found = ran.out.lines().find_map(|line| line.trim_start().strip_prefix(field));
+        found.unwrap_or(&ran.out).trim_start().to_owned()
+    };
+    let crash = "RequestId: abc Error: Couldn't find \"x\" in C:\\\u{7}\u{1b}[2J\u{202e}\u{9b}\nRuntime.Unknown\n";
+    for (line, field, shown) in [
+        ("MONITORING|1700000000|3|count|orders.placed|#shop:berlin", "tags", r#"["shop:berlin"]"#),
+        ("MONITORING|1700000000|3|count|a|#shop:\u{202e}x", "tags", r#"["shop:\u{202e}x"]"#),
+        ("EXTENSION\tName: a\tState: Ready\tEvents: [\u{7},\u{9b}2J]", "items", r#"["\u0007","\u{9b}2J"]"#),
+        ("EXTENSION\tName: it's \"a\"\tState: Ready", "name", r#"it's "a""#),
+        (
+            r#"{"_aws":{"Timestamp":1700000000000,"CloudWatchMetrics":[{"Namespace":"n","Dimensions":[["d"]],"Metrics":[{"Name":"m"}]}]},"d":"\u00e9 \\ \u001b","m":1}"#,
+            "dimensions",
+            r#"{"d":"é \\ \u001b"}"#,
+        ),
+        (crash, "reason", r#"Couldn't find "x" in C:\\\u{7}\u{1b}[2J\u{202e}\u{9b}"#),
+    ] {
+        assert_eq!(of(line, field), shown, "{line}");
+    }
+}
+
+#[test]
 fn a_tab_is_a_tab_however_it_is_escaped() {
     let event = |id: u32, message: &str| format!(r#"{{"id":"{id}","timestamp":1700000000123,"message":"{message}"}}"#);
     let id = "5e1f007a-77aa-4c3d-9b20-6d0c00000000";

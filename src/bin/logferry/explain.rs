@@ -66,12 +66,25 @@ fn print(explanation: &Explanation, args: &ExplainArgs, out: &mut impl Write) ->
             writeln!(out, "{kind}")?;
             let derived = derive.iter().filter(|_| args.why).map(|(name, value)| (format!("counts {name}"), value));
             for (name, value) in fields.iter().map(|(name, value)| (name.clone(), value)).chain(derived) {
-                let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-                writeln!(out, "  {name:<28} {}", value.escape_debug())?;
+                writeln!(out, "  {name:<28} {}", shown(value))?;
             }
             if args.why { writeln!(out, "  because {why}\n") } else { writeln!(out) }
         }
     }
+}
+
+/// A value as people read it: what would give orders to the terminal is escaped, and no quote is. In lists and objects
+/// a backslash is one of JSON.
+fn shown(value: &Value) -> String {
+    let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    let stays = |c: char| matches!(c, '"' | '\'') || (c == '\\' && !value.is_string());
+    let mut shown = String::with_capacity(text.len());
+    for piece in text.split_inclusive(stays) {
+        let (plain, rest) = piece.split_at(piece.trim_end_matches(stays).len());
+        shown.extend(plain.escape_debug());
+        shown.push_str(rest);
+    }
+    shown
 }
 
 /// What the parsers make of a line. Without a time of its own the line's holds.
