@@ -827,6 +827,50 @@ fn a_check_names_what_is_not_read() {
 }
 
 #[test]
+fn a_check_names_what_gives_way_to_another_name() {
+    let loki = [("LOGFERRY_BACKENDS", "loki"), ("LOKI_URL", "http://x"), ("WRITE_ADDRESS", "http://z")];
+    let ran = run(&["check"], &loki, b"");
+    assert_eq!((ran.status, ran.err.as_str()), (0, "not read: WRITE_ADDRESS, as LOKI_URL holds\n"));
+    assert!(ran.out.contains("http://x") && !ran.out.contains("http://z"), "{}", ran.out);
+    let (new_relic, prometheus) = ("NEW_RELIC_LICENSE_KEY", "LOGFERRY_PROMETHEUS_URL");
+    let elastic = [("ELASTICSEARCH_URL", "http://es"), ("ELASTICSEARCH_API_KEY", "k"), ("ES_API_KEY", "s3cret")];
+    let (host, url) = ("ASSERTS_METRICSTORE_HOST", "ASSERTS_REMOTE_WRITE_URL");
+    for (backends, env, expected) in [
+        ("newrelic", &[(new_relic, "k"), ("LICENSE_KEY", "s3cret")][..], &[("LICENSE_KEY", new_relic)][..]),
+        ("newrelic", &[("LICENSE_KEY", "k")], &[]),
+        ("newrelic:eu", &[(new_relic, "s3cret"), ("LICENSE_KEY_EU", "k")], &[(new_relic, "LICENSE_KEY_EU")]),
+        // What gives way in one place may hold in another.
+        ("newrelic:eu,newrelic", &[(new_relic, "k"), ("LICENSE_KEY_EU", "k")], &[]),
+        ("elasticsearch", &elastic, &[("ES_API_KEY", "ELASTICSEARCH_API_KEY")]),
+        (
+            "prometheus",
+            &[(prometheus, "http://x"), (host, "s3cret"), (url, "http://s3cret")],
+            &[(host, prometheus), (url, prometheus)],
+        ),
+        ("prometheus", &[(host, "s3cret"), (url, "http://x")], &[(host, url)]),
+        // A tenant is a label, too.
+        (
+            "prometheus",
+            &[
+                (prometheus, "http://x"),
+                ("LOGFERRY_PROMETHEUS_USERNAME", "u"),
+                ("LOGFERRY_PROMETHEUS_PASSWORD", "p"),
+                ("ASSERTS_TENANT_NAME", "shop"),
+                ("ASSERTS_PASSWORD", "s3cret"),
+            ],
+            &[("ASSERTS_PASSWORD", "LOGFERRY_PROMETHEUS_PASSWORD")],
+        ),
+    ] {
+        let env = [env, &[("LOGFERRY_BACKENDS", backends)]].concat();
+        let ran = run(&["check"], &env, b"");
+        let told: Vec<_> =
+            expected.iter().map(|(name, holds)| format!("not read: {name}, as {holds} holds\n")).collect();
+        assert_eq!((ran.status, ran.err), (0, told.concat()), "{env:?}");
+        assert!(!ran.out.contains("s3cret"), "{env:?}: {}", ran.out);
+    }
+}
+
+#[test]
 fn a_tag_stands_once_whoever_sets_it() {
     let event = r#"{"timestamp":1700000000123,"message":"MONITORING|1700000000|1|count|a|#shop:berlin,x:1"}"#;
     let settings = [("LOGFERRY_TAGS", "env:prod,shop:all")];

@@ -48,6 +48,7 @@ impl Either<'_> {
     /// The header; `Ok(None)` when nothing is set, `Err` when what is set is wrong or not fetched yet.
     pub(super) fn read(&self, env: &mut Env<'_>) -> Result<Option<Header>, ()> {
         let (user, password) = (env.read(self.user), env.read(self.password));
+        env.one_holds(self.tokens);
         let mut tokens = self.tokens.to_vec();
         tokens.sort_by_key(|token| !env.is_own(token));
         let tokens: Vec<_> =

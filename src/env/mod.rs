@@ -8,7 +8,7 @@ pub mod read;
 mod secret;
 mod setting;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 pub use address::{Address, has_host, is_host_name};
@@ -32,6 +32,9 @@ pub struct Env<'a> {
     /// Secrets that were fetched, by the name of their variable.
     fetched: BTreeMap<String, Secret>,
     elsewhere: Vec<Elsewhere>,
+    /// Of variables that mean the same, those that hold, and those that don't, with the one that does.
+    holding: BTreeSet<String>,
+    giving_way: BTreeMap<String, String>,
     mistakes: Vec<Mistake>,
 }
 
@@ -47,12 +50,25 @@ impl Found {
     const fn is_given(&self) -> bool {
         self.value.is_some() || self.place.is_some()
     }
+
+    /// The variable that is set: that of the place, if there is one.
+    fn variable(self) -> String {
+        self.place.map_or(self.name, |(_, variable, _)| variable)
+    }
 }
 
 impl<'a> Env<'a> {
     /// Reads from `lookup`; an empty variable is one that isn't set.
     pub fn new(lookup: &'a dyn Fn(&str) -> Option<String>) -> Self {
-        Self { lookup, suffix: String::new(), fetched: BTreeMap::new(), elsewhere: Vec::new(), mistakes: Vec::new() }
+        Self {
+            lookup,
+            suffix: String::new(),
+            fetched: BTreeMap::new(),
+            elsewhere: Vec::new(),
+            holding: BTreeSet::new(),
+            giving_way: BTreeMap::new(),
+            mistakes: Vec::new(),
+        }
     }
 
     /// With secrets that were fetched from where they are kept.
@@ -108,11 +124,30 @@ impl<'a> Env<'a> {
 
     /// The first that is set of settings which mean the same; under a name, its own before those that are shared.
     pub fn first<T>(&mut self, settings: &[&Setting<T>]) -> Option<T> {
+        self.one_holds(settings);
         let mut all: Vec<_> =
             settings.iter().map(|setting| (!self.is_own(setting), !self.given(setting), self.read(setting))).collect();
         // One that isn't fetched yet holds, too.
         all.sort_by_key(|(shared, missing, _)| (*shared, *missing));
         all.into_iter().next()?.2
+    }
+
+    /// Takes down which of settings that mean the same holds, and that the others give way to it, as [`first`](Self::first)
+    /// has it.
+    pub fn one_holds<T>(&mut self, settings: &[&Setting<T>]) {
+        let mut set: Vec<_> = settings.iter().filter(|setting| self.given(setting)).collect();
+        set.sort_by_key(|setting| !self.is_own(setting));
+        let variables: Vec<_> = set.into_iter().map(|setting| self.find(setting.row).variable()).collect();
+        let mut variables = variables.into_iter();
+        let Some(holds) = variables.next() else { return };
+        self.giving_way.extend(variables.map(|variable| (variable, holds.clone())));
+        self.holding.insert(holds);
+    }
+
+    /// Variables that are set and hold nowhere, as others do that mean the same, each with one of those.
+    pub fn giving_way(&self) -> BTreeMap<String, String> {
+        let nowhere = self.giving_way.iter().filter(|(variable, _)| !self.holding.contains(*variable));
+        nowhere.map(|(variable, holds)| (variable.clone(), holds.clone())).collect()
     }
 
     /// The value of a setting that wins over another, unless it is shared and the other is a name's own.
@@ -202,6 +237,7 @@ impl<'a> Env<'a> {
         if !self.given(setting) {
             self.mistake(&self.name(setting), format!("is not set: {why}"));
         }
+        self.one_holds(&[setting]);
         self.read(setting)
     }
 
@@ -312,6 +348,22 @@ mod tests {
         let mut first = |name: &str| env.under(Some(name), |env| env.first(&[&KEY, &OTHER]));
         assert_eq!((first("eu"), first("us")), (None, Some(Secret::new("shared".into()))));
         assert_eq!(env.elsewhere()[0].name, "OTHER_EU");
+    }
+
+    #[test]
+    fn what_holds_nowhere_gives_way_to_what_does() {
+        const OTHER: Setting<Secret> = Setting::new("OTHER", read::secret, "The same.").secret();
+        let lookup = |name: &str| match name {
+            "KEY" | "OTHER_KMS" | "OTHER_EU" => Some("AQICAHh".to_owned()),
+            _ => None,
+        };
+        let mut env = Env::new(&lookup);
+        let mut after = |name: Option<&str>| {
+            env.under(name, |env| env.first(&[&KEY, &OTHER]));
+            env.giving_way().into_iter().map(|(name, holds)| format!("{name} to {holds}")).collect::<Vec<_>>()
+        };
+        assert_eq!(after(Some("eu")), ["KEY to OTHER_EU"]);
+        assert_eq!(after(None), ["OTHER_KMS to KEY"]);
     }
 
     #[test]

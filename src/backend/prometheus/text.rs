@@ -142,6 +142,8 @@ impl Prometheus {
             || tenant.is_some()
             || environment.is_some()
             || site.is_some();
+        let [write, metrics, store, cloud] = aliases;
+        env.one_holds(&[&Self::URL, write, metrics, store, cloud]);
         let url = if aliases.into_iter().any(|alias| env.given(alias)) {
             named.insert(0, (env.is_own(&Self::URL), env.read(&Self::URL)));
             own_first(named)
@@ -301,7 +303,10 @@ fn credentials(env: &mut Env<'_>) -> Option<(String, Secret)> {
     } else if env.given(password) && !env.given(user) && !env.given(tenant) {
         env.mistake(&env.name(user), WHAT.to_owned());
     }
-    env.first(&[user, tenant]).zip(env.first(&[password, other]))
+    let credentials = env.first(&[user, tenant]).zip(env.first(&[password, other]));
+    // As a label the tenant holds beside a user.
+    env.one_holds(&[tenant]);
+    credentials
 }
 
 /// A path is added where it is missing.

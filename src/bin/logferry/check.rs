@@ -1,7 +1,7 @@
 //! `logferry check`: the settings, as the Lambda would read them.
 
 use std::cell::RefCell;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write};
 
 use logferry::backend::Backend;
@@ -19,12 +19,15 @@ pub(crate) fn run() -> io::Result<Status> {
         environment(name)
     };
     let read = ready(&lookup, None)?;
-    let unread = unread(&asked.borrow());
+    let mut env = Env::new(&environment);
+    // Once more, to know which of settings that mean the same hold.
+    let _ = Settings::from_env(&mut env, None);
+    let unread = Unread { unasked: unasked(&asked.borrow()), giving_way: env.giving_way() };
     let forwarder = match read {
         Ok(forwarder) => forwarder,
         Err(mistakes) => {
             let status = refuse(&mistakes);
-            tell_unread(&unread);
+            unread.tell();
             let mistakes = count(mistakes.len(), "mistake");
             complain(format_args!("{mistakes} to mend; `logferry check` again shows whether all is well"));
             return Ok(status);
@@ -33,13 +36,13 @@ pub(crate) fn run() -> io::Result<Status> {
     let mut out = io::stdout().lock();
     let names: Vec<_> = forwarder.backends.iter().map(Backend::name).collect();
     writeln!(out, "the settings are good; telemetry goes to {}\n", names.join(", "))?;
-    let mut env = Env::new(&environment);
     let mut shown = Vec::new();
     for (component, rows) in Settings::rows() {
         let readers = readers(&names, component);
         for row in rows {
             let mut held: Vec<_> = readers.iter().filter_map(|name| env.under(*name, |env| env.shown(row))).collect();
             held.dedup();
+            held.retain(|(variable, _)| !unread.giving_way.contains_key(variable));
             if held.is_empty() && !readers.is_empty() {
                 let default = row.default.map_or_else(|| "-".to_owned(), |default| format!("{default} (default)"));
                 held.push((row.name.to_owned(), default));
@@ -51,25 +54,38 @@ pub(crate) fn run() -> io::Result<Status> {
     for (variable, shown) in shown {
         writeln!(out, "{variable:<width$} {shown}")?;
     }
-    tell_unread(&unread);
+    unread.tell();
     Ok(Status::Fine)
 }
 
-/// Variables that look like settings, hold something, and weren't `asked` for.
-fn unread(asked: &BTreeSet<String>) -> Vec<String> {
-    let settings: BTreeSet<_> = Settings::rows().into_iter().flat_map(|(_, rows)| rows).map(|row| row.name).collect();
-    let is_setting = |name: &str| name.starts_with("LOGFERRY_") || settings.contains(name);
-    let unread =
-        variables().filter(|(name, value)| is_setting(name) && !asked.contains(name) && !value.trim().is_empty());
-    unread.map(|(name, _)| name).collect::<BTreeSet<_>>().into_iter().collect()
+/// Variables that hold something and have no effect.
+struct Unread {
+    /// Those that nothing asks for.
+    unasked: Vec<String>,
+    /// Those of which others that mean the same hold, and these.
+    giving_way: BTreeMap<String, String>,
 }
 
-/// Says what has no effect; a variable may also be another program's, so it is no mistake.
-fn tell_unread(names: &[String]) {
-    for name in names {
-        complain(format_args!(
-            "not read: {name}, which is misspelt, of no use beside the other settings, or of a backend that LOGFERRY_BACKENDS does not name"
-        ));
+/// Variables that look like settings, hold something, and weren't `asked` for.
+fn unasked(asked: &BTreeSet<String>) -> Vec<String> {
+    let settings: BTreeSet<_> = Settings::rows().into_iter().flat_map(|(_, rows)| rows).map(|row| row.name).collect();
+    let is_setting = |name: &str| name.starts_with("LOGFERRY_") || settings.contains(name);
+    let unasked =
+        variables().filter(|(name, value)| is_setting(name) && !asked.contains(name) && !value.trim().is_empty());
+    unasked.map(|(name, _)| name).collect::<BTreeSet<_>>().into_iter().collect()
+}
+
+impl Unread {
+    /// Says what has no effect; a variable may also be another program's, so it is no mistake.
+    fn tell(&self) {
+        for name in &self.unasked {
+            complain(format_args!(
+                "not read: {name}, which is misspelt, of no use beside the other settings, or of a backend that LOGFERRY_BACKENDS does not name"
+            ));
+        }
+        for (name, holds) in &self.giving_way {
+            complain(format_args!("not read: {name}, as {holds} holds"));
+        }
     }
 }
 
