@@ -827,6 +827,46 @@ fn a_check_names_what_is_not_read() {
 }
 
 #[test]
+fn a_check_names_settings_of_names_that_no_backend_has() {
+    let loki = [("LOKI_URL", "http://us"), ("LOGFERRY_BACKENDS", "loki:eu,loki:us-2")];
+    let datadog = [("DD_API_KEY", "s3cret"), ("LOGFERRY_BACKENDS", "datadog")];
+    let otlp = [("OTEL_EXPORTER_OTLP_ENDPOINT", "http://all"), ("LOGFERRY_BACKENDS", "otlp:eu")];
+    for (env, more, expected) in [
+        (&loki[..], &[("LOKI_URL_UE", "http://eu")][..], &["LOKI_URL_UE"][..]),
+        (&loki, &[("LOKI_URL_EU", "http://eu"), ("LOKI_FORMAT_US_2", "json"), ("LOKI_FORMAT_US", " ")], &[]),
+        (
+            &loki,
+            &[("LOKI_FORMAT_US", "json"), ("LOKI_PASSWORD_UE_KMS", "x")],
+            &["LOKI_FORMAT_US", "LOKI_PASSWORD_UE_KMS"],
+        ),
+        // Of a backend without a name, of one that isn't there, and what isn't a backend's.
+        (&datadog, &[("DD_SITE_EU", "datadoghq.eu"), ("SPLUNK_INDEX_EU", "x")], &["DD_SITE_EU", "SPLUNK_INDEX_EU"]),
+        (&datadog, &[("NO_PROXY_EU", "x"), ("DD_SITES", "x"), ("DD_API_URL", "http://x")], &[]),
+        // Names that begin as others do.
+        (
+            &otlp,
+            &[
+                ("OTEL_EXPORTER_OTLP_LOGS_ENDPOINT_EU", "http://eu"),
+                ("OTEL_EXPORTER_OTLP_LOGS_ENDPOINT_US", "http://us"),
+            ],
+            &["OTEL_EXPORTER_OTLP_LOGS_ENDPOINT_US"],
+        ),
+        (
+            &[("LOGFERRY_BACKENDS", "stdout"), ("DD_SCRUBBING_RULE", "x")],
+            &[("DD_SCRUBBING_RULE_REPLACEMENT", "y")],
+            &[],
+        ),
+    ] {
+        let ran = run(&["check"], &[env, more].concat(), b"");
+        let told: Vec<_> =
+            expected.iter().map(|name| format!("not read: {name}, which is misspelt, of no use")).collect();
+        let fits = ran.err.lines().count() == told.len()
+            && ran.err.lines().zip(&told).all(|(line, told)| line.starts_with(told));
+        assert!(ran.status == 0 && fits, "{more:?}: {}{}", ran.out, ran.err);
+    }
+}
+
+#[test]
 fn a_check_names_what_gives_way_to_another_name() {
     let loki = [("LOGFERRY_BACKENDS", "loki"), ("LOKI_URL", "http://x"), ("WRITE_ADDRESS", "http://z")];
     let ran = run(&["check"], &loki, b"");

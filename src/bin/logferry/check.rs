@@ -68,11 +68,20 @@ struct Unread {
 
 /// Variables that look like settings, hold something, and weren't `asked` for.
 fn unasked(asked: &BTreeSet<String>) -> Vec<String> {
-    let settings: BTreeSet<_> = Settings::rows().into_iter().flat_map(|(_, rows)| rows).map(|row| row.name).collect();
-    let is_setting = |name: &str| name.starts_with("LOGFERRY_") || settings.contains(name);
+    let rows = Settings::rows();
+    let is_setting = |name: &str| {
+        name.starts_with("LOGFERRY_")
+            || rows.iter().any(|(component, rows)| rows.iter().any(|row| is_of(row.name, component, name)))
+    };
     let unasked =
         variables().filter(|(name, value)| is_setting(name) && !asked.contains(name) && !value.trim().is_empty());
     unasked.map(|(name, _)| name).collect::<BTreeSet<_>>().into_iter().collect()
+}
+
+/// Whether a variable is a setting, or that of a backend under some name: `LOKI_URL_EU`.
+fn is_of(setting: &str, component: &str, variable: &str) -> bool {
+    let rest = variable.strip_prefix(setting);
+    rest.is_some_and(|rest| rest.is_empty() || (rest.starts_with('_') && !component.is_empty()))
 }
 
 impl Unread {
