@@ -65,14 +65,10 @@ impl<'a> Log<'a> {
         }
     }
 
-    /// The same for an intake that reads JSON itself.
+    /// The same [of JSON](Self::of_json), for an intake that reads JSON itself.
     #[must_use]
     pub const fn without_json(&self) -> Self {
-        if self.of_json {
-            Self { timestamp: None, level: None, request_id: self.running, of_json: false, ..*self }
-        } else {
-            *self
-        }
+        Self { timestamp: None, level: None, request_id: self.running, of_json: false, ..*self }
     }
 
     /// When the application's own clock says that it was written, and the nanoseconds below that millisecond.

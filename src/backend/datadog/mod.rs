@@ -368,9 +368,17 @@ impl Encode for Encoder<'_> {
 
 impl Sink for Encoder<'_> {
     fn log(&mut self, origin: &Origin, log: &Log<'_>) {
+        // Others may want to know what JSON says, mostly nobody does: then nothing is copied.
+        let without;
+        let log = if log.of_json {
+            without = log.without_json();
+            &without
+        } else {
+            log
+        };
         if !self.forward_logs {
             self.filtered += Weight::LOG;
-        } else if self.logs.push(origin, &log.without_json()).is_err() {
+        } else if self.logs.push(origin, log).is_err() {
             self.oversize += Weight::LOG;
         }
     }
