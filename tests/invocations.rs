@@ -694,6 +694,29 @@ fn a_restore_is_of_the_report_that_follows() {
 }
 
 #[test]
+fn a_start_that_was_put_off_is_told_by_no_report() {
+    let put_off = JSON_INIT.replace(r#""phase":"init""#, r#""phase":"invoke""#);
+    for (lines, expected) in [
+        (vec![put_off.as_str(), JSON_START], Some(173.778)),
+        (vec![&put_off, JSON_START, JSON_LATE], Some(173.778)),
+        // Of another the `report` tells, in this batch or in the next.
+        (vec![JSON_INIT, JSON_START], None),
+        (vec![JSON_INIT, JSON_START, JSON_REPORT], Some(174.055)),
+    ] {
+        assert_eq!(run(&lines).last.get("init_duration_ms").map(|(value, _)| *value), expected, "{lines:?}");
+    }
+}
+
+#[test]
+fn a_retry_that_fails_as_before_counts_where_a_filter_lets_no_report_through() {
+    for (later, expected) in [(4_000, 1.0), (61_000, 2.0)] {
+        let lines = [(0, OLD_TIMEOUT), (later, OLD_TIMEOUT)];
+        let (seen, _) = run_at("/aws/lambda/checkout", Settings::default(), &lines);
+        assert_eq!(tally(&seen), [0.0, expected, expected, 0.0], "{later}");
+    }
+}
+
+#[test]
 fn a_web_function_says_how_it_started_only_itself() {
     for (group, expected) in [("/aws/lambda/checkout", None), ("/aws/lambda/web/site", Some(173.778))] {
         let (seen, _) = run_in(group, Settings::default(), &[JSON_INIT]);

@@ -82,6 +82,8 @@ struct Ended {
 #[derive(Debug, Default)]
 struct Attempt {
     counted: Failure,
+    /// When Lambda told last of its failure.
+    told_at: Timestamp,
     /// What the program's own words tell, and the event that they were read from first.
     hinted: Failure,
     /// Whether the runtime ended by it.
@@ -193,7 +195,9 @@ impl Attempts {
             return;
         }
         self.end_init(at);
-        let on_demand = report.initialization_type.as_deref() == Some("on-demand");
+        // A start that was put off to the invocation no `report` tells.
+        let on_demand =
+            report.initialization_type.as_deref() == Some("on-demand") && report.phase.as_deref() != Some("invoke");
         let init = |duration_ms| Init { duration_ms, time: at.time, event_id: at.event_id.to_owned(), on_demand };
         self.init = report.init_duration_ms.map(init);
     }
@@ -387,7 +391,13 @@ impl Attempts {
         if self.last.is(request_id, time) {
             return Some(&mut self.last.counted);
         }
-        self.attempt(request_id).map(|attempt| &mut attempt.counted)
+        let attempt = self.attempt(request_id)?;
+        // A filter may let no `REPORT` through: what is told that much later is a retry's.
+        if time.distance(attempt.told_at) > LATE {
+            attempt.counted = Failure::default();
+        }
+        attempt.told_at = time;
+        Some(&mut attempt.counted)
     }
 
     /// Whether something is remembered of a request.
