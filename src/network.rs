@@ -74,3 +74,10 @@ fn innermost(error: &reqwest::Error) -> (String, bool) {
         _ => (said, tunnel),
     }
 }
+
+/// Whether it says that it is a web page.
+pub(crate) fn is_html(answer: &reqwest::Response) -> bool {
+    let kind =
+        answer.headers().get(reqwest::header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    ["text/html", "application/xhtml+xml"].iter().any(|html| kind.to_ascii_lowercase().starts_with(html))
+}

@@ -1286,15 +1286,20 @@ async fn what_cannot_be_stored_fails_the_invocation() {
 async fn what_a_store_does_not_say_that_it_has_is_not_stored() {
     let aws = Aws::start();
     let queue = format!("{}/123456789012/queue", aws.url());
-    let page = common::server::Answer::with(200, &[("Content-Type", "text/html")], b"\n<!DOCTYPE html><p>Log in");
+    let page = common::server::Answer::with(200, &[("Content-Type", "text/html; charset=utf-8")], b"<p>Log in");
+    let plain = common::server::Answer::with(200, &[], b"\n<!DOCTYPE html><p>Log in");
     let empty = common::server::Answer::with(200, &[], b"{}");
-    for (store, answer) in [("s3://kept", page.clone()), (&queue, page), (&queue, empty)] {
+    for (store, answer) in [("s3://kept", page.clone()), ("s3://kept", plain), (&queue, page), (&queue, empty)] {
         aws.trouble(Some(answer));
         let mut forwarder = with_aws(&aws, &[("LOGFERRY_STORE", store)], Script::new(|_, _| Answer::status(403)));
         let outcome = forward(&mut forwarder, &packed(batch(["a", "b"]))).await;
         assert_eq!((outcome.failed(), outcome.ledger.backends[0].stored.logs), (2, 0), "{store}");
         assert!(notes(&outcome).contains("the store cannot be used: "), "{}", notes(&outcome));
     }
+    // Emulators call whatever they answer a page.
+    aws.trouble(Some(common::server::Answer::with(200, &[("Content-Type", "text/html; charset=utf-8")], b"")));
+    let mut forwarder = with_aws(&aws, &[("LOGFERRY_STORE", "s3://kept")], Script::new(|_, _| Answer::status(403)));
+    assert_eq!(forward(&mut forwarder, &packed(batch(["a"]))).await.ledger.backends[0].stored.logs, 1);
 }
 
 #[tokio::test]
@@ -1383,7 +1388,8 @@ async fn a_store_that_says_nothing_is_not_waited_for_beyond_the_deadline() {
         let aws = &aws;
         let each = events.iter().map(|event| async move {
             // Refused, so that it is to be set aside; the whole of the half to be kept.
-            let mut forwarder = with_aws(aws, &[("LOGFERRY_STORE", store)], Script::new(|_, _| Answer::status(404)));
+            let pairs = [("LOGFERRY_STORE", store), ("LOGFERRY_RESERVE", "2500ms")];
+            let mut forwarder = with_aws(aws, &pairs, Script::new(|_, _| Answer::status(404)));
             let start = Instant::now();
             forward_within(&mut forwarder, event, NOW, left).await;
             let answering = Duration::from_millis(100);
@@ -1405,6 +1411,17 @@ async fn a_redrive_that_has_sent_all_is_well_whatever_there_was_no_time_to_count
     let outcome = forward_within(&mut forwarder, r#"{"redrive":true}"#, NOW, Duration::from_millis(3500)).await;
     assert_eq!((outcome.redriven[0].sent.logs, outcome.failed()), (1, 0), "{}", notes(&outcome));
     assert_eq!(outcome.notes, []);
+    // Where something may be left it is said.
+    aws.slow(Duration::ZERO);
+    forwarder.transport.turn(|_, _| Answer::status(403));
+    for line in ["a", "b", "c", "d"] {
+        forward(&mut forwarder, &packed(batch([line]))).await;
+    }
+    forwarder.transport.turn(|_, _| Answer::status(202));
+    aws.slow(Duration::from_millis(600));
+    let outcome = forward_within(&mut forwarder, r#"{"redrive":true}"#, NOW, Duration::from_millis(3500)).await;
+    let said = "datadog: no time was left for all that is stored for it: the next redrive goes on, and a longer timeout gets further";
+    assert_eq!((notes(&outcome).as_str(), outcome.failed(), aws.objects().is_empty()), (said, 0, false));
 }
 
 #[tokio::test]
@@ -1413,6 +1430,16 @@ async fn what_is_only_counted_is_read_no_longer_than_there_is_time() {
     let event = packed(batch(vec!["nothing that is sent"; 200_000]));
     let outcome = forward_within(&mut forwarder, &event, NOW, Duration::from_millis(20)).await;
     assert!(outcome.ledger.received < 200_000 && notes(&outcome).starts_with("no time was left to read"));
+    // What keeps totals is given all: a part that comes again would be counted twice.
+    for (backend, address) in
+        [("prometheus", "LOGFERRY_PROMETHEUS_URL"), ("remote_write", "PROMETHEUS_REMOTE_WRITE_URL")]
+    {
+        let pairs = [("LOGFERRY_BACKENDS", backend), (address, "http://prometheus.example.com")];
+        let mut forwarder = self::forwarder(&pairs, Script::accepting());
+        let event = packed(batch(vec!["MONITORING|1795165334|1|count|orders"; 30_000]));
+        let outcome = forward_within(&mut forwarder, &event, NOW, Duration::from_millis(20)).await;
+        assert_eq!(outcome.ledger.received, 30_000, "{backend}");
+    }
 }
 
 #[tokio::test]

@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use super::sign::{SignError, Signer};
 use crate::env::{Address, Env, Setting, read};
-use crate::network::Connections;
+use crate::network::{Connections, is_html};
 use crate::request::Signing;
 
 /// How long one call may take, and how often it is made at most.
@@ -58,7 +58,12 @@ pub struct Answer {
     pub status: u16,
     /// The body.
     pub body: Vec<u8>,
+    /// Whether it says that it is a web page, as emulators say of whatever they answer.
+    pub html: bool,
 }
+
+/// What is said of a web page.
+pub const WEB_PAGE: &str = "a web page";
 
 /// Why an API can't be called.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
@@ -171,14 +176,14 @@ impl Client {
         let unreachable =
             |error: &reqwest::Error| AwsError::Unreachable { service, cause: self.cause(error, &call.url) };
         let mut answer = request.send().await.map_err(|error| unreachable(&error))?;
-        let (status, mut body) = (answer.status().as_u16(), Vec::new());
+        let (status, html, mut body) = (answer.status().as_u16(), is_html(&answer), Vec::new());
         while let Some(piece) = answer.chunk().await.map_err(|error| unreachable(&error))? {
             body.extend_from_slice(&piece);
             if body.len() > MAX_ANSWER {
                 return Err(AwsError::Unreachable { service, cause: "the answer is too long".to_owned() });
             }
         }
-        Ok(Answer { status, body })
+        Ok(Answer { status, body, html })
     }
 
     /// Why there is no answer, or not a whole one.
@@ -203,6 +208,16 @@ impl Answer {
         }
     }
 
+    /// Whether it is a page for people: no API of AWS answers so.
+    fn is_page(&self) -> bool {
+        const TAGS: [&[u8]; 5] = [b"<!doctype html", b"<html", b"<head", b"<body", b"<script"];
+        let head = self.body.get(..1024).unwrap_or(&self.body).to_ascii_lowercase();
+        let begin = head.strip_prefix("\u{feff}".as_bytes()).unwrap_or(&head).trim_ascii_start();
+        let [page, html, ..] = TAGS;
+        let is_in = |tag: &[u8]| memchr::memmem::find(&head, tag).is_some();
+        begin.starts_with(page) || begin.starts_with(html) || (self.html && TAGS.into_iter().any(is_in))
+    }
+
     /// The body of a success.
     ///
     /// # Errors
@@ -211,19 +226,12 @@ impl Answer {
     pub fn success(self, service: &'static str) -> Result<Vec<u8>, AwsError> {
         let said = match self.status {
             // As of a login, behind which nothing has been stored.
-            200..300 if is_page(&self.body) => "a web page".to_owned(),
+            200..300 if self.is_page() => WEB_PAGE.to_owned(),
             200..300 => return Ok(self.body),
             _ => said(&self.body),
         };
         Err(AwsError::Answered { service, status: self.status, said })
     }
-}
-
-/// Whether it is a page for people: no API of AWS answers so.
-fn is_page(body: &[u8]) -> bool {
-    let body = body.trim_ascii_start();
-    let begins = |tag: &[u8]| body.get(..tag.len()).is_some_and(|start| start.eq_ignore_ascii_case(tag));
-    begins(b"<!doctype html") || begins(b"<html")
 }
 
 /// Code and message of an error, in XML or JSON, and nothing else: what is beside them may be the token that
@@ -272,14 +280,18 @@ mod tests {
             (503, String::new(), true),
             (200, json("ThrottlingException"), false),
         ] {
-            assert_eq!(Answer { status, body: body.clone().into_bytes() }.may_pass(), expected, "{status} {body}");
+            assert_eq!(
+                Answer { status, body: body.clone().into_bytes(), html: false }.may_pass(),
+                expected,
+                "{status} {body}"
+            );
         }
     }
 
     #[test]
     fn an_answer_without_words_is_said_by_its_status() {
         for (body, expected) in [("", "kms answers 503"), ("{\"message\":\"not now\"}", "kms answers 503: not now")] {
-            let error = Answer { status: 503, body: body.into() }.success("kms").unwrap_err();
+            let error = Answer { status: 503, body: body.into(), html: false }.success("kms").unwrap_err();
             assert_eq!(error.to_string(), expected);
         }
     }

@@ -4,6 +4,6 @@ mod client;
 mod secrets;
 mod sign;
 
-pub use client::{Answer, AwsError, Call, Client, Places};
+pub use client::{Answer, AwsError, Call, Client, Places, WEB_PAGE};
 pub use secrets::fetch;
 pub use sign::{Credentials, SignError, Signer};

@@ -115,6 +115,10 @@ trait Encode: Sink {
     fn has_ready(&self) -> bool;
     /// Requests that are full.
     fn take_ready(&mut self) -> Vec<Request>;
+    /// Whether it adds to totals, of which nothing is taken back when a batch is given up and comes again.
+    fn keeps_totals(&self) -> bool {
+        false
+    }
     /// Ends the batch.
     fn finish(self) -> Encoded;
 }
@@ -415,6 +419,11 @@ impl Encoder<'_> {
     /// Requests that are full.
     pub fn take_ready(&mut self) -> Vec<Request> {
         each!(&mut self.kind, encoder => encoder.take_ready())
+    }
+
+    /// Whether it adds to totals, of which nothing is taken back when a batch is given up and comes again.
+    pub fn keeps_totals(&self) -> bool {
+        each!(&self.kind, encoder => encoder.keeps_totals())
     }
 
     /// Ends the batch.

@@ -8,18 +8,16 @@ use std::time::{Duration, SystemTime};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use flate2::read::MultiGzDecoder;
-use reqwest::header::{
-    ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, DATE, HeaderMap, HeaderValue, LOCATION, RETRY_AFTER,
-};
+use reqwest::header::{ACCEPT_ENCODING, CONTENT_ENCODING, DATE, HeaderMap, HeaderValue, LOCATION, RETRY_AFTER};
 use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ClientConfig, RootCertStore};
 use tokio::time::{Instant, timeout_at};
 
-use super::{Ending, Transport, TransportError, ended, within};
+use super::{Ending, Transport, TransportError, decoded, ended, within};
 use crate::aws::Signer;
 use crate::env::{Env, Row, Secret, Setting, has_host, read};
-use crate::network::{Connections, Proxies};
+use crate::network::{Connections, Proxies, is_html};
 use crate::request::{Certificates, Destination, Endpoint, Header, PemFile, Request, Response};
 
 /// Bytes of a response's body that are read at most: a verdict for each of 1,000 items fits.
@@ -263,11 +261,12 @@ impl Http {
         Ok(Response {
             status: answer.status().as_u16(),
             retry_after: retry_after(&answer, self.signer.now()),
-            body: masked(body, &own),
+            body,
             cut,
             html: is_html(&answer),
             telling: telling(&answer),
             location: location(&answer),
+            secrets: own,
         })
     }
 }
@@ -323,12 +322,6 @@ impl Transport for Http {
     }
 }
 
-/// Whether it says that it is a web page.
-fn is_html(answer: &reqwest::Response) -> bool {
-    let kind = answer.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    ["text/html", "application/xhtml+xml"].iter().any(|html| kind.to_ascii_lowercase().starts_with(html))
-}
-
 /// Names of the headers that a verdict may depend on.
 fn telling(answer: &reqwest::Response) -> Vec<String> {
     let names = answer.headers().keys().map(reqwest::header::HeaderName::as_str);
@@ -370,15 +363,16 @@ fn proxy(value: &str, make: fn(&str) -> reqwest::Result<reqwest::Proxy>) -> Resu
     proxy.ok_or_else(|| EXPECTED.to_owned())
 }
 
-/// What of an address is secret, as it is sent and as it is.
+/// What of an address is secret, as it is sent, as it is, and as it stands there.
 fn credentials(url: &reqwest::Url) -> Vec<Secret> {
-    let decoded = |text: &str| {
-        let url = reqwest::Url::parse(&format!("http://host/?{}", text.replace('+', "%2B"))).ok();
-        url.and_then(|url| url.query_pairs().next().map(|(key, _)| key.into_owned())).unwrap_or_default()
-    };
-    let Some(password) = url.password().map(decoded) else { return Vec::new() };
-    let pair = STANDARD.encode(format!("{}:{password}", decoded(url.username())));
-    [pair, password].into_iter().map(Secret::new).collect()
+    let (user, password) = (url.username(), url.password().unwrap_or_default());
+    if user.is_empty() && password.is_empty() {
+        return Vec::new();
+    }
+    // A token may be the user.
+    let secret = if password.is_empty() { user } else { password };
+    let pair = STANDARD.encode(format!("{}:{}", decoded(user), decoded(password)));
+    [pair, decoded(secret), secret.to_owned()].into_iter().map(Secret::new).collect()
 }
 
 /// What of a header that signs is secret.
@@ -390,19 +384,6 @@ fn secrets_of(name: &str, value: Secret) -> Option<Secret> {
         "x-amz-security-token" => Some(value),
         _ => None,
     }
-}
-
-/// A body without these secrets, of which one that is too short would be found in any.
-fn masked(body: Vec<u8>, secrets: &[Secret]) -> Vec<u8> {
-    let is_in = |secret: &&Secret| {
-        secret.expose().len() >= 4 && memchr::memmem::find(&body, secret.expose().as_bytes()).is_some()
-    };
-    let found: Vec<_> = secrets.iter().filter(is_in).collect();
-    if found.is_empty() {
-        return body;
-    }
-    let text = String::from_utf8_lossy(&body).into_owned();
-    found.iter().fold(text, |text, secret| text.replace(secret.expose(), "***")).into_bytes()
 }
 
 fn add_roots(path: &str, roots: &mut RootCertStore) -> Result<(), String> {

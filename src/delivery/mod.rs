@@ -16,6 +16,7 @@ use futures_util::future::{Either, select};
 pub use http::{Http, HttpSettings};
 use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 
+use crate::env::Secret;
 use crate::ledger::Reason;
 use crate::request::{Destination, Header, Refused, Request, Response, Verdict, Weight};
 
@@ -412,7 +413,7 @@ fn settle(request: &mut Request, response: &Response, delivered: &mut Delivered)
         Verdict::Accepted => End::Accepted,
         Verdict::Warned { why } => {
             let address = request.destination.address().to_owned();
-            delivered.warnings.push(Warning { address, said: redacted(&why, request) });
+            delivered.warnings.push(Warning { address, said: redacted(&why, request, &response.secrets) });
             End::Accepted
         }
         Verdict::TooLarge => End::TooLarge,
@@ -439,9 +440,13 @@ fn settle(request: &mut Request, response: &Response, delivered: &mut Delivered)
                 *request = other;
                 return Next::Now;
             }
-            return partly(request, &[], Refused::Items(others), &why, delivered);
+            let why = redacted(&why, request, &response.secrets);
+            return partly(request, &[], Refused::Items(others), why, delivered);
         }
-        Verdict::Partly { retry, refused, why } => return partly(request, &retry, refused, &why, delivered),
+        Verdict::Partly { retry, refused, why } => {
+            let why = redacted(&why, request, &response.secrets);
+            return partly(request, &retry, refused, why, delivered);
+        }
     })
 }
 
@@ -463,8 +468,7 @@ fn is_page(response: &Response) -> bool {
 }
 
 /// What to do when only some items are taken: those that may be taken later stay in the request.
-fn partly(request: &mut Request, retry: &[usize], refused: Refused, why: &str, delivered: &mut Delivered) -> Next {
-    let why = redacted(why, request);
+fn partly(request: &mut Request, retry: &[usize], refused: Refused, why: String, delivered: &mut Delivered) -> Next {
     if let Some(again) = delivered.partly(request, retry, refused, why) {
         *request = again;
         return Next::Later;
@@ -475,12 +479,14 @@ fn partly(request: &mut Request, retry: &[usize], refused: Refused, why: &str, d
 /// Status and the beginning of the body, on one line, without secrets that it repeats.
 fn answer(response: &Response, request: &Request) -> String {
     let status = match (response.status, &response.location) {
-        (300..=399, Some(to)) => format!("status {}, a redirect to {}", response.status, redacted(to, request)),
+        (300..=399, Some(to)) => {
+            format!("status {}, a redirect to {}", response.status, redacted(to, request, &response.secrets))
+        }
         (407, _) => PROXY_WANTS_USER.to_owned(),
         (status, _) if is_page(response) => format!("status {status} with a web page"),
         (status, _) => format!("status {status}"),
     };
-    let body = redacted(&String::from_utf8_lossy(&response.body), request);
+    let body = redacted(&String::from_utf8_lossy(&response.body), request, &response.secrets);
     match body.trim() {
         "" => status,
         text => format!("{status}: {text}"),
@@ -506,8 +512,8 @@ fn parts(secret: &str) -> Vec<String> {
     parts
 }
 
-/// How an answer may write a text: as it is, in JSON, in JSON of ASCII alone, and not as an address has it.
-fn spellings(text: &str) -> [String; 4] {
+/// How an answer may write a text: as it is, in JSON in several ways, and with the escapes of addresses or without them.
+fn spellings(text: &str) -> Vec<String> {
     let quoted = serde_json::to_string(text).unwrap_or_default();
     let json = quoted.get(1..quoted.len().saturating_sub(1)).unwrap_or(text).to_owned();
     let mut ascii = String::with_capacity(json.len());
@@ -518,30 +524,45 @@ fn spellings(text: &str) -> [String; 4] {
             c.encode_utf16(&mut [0; 2]).iter().for_each(|unit| _ = write!(ascii, "\\u{unit:04x}"));
         }
     }
-    let url = reqwest::Url::parse(&format!("http://host/?{text}")).ok();
-    let pair = url.as_ref().and_then(|url| url.query_pairs().next());
-    let decoded = match pair {
-        Some((key, value)) if text.contains('=') => format!("{key}={value}"),
-        Some((key, _)) if !text.contains('&') => key.into_owned(),
-        _ => text.to_owned(),
-    };
-    [text.to_owned(), json, ascii, decoded]
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
+    let encoded = |byte: u8| if is_plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") };
+    let encoded = text.bytes().map(encoded).collect();
+    let slashed = json.replace('/', "\\/");
+    vec![text.to_owned(), json, ascii, slashed, encoded, decoded(text)]
 }
 
-/// The beginning of what an intake says, on one line, without the request's secrets.
-fn redacted(text: &str, request: &Request) -> String {
-    let mut text = text.to_owned();
+/// A text without the escapes of addresses.
+fn decoded(text: &str) -> String {
+    let (mut bytes, mut rest) = (Vec::with_capacity(text.len()), text.as_bytes());
+    let digit = |byte: &u8| char::from(*byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
+    while let Some((&byte, behind)) = rest.split_first() {
+        let escape = match behind {
+            [high, low, ..] if byte == b'%' => digit(high).zip(digit(low)),
+            _ => None,
+        };
+        bytes.push(escape.map_or(byte, |(high, low)| high << 4 | low));
+        rest = behind.get(if escape.is_some() { 2 } else { 0 }..).unwrap_or_default();
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+/// The beginning of what an intake says, on one line, without the request's secrets and `others`.
+fn redacted(text: &str, request: &Request, others: &[Secret]) -> String {
+    let mut hidden: Vec<_> = others.iter().map(|secret| secret.expose().to_owned()).collect();
+    // A shorter one would be found in any text.
+    hidden.retain(|secret| secret.len() >= 4);
     if let Destination::Http(endpoint) = &request.destination {
         let headers = endpoint.headers.iter().filter_map(|(_, header)| match header {
             Header::Public(_) => None,
             Header::Secret(secret) => Some(secret),
         });
-        for secret in headers.chain(&endpoint.query) {
-            for part in parts(secret.expose()) {
-                text = spellings(&part).iter().fold(text, |text, spelling| text.replace(spelling, "***"));
-            }
-        }
+        hidden.extend(headers.chain(&endpoint.query).flat_map(|secret| parts(secret.expose())));
     }
+    let spelled = hidden.iter().flat_map(|part| {
+        let least = part.len().min(4);
+        spellings(part).into_iter().filter(move |spelling| spelling.len() >= least)
+    });
+    let text = spelled.fold(text.to_owned(), |text, spelling| text.replace(&spelling, "***"));
     text.chars().take(200).map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 

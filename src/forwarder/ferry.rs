@@ -198,16 +198,19 @@ fn end<S: Sink>(run: &mut Run<'_>, out: &mut FanOut<'_, '_, S>, lanes: &mut [Lan
     counts
 }
 
-/// Encodes log events until some backend has a request ready, or it is time to end; `false` after the last one.
+/// Encodes log events until some backend has a request ready, or it is time to end; `false` after the last one. What
+/// keeps totals is given all of a batch: a part that comes again would be counted twice.
 fn fill<S: Sink>(
     batch: &mut Batch<'_>,
     run: &mut Run<'_>,
     out: &mut FanOut<'_, '_, S>,
     end: Instant,
 ) -> Result<bool, DecodeError> {
+    let may_end = !out.encoders.iter().any(|(_, encoder)| encoder.keeps_totals());
     while batch.some(|event| run.push(event, out))? {
         let is_ready = |(_, encoder): &(usize, Encoder<'_>)| encoder.has_ready();
-        if out.encoders.is_empty() || out.encoders.iter().any(is_ready) || Instant::now() >= end {
+        let is_over = || may_end && Instant::now() >= end;
+        if out.encoders.is_empty() || out.encoders.iter().any(is_ready) || is_over() {
             return Ok(true);
         }
     }

@@ -116,6 +116,11 @@ pub enum Note {
         /// The last answer, in words.
         last: String,
     },
+    /// There was no time to look at all that is stored, or to count it.
+    Unfinished {
+        /// Name of the backend that it is for.
+        backend: String,
+    },
     /// An event of no source that we know.
     Unknown(EventError),
     /// A message that holds nothing of ours.
@@ -166,7 +171,7 @@ impl Note {
 
     /// Whether nothing is missing, and nothing has to be done about it at once.
     pub const fn is_warning(&self) -> bool {
-        matches!(self, Self::Warned { .. })
+        matches!(self, Self::Unfinished { .. } | Self::Warned { .. })
     }
 
     /// Takes in another note of the same cause; `false` if it is of another.
@@ -372,6 +377,10 @@ impl std::fmt::Display for Note {
             Self::Warned { backend, warning: Warning { address, said } } => {
                 write!(f, "{backend}: {address} has taken all of a request, and says: {said}")
             }
+            Self::Unfinished { backend } => write!(
+                f,
+                "{backend}: no time was left for all that is stored for it: the next redrive goes on, and a longer timeout gets further"
+            ),
             Self::Unaccounted { what } => write!(f, "bug in logferry, please report it: {what}"),
             Self::Unknown(error) => error.fmt(f),
         }

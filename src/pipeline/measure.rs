@@ -68,6 +68,9 @@ struct Init {
 /// request id, comes a minute later.
 pub const LATE: u64 = 5_000;
 
+/// How long after a failure another of its request is that of a retry, in ms: less than the minute that Lambda waits.
+const RETRY: u64 = 30_000;
+
 /// The attempt whose `REPORT` was read last, until its request starts again.
 #[derive(Debug, Default)]
 struct Ended {
@@ -393,7 +396,7 @@ impl Attempts {
         }
         let attempt = self.attempt(request_id)?;
         // A filter may let no `REPORT` through: what is told that much later is a retry's.
-        if time.distance(attempt.told_at) > LATE {
+        if time.distance(attempt.told_at) > RETRY {
             attempt.counted = Failure::default();
         }
         attempt.told_at = time;

@@ -12,6 +12,7 @@ pub use endpoint::{Certificates, Destination, Endpoint, Header, PemFile, Signing
 pub use frame::{Frame, Wrapper, varint};
 pub use weight::Weight;
 
+use crate::env::Secret;
 use crate::model::Timestamp;
 
 /// A finished request: all that is needed to send it, to judge the answer, and to send a part of it.
@@ -90,6 +91,9 @@ pub struct Response {
     pub telling: Vec<String>,
     /// Where it says to go instead, without a query.
     pub location: Option<String>,
+    /// What was sent beside what the request holds, to sign it or to a proxy: nothing that is said of the response may
+    /// show it.
+    pub secrets: Vec<Secret>,
 }
 
 /// What a response means for the items of its request.

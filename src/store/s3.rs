@@ -1,5 +1,5 @@
 use super::{Overwrite, StoreError};
-use crate::aws::{Answer, Call, Client};
+use crate::aws::{Answer, AwsError, Call, Client, WEB_PAGE};
 use crate::request::Signing;
 
 /// Name of the service.
@@ -41,6 +41,10 @@ impl S3 {
         match answer.status {
             // It is there already.
             412 => Ok(()),
+            // S3 says nothing where it has stored an object.
+            status @ 200..300 if answer.html && !answer.body.trim_ascii().is_empty() => {
+                Err(AwsError::Answered { service: SERVICE, status, said: WEB_PAGE.to_owned() }.into())
+            }
             _ => Ok(answer.success(SERVICE).map(drop)?),
         }
     }

@@ -247,6 +247,10 @@ impl<W: Write> Encode for Encoder<'_, W> {
         self.out.writer.take_ready()
     }
 
+    fn keeps_totals(&self) -> bool {
+        self.out.options.temporality == Temporality::Cumulative
+    }
+
     fn finish(mut self) -> Encoded {
         self.flush();
         self.state.write(&mut self.out);

@@ -209,8 +209,14 @@ impl<T: Transport> Forwarder<T> {
         let mut round = Round { store, backend, invocation, patience, intakes: BTreeMap::new() };
         let (mut after, mut newer, mut tried) = (String::new(), None, true);
         // A page of which nothing was tried is of intakes that are left alone.
-        'pages: while tried && budget.get() > 0 && Instant::now() < patience.deadline {
-            let mut page = VecDeque::from(keys(store, wish, backend.name(), &after, PAGE.min(budget.get())).await?);
+        'pages: while tried && budget.get() > 0 {
+            if Instant::now() >= patience.deadline {
+                progress.early = true;
+                break;
+            }
+            let wanted = PAGE.min(budget.get());
+            let mut page = VecDeque::from(keys(store, wish, backend.name(), &after, wanted).await?);
+            let is_full = page.len() == wanted;
             let Some(last) = page.back() else { break };
             after.clone_from(last);
             tried = false;
@@ -233,6 +239,8 @@ impl<T: Transport> Forwarder<T> {
                 }
                 self.send_next(&mut round, key, parcel, progress).await?;
                 if patience.deadline.saturating_duration_since(Instant::now()) < FAIR {
+                    // A page that isn't full is the last.
+                    progress.early = !page.is_empty() || is_full;
                     break 'pages;
                 }
             }

@@ -60,6 +60,8 @@ pub(super) struct Progress {
     pub(super) notes: Vec<Note>,
     /// Whether the intake has refused the credentials.
     pub(super) unauthorized: bool,
+    /// Whether there was no time for more.
+    pub(super) early: bool,
 }
 
 impl Progress {
@@ -84,6 +86,9 @@ impl Progress {
             outcome.note(note);
         }
         let Redriven { requests, damaged, requests_left, .. } = self.redriven;
+        if self.early && requests_left.is_none() {
+            outcome.note(Note::Unfinished { backend: self.redriven.backend.clone() });
+        }
         if requests + damaged + requests_left.unwrap_or_default() > 0 {
             outcome.redriven.push(self.redriven);
         }
