@@ -370,7 +370,7 @@ fn time_of(log: &[u8]) -> Option<(Range<usize>, i64)> {
 
 /// What Datadog calls the service that writes to a log group.
 fn source_of(origin: &Origin) -> &'static str {
-    let group = origin.log_group.to_lowercase();
+    let group = origin.log_group.to_ascii_lowercase();
     if origin.log_stream.contains("_CloudTrail_") {
         "cloudtrail"
     } else if origin.function.is_some() || group.starts_with("/aws/lambda") {
