@@ -14,9 +14,10 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ClientConfig, RootCertStore};
 use tokio::time::{Instant, timeout_at};
 
-use super::{Ending, Transport, TransportError, decoded, ended, within};
+use super::{Ending, Transport, TransportError, ended, within};
 use crate::aws::Signer;
 use crate::env::{Env, Row, Secret, Setting, has_host, read};
+use crate::event::percent_decoded;
 use crate::network::{Connections, Proxies, is_html};
 use crate::request::{Certificates, Destination, Endpoint, Header, PemFile, Request, Response};
 
@@ -371,8 +372,8 @@ fn credentials(url: &reqwest::Url) -> Vec<Secret> {
     }
     // A token may be the user.
     let secret = if password.is_empty() { user } else { password };
-    let pair = STANDARD.encode(format!("{}:{}", decoded(user), decoded(password)));
-    [pair, decoded(secret), secret.to_owned()].into_iter().map(Secret::new).collect()
+    let pair = STANDARD.encode(format!("{}:{}", percent_decoded(user), percent_decoded(password)));
+    [pair, percent_decoded(secret), secret.to_owned()].into_iter().map(Secret::new).collect()
 }
 
 /// What of a header that signs is secret.

@@ -17,6 +17,7 @@ pub use http::{Http, HttpSettings};
 use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 
 use crate::env::Secret;
+use crate::event::percent_decoded;
 use crate::ledger::Reason;
 use crate::request::{Destination, Header, Refused, Request, Response, Verdict, Weight};
 
@@ -528,22 +529,7 @@ fn spellings(text: &str) -> Vec<String> {
     let encoded = |byte: u8| if is_plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") };
     let encoded = text.bytes().map(encoded).collect();
     let slashed = json.replace('/', "\\/");
-    vec![text.to_owned(), json, ascii, slashed, encoded, decoded(text)]
-}
-
-/// A text without the escapes of addresses.
-fn decoded(text: &str) -> String {
-    let (mut bytes, mut rest) = (Vec::with_capacity(text.len()), text.as_bytes());
-    let digit = |byte: &u8| char::from(*byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
-    while let Some((&byte, behind)) = rest.split_first() {
-        let escape = match behind {
-            [high, low, ..] if byte == b'%' => digit(high).zip(digit(low)),
-            _ => None,
-        };
-        bytes.push(escape.map_or(byte, |(high, low)| high << 4 | low));
-        rest = behind.get(if escape.is_some() { 2 } else { 0 }..).unwrap_or_default();
-    }
-    String::from_utf8_lossy(&bytes).into_owned()
+    vec![text.to_owned(), json, ascii, slashed, encoded, percent_decoded(text)]
 }
 
 /// The beginning of what an intake says, on one line, without the request's secrets and `others`.

@@ -14,6 +14,7 @@ mod subscription;
 pub use inflate::Payload;
 pub use limits::Limits;
 pub use reply::{Reply, TransformResult, Transformed};
+pub(crate) use source::percent_decoded;
 pub use source::{Content, Event, EventError, Record, Redrive, Source};
 pub use subscription::{Batch, Envelope, MessageType};
 

@@ -321,18 +321,17 @@ fn redrive(json: &str) -> Option<Redrive> {
     }
 }
 
-fn percent_decoded(text: &str) -> String {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let Some((&byte, after)) = rest.split_first() {
-        let code = (byte == b'%').then(|| after.get(..2)).flatten().and_then(|digits| std::str::from_utf8(digits).ok());
-        if let Some(decoded) = code.and_then(|digits| u8::from_str_radix(digits, 16).ok()) {
-            bytes.push(decoded);
-            rest = after.get(2..).unwrap_or_default();
-        } else {
-            bytes.push(byte);
-            rest = after;
-        }
+/// A text without the escapes of addresses.
+pub(crate) fn percent_decoded(text: &str) -> String {
+    let (mut bytes, mut rest) = (Vec::with_capacity(text.len()), text.as_bytes());
+    let digit = |byte: &u8| char::from(*byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
+    while let Some((&byte, behind)) = rest.split_first() {
+        let escape = match behind {
+            [high, low, ..] if byte == b'%' => digit(high).zip(digit(low)),
+            _ => None,
+        };
+        bytes.push(escape.map_or(byte, |(high, low)| high << 4 | low));
+        rest = behind.get(if escape.is_some() { 2 } else { 0 }..).unwrap_or_default();
     }
     String::from_utf8_lossy(&bytes).into_owned()
 }
@@ -346,6 +345,15 @@ fn usual(json: &str) -> Option<&str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_escape_of_an_address_has_two_digits() {
+        for (text, expected) in
+            [("a%2Fb%c3%A9", "a/bé"), ("%", "%"), ("%2", "%2"), ("%+f%zz", "%+f%zz"), ("%ff", "\u{fffd}")]
+        {
+            assert_eq!(percent_decoded(text), expected);
+        }
+    }
 
     fn contents(json: &str) -> (Source, Vec<(String, String)>) {
         let event = Event::from_json(json).unwrap();
