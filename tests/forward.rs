@@ -1430,15 +1430,33 @@ async fn what_is_only_counted_is_read_no_longer_than_there_is_time() {
     let event = packed(batch(vec!["nothing that is sent"; 200_000]));
     let outcome = forward_within(&mut forwarder, &event, NOW, Duration::from_millis(20)).await;
     assert!(outcome.ledger.received < 200_000 && notes(&outcome).starts_with("no time was left to read"));
-    // What keeps totals is given all: a part that comes again would be counted twice.
-    for (backend, address) in
-        [("prometheus", "LOGFERRY_PROMETHEUS_URL"), ("remote_write", "PROMETHEUS_REMOTE_WRITE_URL")]
-    {
-        let pairs = [("LOGFERRY_BACKENDS", backend), (address, "http://prometheus.example.com")];
-        let mut forwarder = self::forwarder(&pairs, Script::accepting());
-        let event = packed(batch(vec!["MONITORING|1795165334|1|count|orders"; 30_000]));
+}
+
+#[tokio::test]
+async fn what_is_cut_short_is_in_no_total_until_it_comes_again() {
+    let lines = ["MONITORING|1795165334|1|count|orders", "a", "b", "c", "d", "e", "f", "g", "h", "i"];
+    let event = packed(batch(lines.into_iter().cycle().take(20_000)));
+    for (backend, address, sample) in [
+        ("prometheus", "LOGFERRY_PROMETHEUS_URL", "} 2000 1795165340000"),
+        ("remote_write", "PROMETHEUS_REMOTE_WRITE_URL", "(1795165340000, 2000.0)]"),
+    ] {
+        let backends = format!("datadog,{backend}");
+        let pairs = [("LOGFERRY_BACKENDS", backends.as_str()), (address, "http://prometheus.example.com")];
+        let mut forwarder = forwarder(&pairs, Script::accepting());
         let outcome = forward_within(&mut forwarder, &event, NOW, Duration::from_millis(20)).await;
-        assert_eq!(outcome.ledger.received, 30_000, "{backend}");
+        assert!((1..20_000).contains(&outcome.ledger.received), "{backend}: {}", outcome.ledger.received);
+        let orders = |forwarder: &Forwarder<Script>| -> Vec<String> {
+            let taken = forwarder.transport.taken().into_iter();
+            let taken = taken.map(|item| String::from_utf8_lossy(&item.bytes).into_owned());
+            taken.filter(|item| item.contains("orders_total")).collect()
+        };
+        // Whichever copy it comes to again will count all of it.
+        assert_eq!(orders(&forwarder), [] as [String; 0], "{backend}");
+        forwarder.transport.turn(|_, _| Answer::status(202));
+        let outcome = forward(&mut forwarder, &event).await;
+        assert_eq!((outcome.ledger.received, outcome.failed()), (20_000, 0), "{backend}: {}", notes(&outcome));
+        let orders = orders(&forwarder);
+        assert!(orders.last().is_some_and(|item| item.contains(sample)), "{orders:?}");
     }
 }
 

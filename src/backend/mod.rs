@@ -115,12 +115,15 @@ trait Encode: Sink {
     fn has_ready(&self) -> bool;
     /// Requests that are full.
     fn take_ready(&mut self) -> Vec<Request>;
-    /// Whether it adds to totals, of which nothing is taken back when a batch is given up and comes again.
-    fn keeps_totals(&self) -> bool {
-        false
-    }
     /// Ends the batch.
     fn finish(self) -> Encoded;
+    /// Ends a part of a batch that comes again as a whole: what would be counted twice for good is left out.
+    fn cut_short(self) -> Encoded
+    where
+        Self: Sized,
+    {
+        self.finish()
+    }
 }
 
 /// What an encoder has to know beside telemetry.
@@ -141,6 +144,8 @@ pub struct Encoded {
     pub oversize: Weight,
     /// What the backend's settings keep back.
     pub filtered: Weight,
+    /// What is left out until the batch comes again.
+    pub left: Weight,
 }
 
 /// Which kinds of telemetry a backend is sent.
@@ -421,14 +426,16 @@ impl Encoder<'_> {
         each!(&mut self.kind, encoder => encoder.take_ready())
     }
 
-    /// Whether it adds to totals, of which nothing is taken back when a batch is given up and comes again.
-    pub fn keeps_totals(&self) -> bool {
-        each!(&self.kind, encoder => encoder.keeps_totals())
-    }
-
     /// Ends the batch.
     pub fn finish(self) -> Encoded {
         let mut encoded = each!(self.kind, encoder => encoder.finish());
+        encoded.filtered += self.kept_back;
+        encoded
+    }
+
+    /// Ends a part of a batch that comes again as a whole: what would be counted twice for good is left out.
+    pub fn cut_short(self) -> Encoded {
+        let mut encoded = each!(self.kind, encoder => encoder.cut_short());
         encoded.filtered += self.kept_back;
         encoded
     }

@@ -82,7 +82,8 @@ impl<T: Transport> Ferry<'_, T> {
             let hungry = lanes.is_empty()
                 || lanes.iter().any(|lane| lane.waiting.is_empty() && lane.has_room(self.sending.concurrency));
             if more && (flying.is_empty() || (hungry && waiting < MAX_WAITING)) {
-                more = if Instant::now() >= self.end {
+                let cut_short = Instant::now() >= self.end;
+                more = if cut_short {
                     outcome.cut_short(log_group.clone(), run.received());
                     false
                 } else {
@@ -94,7 +95,7 @@ impl<T: Transport> Ferry<'_, T> {
                 for (place, encoder) in &mut out.encoders {
                     hand_out(&mut lanes, *place, encoder.take_ready(), run.oldest());
                 }
-                if !more && end(run, out, &mut lanes, outcome).other_forwarders > 0 {
+                if !more && end(run, out, &mut lanes, cut_short, outcome).other_forwarders > 0 {
                     outcome.notes.push(Note::OtherForwarder { log_group: log_group.clone() });
                 }
                 continue;
@@ -166,7 +167,13 @@ fn unsent(request: Request) -> Delivered {
 }
 
 /// Ends the batch: hands out the last requests, and takes the counts into the ledger.
-fn end<S: Sink>(run: &mut Run<'_>, out: &mut FanOut<'_, '_, S>, lanes: &mut [Lane], outcome: &mut Outcome) -> Counts {
+fn end<S: Sink>(
+    run: &mut Run<'_>,
+    out: &mut FanOut<'_, '_, S>,
+    lanes: &mut [Lane],
+    cut_short: bool,
+    outcome: &mut Outcome,
+) -> Counts {
     let counts = run.finish(out);
     let ledger = &mut outcome.ledger;
     ledger.received += counts.received;
@@ -176,12 +183,17 @@ fn end<S: Sink>(run: &mut Run<'_>, out: &mut FanOut<'_, '_, S>, lanes: &mut [Lan
     ledger.metric_names_over_bound += counts.metric_names_over_bound;
     ledger.tags_over_bound += counts.tags_over_bound;
     for (place, encoder) in std::mem::take(&mut out.encoders) {
-        let Encoded { requests, oversize, filtered } = encoder.finish();
+        let Encoded { requests, oversize, filtered, left } =
+            if cut_short { encoder.cut_short() } else { encoder.finish() };
         hand_out(lanes, place, requests, run.oldest());
         let of_lanes = lanes.iter().zip(&mut ledger.backends).filter(|(lane, _)| lane.leader == place);
         for (lane, account) in of_lanes {
             account.filtered += filtered;
             account.filtered.logs += counts.filtered;
+            if left.total() > 0 {
+                // Why is said of the delivery.
+                account.drop(Reason::Deadline, left);
+            }
             if oversize.total() > 0 {
                 account.drop(Reason::Oversize, oversize);
                 outcome.notes.push(Note::Undelivered {
@@ -198,18 +210,16 @@ fn end<S: Sink>(run: &mut Run<'_>, out: &mut FanOut<'_, '_, S>, lanes: &mut [Lan
     counts
 }
 
-/// Encodes log events until some backend has a request ready, or it is time to end; `false` after the last one. What
-/// keeps totals is given all of a batch: a part that comes again would be counted twice.
+/// Encodes log events until some backend has a request ready, or it is time to end; `false` after the last one.
 fn fill<S: Sink>(
     batch: &mut Batch<'_>,
     run: &mut Run<'_>,
     out: &mut FanOut<'_, '_, S>,
     end: Instant,
 ) -> Result<bool, DecodeError> {
-    let may_end = !out.encoders.iter().any(|(_, encoder)| encoder.keeps_totals());
     while batch.some(|event| run.push(event, out))? {
         let is_ready = |(_, encoder): &(usize, Encoder<'_>)| encoder.has_ready();
-        let is_over = || may_end && Instant::now() >= end;
+        let is_over = || Instant::now() >= end;
         if out.encoders.is_empty() || out.encoders.iter().any(is_ready) || is_over() {
             return Ok(true);
         }

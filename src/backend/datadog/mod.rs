@@ -362,7 +362,7 @@ impl Encode for Encoder<'_> {
         requests.extend(metrics);
         let mut lost = self.oversize;
         lost += oversize;
-        super::Encoded { requests, oversize: lost, filtered: self.filtered }
+        super::Encoded { requests, oversize: lost, filtered: self.filtered, ..super::Encoded::default() }
     }
 }
 

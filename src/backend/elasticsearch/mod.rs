@@ -264,7 +264,7 @@ impl Encode for Encoder<'_> {
     }
 
     fn finish(self) -> Encoded {
-        Encoded { requests: self.body.finish(), oversize: self.oversize, filtered: Weight::default() }
+        Encoded { requests: self.body.finish(), oversize: self.oversize, ..Encoded::default() }
     }
 }
 

@@ -228,7 +228,7 @@ impl Encode for Encoder<'_> {
     fn finish(mut self) -> Encoded {
         self.flush();
         let requests = self.body.finish().into_iter().map(with_fallback).collect();
-        Encoded { requests, oversize: self.oversize, filtered: self.filtered }
+        Encoded { requests, oversize: self.oversize, filtered: self.filtered, ..Encoded::default() }
     }
 }
 

@@ -179,7 +179,7 @@ impl Encode for Encoder<'_> {
         let (metrics, mut oversize) = self.metrics.finish();
         requests.extend(metrics);
         oversize += self.oversize;
-        Encoded { requests, oversize, filtered: Weight::default() }
+        Encoded { requests, oversize, ..Encoded::default() }
     }
 }
 

@@ -232,6 +232,11 @@ impl<'b> Batch<'b> {
 }
 
 impl Part {
+    /// Metrics that it holds.
+    pub(super) fn weight(&self) -> Weight {
+        Weight::metrics(self.series.iter().map(|held| held.metrics).sum())
+    }
+
     /// Writes what each millisecond adds.
     pub(super) fn write<W: Write>(mut self, out: &mut Output<'_, W>) {
         for held in &mut self.series {

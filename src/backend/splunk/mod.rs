@@ -227,7 +227,7 @@ impl Encode for Encoder<'_> {
     fn finish(self) -> Encoded {
         let mut requests = self.events.finish();
         requests.extend(self.metrics.finish());
-        Encoded { requests, oversize: self.oversize, filtered: Weight::default() }
+        Encoded { requests, oversize: self.oversize, ..Encoded::default() }
     }
 }
 

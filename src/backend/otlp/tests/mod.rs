@@ -64,7 +64,7 @@ fn batch(otlp: &mut Otlp, later: i64, feed: impl FnOnce(&mut Encoder<'_>)) -> (V
     let now = Timestamp::from_millis(NOW + later);
     let mut encoder = otlp.encoder(&Context { forwarder: &forwarder, now });
     feed(&mut encoder);
-    let Encoded { requests, oversize, filtered } = encoder.finish();
+    let Encoded { requests, oversize, filtered, .. } = encoder.finish();
     assert_eq!(filtered, Weight::default());
     (requests, oversize)
 }
