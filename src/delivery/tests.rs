@@ -3,6 +3,7 @@ use std::cell::RefCell;
 use std::collections::VecDeque;
 
 use super::*;
+use crate::env::Secret;
 use crate::request::{Compression, Destination, Endpoint, Frame, Header, Item, Refused};
 
 /// Answers in order; then never.
