@@ -49,10 +49,9 @@ impl Either<'_> {
     pub(super) fn read(&self, env: &mut Env<'_>) -> Result<Option<Header>, ()> {
         let (user, password) = (env.read(self.user), env.read(self.password));
         env.one_holds(self.tokens);
-        let mut tokens = self.tokens.to_vec();
-        tokens.sort_by_key(|token| !env.is_own(token));
+        let (own, shared): (Vec<_>, Vec<_>) = self.tokens.iter().partition(|token| env.is_own(token));
         let tokens: Vec<_> =
-            tokens.into_iter().map(|token| (env.given(token), env.name(token), env.read(token))).collect();
+            own.into_iter().chain(shared).map(|token| (env.given(token), env.name(token), env.read(token))).collect();
         let (basic_counts, token_counts) = self.counts(env);
         let given = tokens.into_iter().find(|(given, ..)| *given && token_counts);
         match (env.given(self.user) && basic_counts, env.given(self.password) && basic_counts, given) {

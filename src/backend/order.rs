@@ -20,6 +20,11 @@ impl<T: Copy + PartialEq> Order<T> {
     }
 }
 
+/// Brings values of one series in order of their time: those of one time stay as they came.
+pub(super) fn by_time(points: &mut [(i64, f64)]) {
+    points.sort_by_key(|(time, _)| *time);
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -125,20 +125,18 @@ impl<'a> Env<'a> {
     /// The first that is set of settings which mean the same; under a name, its own before those that are shared.
     pub fn first<T>(&mut self, settings: &[&Setting<T>]) -> Option<T> {
         self.one_holds(settings);
-        let mut all: Vec<_> =
-            settings.iter().map(|setting| (!self.is_own(setting), !self.given(setting), self.read(setting))).collect();
-        // One that isn't fetched yet holds, too.
-        all.sort_by_key(|(shared, missing, _)| (*shared, *missing));
-        all.into_iter().next()?.2
+        // All are read, for their mistakes. One that isn't fetched yet holds, too.
+        let all = settings.iter().map(|setting| (!self.is_own(setting), !self.given(setting), self.read(setting)));
+        all.min_by_key(|(shared, missing, _)| (*shared, *missing))?.2
     }
 
     /// Takes down which of settings that mean the same holds, and that the others give way to it, as [`first`](Self::first)
     /// has it.
     pub fn one_holds<T>(&mut self, settings: &[&Setting<T>]) {
-        let mut set: Vec<_> = settings.iter().filter(|setting| self.given(setting)).collect();
-        set.sort_by_key(|setting| !self.is_own(setting));
-        let variables: Vec<_> = set.into_iter().map(|setting| self.find(setting.row).variable()).collect();
-        let mut variables = variables.into_iter();
+        let set = settings.iter().filter(|setting| self.given(setting));
+        let set = set.map(|setting| (self.is_own(setting), self.find(setting.row).variable()));
+        let (own, shared): (Vec<_>, Vec<_>) = set.partition(|(own, _)| *own);
+        let mut variables = own.into_iter().chain(shared).map(|(_, variable)| variable);
         let Some(holds) = variables.next() else { return };
         self.giving_way.extend(variables.map(|variable| (variable, holds.clone())));
         self.holding.insert(holds);
@@ -277,9 +275,8 @@ impl<'a> Env<'a> {
 }
 
 /// The first value there is: one of a name's own before one that is shared.
-pub fn own_first<T>(mut values: Vec<(bool, Option<T>)>) -> Option<T> {
-    values.sort_by_key(|(own, _)| !own);
-    values.into_iter().find_map(|(_, value)| value)
+pub fn own_first<T>(values: Vec<(bool, Option<T>)>) -> Option<T> {
+    values.into_iter().filter(|(_, value)| value.is_some()).min_by_key(|(own, _)| !own)?.1
 }
 
 impl fmt::Display for Mistake {

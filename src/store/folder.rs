@@ -44,7 +44,7 @@ impl Folder {
         let folder = prefix.rsplit_once('/').map_or("", |(folder, _)| folder);
         self.walk(&self.path(folder)?, &mut keys)?;
         keys.retain(|key| key.starts_with(prefix) && key.as_str() > after);
-        keys.sort();
+        keys.sort_unstable();
         keys.truncate(max);
         Ok(keys)
     }

@@ -54,7 +54,7 @@ fn average(points: &[Point], count: f64) -> f64 {
 /// The value at a place of the sorted values.
 fn ranked(points: &[Point], place: usize) -> f64 {
     let mut values: Vec<_> = points.iter().map(|(_, value)| *value).collect();
-    values.sort_by(f64::total_cmp);
+    values.sort_unstable_by(f64::total_cmp);
     values.get(place).copied().unwrap_or_default()
 }
 

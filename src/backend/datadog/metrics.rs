@@ -2,6 +2,7 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 
 use super::super::body::Body;
+use super::super::order::by_time;
 use super::super::write::{number, text};
 use super::aggregate::{Aggregate, Point};
 use super::forms::Forms;
@@ -248,7 +249,7 @@ impl Metrics {
 
     /// `{"metric":"…","type":"distribution","points":[[1700000000,[0.012,0.02]]],"tags":[…]}`, the values in a `unit`
     fn distribution(&mut self, name: &str, mut points: Vec<Point>, unit: f64, tags: &[u8]) {
-        points.sort_by_key(|(second, _)| *second);
+        by_time(&mut points);
         for points in points.chunks(MAX_POINTS) {
             let weight = Weight::metrics(points.len() as u64);
             let pushed = self.distributions.push(weight, |out| {
@@ -283,7 +284,7 @@ impl Metrics {
 
     /// A point for each second: `{"metric":"…","type":1,"interval":1,"points":[{"timestamp":…,"value":…}],"tags":[…],"resources":[…]}`
     fn aggregated(&mut self, name: &str, mut points: Vec<Point>, tags: &[u8], host: &str, aggregates: &[Aggregate]) {
-        points.sort_by_key(|(second, _)| *second);
+        by_time(&mut points);
         for points in points.chunk_by(|a, b| a.0 == b.0) {
             // What a second holds is told once for all of its series.
             let mut weight = Weight::metrics(points.len() as u64);

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use super::buckets::{Buckets, Distribution};
 use super::{Asserts, Id, Nature, Options, Output, Piece, Scale, Temporality, Write, names, words};
 use crate::backend::key::part;
+use crate::backend::order::by_time;
 use crate::backend::write::finite;
 use crate::model::{Kind, Measure, Metric, Name, Origin, Tag, Value};
 use crate::request::Weight;
@@ -240,7 +241,7 @@ impl Part {
     /// Writes what each millisecond adds.
     pub(super) fn write<W: Write>(mut self, out: &mut Output<'_, W>) {
         for held in &mut self.series {
-            held.points.sort_by_key(|(time, _)| *time);
+            by_time(&mut held.points);
         }
         for of_a_name in self.series.chunk_by(|a, b| a.id.name == b.id.name && a.id.nature == b.id.nature) {
             match of_a_name.first().map(|held| held.id.nature) {

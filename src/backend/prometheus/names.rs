@@ -90,7 +90,8 @@ pub(super) fn labels<'a>(
     tags: impl Iterator<Item = Tag<'a>>,
 ) -> Vec<(String, String)> {
     let known = ours.iter().filter(|(_, value)| !value.is_empty());
-    let mut labels: BTreeMap<String, String> = known.map(|(name, value)| ((*name).to_owned(), cut(value))).collect();
+    let mut labels = BTreeMap::new();
+    labels.extend(known.map(|(name, value)| ((*name).to_owned(), cut(value))));
     if let Some(name) = original_name {
         labels.insert(ORIGINAL_NAME.to_owned(), cut(shown(name)));
     }
@@ -99,11 +100,11 @@ pub(super) fn labels<'a>(
         by_key.entry(tag.key).or_default().push(if tag.value.is_empty() { "true" } else { tag.value });
     }
     // A legal key keeps its name, whatever others become.
-    let mut keys: Vec<_> = by_key.into_iter().map(|(key, values)| (label(key, ours), key, values)).collect();
-    keys.sort_by_key(|(name, key, _)| name != key);
+    let keys = by_key.into_iter().map(|(key, values)| (label(key, ours), key, values));
+    let (legal, other): (Vec<_>, Vec<_>) = keys.partition(|(name, key, _)| name == key);
     let room = MAX_LABELS.saturating_sub(labels.len() + 2);
     let (mut changed, mut more) = (Vec::new(), Vec::new());
-    for (index, (name, key, mut values)) in keys.into_iter().enumerate() {
+    for (index, (name, key, mut values)) in legal.into_iter().chain(other).enumerate() {
         values.sort_unstable();
         values.dedup();
         let value = values.join(",");
