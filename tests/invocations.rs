@@ -4,9 +4,10 @@
 
 use std::collections::BTreeMap;
 
+use logferry::env::read;
 use logferry::event::Envelope;
 use logferry::model::{self, Level, Log, Metric, Name, Origin, Sink, Timestamp};
-use logferry::pipeline::{Bounds, Counts, Filter, Hints, Lines, Pipeline, Settings, push_text};
+use logferry::pipeline::{Bounds, Counts, Filter, Hints, Lines, Pipeline, Rule, Scrub, Settings, push_text};
 
 const A: &str = "11111111-aaaa-4000-8000-000000000001";
 const B: &str = "22222222-bbbb-4000-8000-000000000002";
@@ -23,6 +24,8 @@ struct Seen {
     last: BTreeMap<String, (f64, String)>,
     /// Message, level, request id and function of each log.
     logs: Vec<Shipped>,
+    /// Which of these Lambda itself wrote.
+    by_lambda: Vec<bool>,
     /// How the environment of the last log was started.
     initialization_type: Option<String>,
 }
@@ -32,6 +35,7 @@ impl Sink for Seen {
         let function = origin.function.as_ref().map(|function| function.name.clone());
         let request_id = log.request_id.map(str::to_owned);
         self.initialization_type = origin.function.as_ref().and_then(|function| function.initialization_type.clone());
+        self.by_lambda.push(log.by_lambda);
         self.logs.push((log.event.message.unescape().into_owned(), log.level, request_id, function));
     }
 
@@ -498,6 +502,32 @@ fn only_lines_of_lambda_are_dropped_with_them() {
         let filled = |line: &str| line.replace("{A}", A);
         let expected: Vec<_> = expected.into_iter().map(|(line, level)| (filled(line), level)).collect();
         assert_eq!(shipped, expected, "{group}");
+    }
+}
+
+#[test]
+fn says_of_each_line_whether_lambda_wrote_it() {
+    let spaced = r#"{ "time": "2026-11-20T09:02:14.920Z", "record": {"requestId": "{A}"}, "type": "platform.report" }"#;
+    for (line, by_lambda) in [
+        (START, true),
+        (END, true),
+        (REPORT, true),
+        ("TELEMETRY\tName: x\tState: Subscribed\tTypes: [Function]", true),
+        ("2026-11-20T09:00:03.003Z {A} Task timed out after 3.00 seconds", true),
+        ("RequestId: {A} Error: Runtime exited with error: signal: killed\nRuntime.ExitError", true),
+        (spaced, true),
+        ("START RequestId: not lambda", false),
+        ("REPORT RequestId: foo is missing", false),
+        ("INIT_START foo", false),
+        (r#"{"level":"INFO","type":"platform.engineering","message":"x"}"#, false),
+        ("END of the day", false),
+    ] {
+        let seen = run(&[line]);
+        assert_eq!(seen.by_lambda, [by_lambda], "{line}");
+        // What is taken out of a line doesn't change who wrote it.
+        let rule = vec![Rule::new(read::pattern("00|Lambda|x|a").unwrap(), "y").unwrap()];
+        let scrubbed = Settings { scrub: Scrub::new(rule), ..Settings::default() };
+        assert_eq!(run_in("/aws/lambda/checkout", scrubbed, &[line]).0.by_lambda, [by_lambda], "{line}");
     }
 }
 

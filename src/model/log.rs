@@ -32,6 +32,8 @@ pub struct Log<'a> {
     /// Bytes of the message, as it stands in JSON, that the runtime put before
     /// what was logged: time, request id and level.
     pub prefix: usize,
+    /// Whether Lambda itself wrote it, and not a program that runs there.
+    pub by_lambda: bool,
     /// Whether the message may be JSON that holds `ddtags`, which Datadog reads.
     pub may_hold_tags: bool,
     /// Whether level, request id and timestamp are what a JSON object says that is the whole message.
@@ -59,6 +61,7 @@ impl<'a> Log<'a> {
             level: None,
             request_id: None,
             prefix: 0,
+            by_lambda: false,
             may_hold_tags: false,
             of_json: false,
             running: None,

@@ -41,21 +41,17 @@ impl<'a> About<'a> {
 
     /// The same of what is left of the event, from whose message something was taken out: nothing of what stood there
     /// before is kept, and nothing is told that the whole message didn't tell.
-    pub(super) fn of_what_is_left<'b>(
-        &self,
-        left: &'b LogEvent<'b>,
-        is_platform: bool,
-        text: &'b mut String,
-    ) -> About<'b> {
+    pub(super) fn of_what_is_left<'b>(&self, left: &'b LogEvent<'b>, text: &'b mut String) -> About<'b> {
         let message = left.message;
         let mut left = About::new(left);
+        left.log.by_lambda = self.log.by_lambda;
         let escaped = message.escaped();
         if self.log.prefix > 0 {
             let prefix = Prefix::parse_escaped(escaped).or_else(|| Prefix::before_document_escaped(escaped));
             if let Some(prefix) = prefix {
                 left.take_prefix(&prefix);
             }
-        } else if is_platform {
+        } else if self.log.by_lambda {
             message.unescape_into(text);
             left.log.request_id =
                 Line::parse(text, None).into_platform().ok().and_then(|platform| platform.request_id());

@@ -16,22 +16,6 @@ const MAX_FIELD: usize = 1024;
 /// Fields of a log; and keys that a log may not have.
 const TAKEN: [&str; 6] = ["date", "event_id", "log_stream", "message", "request_id", "source"];
 
-/// How Lambda's own lines begin: as text, and as JSON that stands in JSON.
-const PLATFORM: [&[u8]; 8] = [
-    b"START RequestId: ",
-    b"END RequestId: ",
-    b"REPORT RequestId: ",
-    b"INIT_START ",
-    b"INIT_REPORT ",
-    b"RESTORE_START ",
-    b"RESTORE_REPORT ",
-    b"EXTENSION\\tName: ",
-];
-const PLATFORM_JSON: &[u8] = br#"\"type\":\"platform."#;
-
-/// How far into a JSON line its type is looked for: `{"time":"…","type":"platform.`
-const PLATFORM_JSON_WITHIN: usize = 100;
-
 /// Logs on their way to Guance.
 pub(super) struct Logs {
     pub(super) body: Body,
@@ -73,7 +57,7 @@ impl Logs {
         let message = shortened(message, MAX_MESSAGE, width);
         body.push(Weight::LOG, |out| {
             out.extend_from_slice(head);
-            plain_tag("aws_log_from", log_from(log.event.message.escaped().as_bytes(), *is_function), out);
+            plain_tag("aws_log_from", log_from(log.by_lambda, *is_function), out);
             plain_tag("status", log.level.map_or("", status), out);
             field(b' ', "message", Field::Text(&message), out);
             some_field("event_id", log.event.id, out);
@@ -127,13 +111,11 @@ pub(super) fn place(origin: &Origin, vocabulary: Vocabulary) -> Tags {
 }
 
 /// Who wrote a line, in the words of the vendor's extension, which knows it from Lambda.
-fn log_from(message: &[u8], is_function: bool) -> &'static str {
-    let start = message.get(..PLATFORM_JSON_WITHIN).unwrap_or(message);
-    let is_json = message.starts_with(b"{") && memchr::memmem::find(start, PLATFORM_JSON).is_some();
-    match is_function {
-        false => "cloudwatch",
-        true if is_json || PLATFORM.iter().any(|known| message.starts_with(known)) => "platform",
-        true => "function",
+const fn log_from(by_lambda: bool, is_function: bool) -> &'static str {
+    match (is_function, by_lambda) {
+        (false, _) => "cloudwatch",
+        (true, true) => "platform",
+        (true, false) => "function",
     }
 }
 

@@ -71,7 +71,7 @@ impl Run<'_> {
             return;
         }
         if let Some(scrub) = &self.pipeline.settings.scrub
-            && self.pass_scrubbed(scrub, event, fate, &about, out)
+            && self.pass_scrubbed(scrub, event, &about, out)
         {
             return;
         }
@@ -123,18 +123,11 @@ impl Run<'_> {
 
     /// Hands on what is left of a log; returns whether something was taken out of it.
     #[inline(never)]
-    fn pass_scrubbed(
-        &self,
-        scrub: &Scrub,
-        event: &LogEvent<'_>,
-        fate: Fate,
-        about: &About<'_>,
-        out: &mut impl Sink,
-    ) -> bool {
+    fn pass_scrubbed(&self, scrub: &Scrub, event: &LogEvent<'_>, about: &About<'_>, out: &mut impl Sink) -> bool {
         let Some(left) = scrub.scrub(event.message, about.log.prefix) else { return false };
         let left = LogEvent { message: JsonStr::from_escaped(&left), json: "", ..*event };
         let mut text = String::new();
-        self.pass(&mut about.of_what_is_left(&left, matches!(fate, Fate::Platform), &mut text), out);
+        self.pass(&mut about.of_what_is_left(&left, &mut text), out);
         true
     }
 

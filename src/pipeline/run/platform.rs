@@ -37,6 +37,7 @@ impl Run<'_> {
             self.current.distrust();
         }
         about.log.request_id = platform.request_id();
+        about.log.by_lambda = true;
         self.measure(platform, written.spelling(), event, out);
         Fate::Platform
     }
