@@ -77,19 +77,20 @@ impl<'a> Prefix<'a> {
     }
 
     /// Reads a time and a request id before a document in embedded metric format, where
-    /// no level need be: `2023-11-14T22:13:20.123Z⇥8edab1f8-…⇥{`.
+    /// no level need be: `2023-11-14T22:13:20.123Z⇥8edab1f8-…⇥{`, or with blanks for the TABs.
     pub fn before_document(line: &'a str) -> Option<Self> {
-        Self::without_level(line, |text| text.strip_prefix('\t'))
+        Self::without_level(line, |text| text.strip_prefix(['\t', ' ']))
     }
 
     /// The same of a line that is still escaped as the inside of a JSON string.
     pub fn before_document_escaped(line: &'a str) -> Option<Self> {
-        Self::without_level(line, |text| text.strip_prefix("\\t"))
+        Self::without_level(line, |text| text.strip_prefix("\\t").or_else(|| text.strip_prefix(' ')))
     }
 
-    fn without_level(line: &'a str, tab: impl Fn(&'a str) -> Option<&'a str>) -> Option<Self> {
+    /// `gap` takes what stands between them off the front.
+    fn without_level(line: &'a str, gap: impl Fn(&'a str) -> Option<&'a str>) -> Option<Self> {
         let (timestamp, rest) = timestamp(line)?;
-        let (id, rest) = until(tab(rest)?, 64, &tab)?;
+        let (id, rest) = until(gap(rest)?, 64, &gap)?;
         let len = line.len() - rest.len();
         rest.starts_with('{').then_some(Self { timestamp, request_id: invocation(id)?, level: "", severity: None, len })
     }
@@ -129,7 +130,7 @@ fn invocation(id: &str) -> Option<Option<&str>> {
     if matches!(id, "" | "undefined") { Some(None) } else { request_id(id).map(Some) }
 }
 
-/// What is before a TAB, at most `max` bytes, and what is behind it.
+/// What is before a TAB, or another gap, at most `max` bytes, and what is behind it.
 #[inline]
 fn until<'a>(text: &'a str, max: usize, tab: impl Fn(&'a str) -> Option<&'a str>) -> Option<(&'a str, &'a str)> {
     // Mostly it is a UUID: then there is nothing to look for.
@@ -139,7 +140,7 @@ fn until<'a>(text: &'a str, max: usize, tab: impl Fn(&'a str) -> Option<&'a str>
     {
         return Some((id, rest));
     }
-    let len = text.bytes().take(max + 1).position(|byte| matches!(byte, b'\t' | b'\\'))?;
+    let len = text.bytes().take(max + 1).position(|byte| matches!(byte, b'\t' | b'\\' | b' '))?;
     let (before, rest) = text.split_at_checked(len)?;
     Some((before, tab(rest)?))
 }
