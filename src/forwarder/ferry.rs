@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use super::lane::{Landed, Lane, hand_out, land};
 use super::{Fate, NO_TIME, Note, Outcome, Sending, brief};
 use crate::backend::{Encoded, Encoder};
-use crate::delivery::{Delivered, Dropped, Patience, Transport, deliver, in_time};
+use crate::delivery::{Delivered, Dropped, ENDING, Patience, Transport, deliver, in_time};
 use crate::event::{Batch, DecodeError};
 use crate::ledger::Reason;
 use crate::model::{Log, Metric, Origin, Sink};
@@ -114,7 +114,9 @@ impl<T: Transport> Ferry<'_, T> {
         let route = request.route;
         let delivered = match patience {
             Some(patience) => deliver(self.transport, request, patience, seed).await,
-            None => unsent(request),
+            // Told to end: no backend is to blame.
+            None if self.transport.ended().now_or_never().is_some() => unsent(request, Reason::Deadline, ENDING),
+            None => unsent(request, Reason::Down, DOWN),
         };
         let unauthorized = delivered.dropped.iter().any(|dropped| dropped.reason == Reason::Unauthorized);
         let mut landed = Landed {
@@ -160,10 +162,10 @@ impl<T: Transport> Ferry<'_, T> {
     }
 }
 
-/// A request to a backend that is down.
-fn unsent(request: Request) -> Delivered {
-    let (weight, last) = (request.weight(), DOWN.to_owned());
-    Delivered { dropped: vec![Dropped { request, weight, reason: Reason::Down, last }], ..Delivered::default() }
+/// A request that isn't tried to send.
+fn unsent(request: Request, reason: Reason, why: &str) -> Delivered {
+    let (weight, last) = (request.weight(), why.to_owned());
+    Delivered { dropped: vec![Dropped { request, weight, reason, last }], ..Delivered::default() }
 }
 
 /// Ends the batch: hands out the last requests, and takes the counts into the ledger.
