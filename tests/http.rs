@@ -615,11 +615,14 @@ async fn a_ca_file_may_hold_several() {
 fn a_ca_file_that_cannot_be_used_is_a_mistake() {
     let key = file("a-key", &pem("PRIVATE KEY", &KeyPair::generate().unwrap().serialize_der()));
     let damaged = file("damaged", &pem("CERTIFICATE", b"no certificate"));
+    let cut = file("cut", "-----BEGIN CERTIFICATE-----\nMIIB");
     for (path, what) in [
         ("/nonexistent/ca.pem", "cannot be read"),
+        (env!("CARGO_TARGET_TMPDIR"), "cannot be read: Is a directory"),
+        (cut.to_str().unwrap(), "is damaged: a certificate has no END line"),
         (file("empty", "").to_str().unwrap(), "holds no certificate: expected PEM"),
         (key.to_str().unwrap(), "holds no certificate: expected PEM"),
-        (damaged.to_str().unwrap(), "holds a certificate that cannot be used"),
+        (damaged.to_str().unwrap(), "holds a certificate that cannot be used: it is damaged, or"),
     ] {
         let mistakes = try_client(&[("LOGFERRY_CA_FILE", path)]).unwrap_err();
         assert_eq!(mistakes.len(), 1, "{path}: {mistakes:?}");

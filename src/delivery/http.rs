@@ -389,7 +389,8 @@ fn secrets_of(name: &str, value: Secret) -> Option<Secret> {
 
 fn add_roots(path: &str, roots: &mut RootCertStore) -> Result<(), String> {
     for certificate in read_certificates(path)? {
-        roots.add(certificate).map_err(|error| format!("`{path}` holds a certificate that cannot be used: {error}"))?;
+        let unusable = |_| format!("`{path}` holds a certificate that cannot be used: it is damaged, or none by X.509");
+        roots.add(certificate).map_err(unusable)?;
     }
     Ok(())
 }
@@ -399,7 +400,11 @@ fn read_certificates(path: &str) -> Result<Vec<CertificateDer<'static>>, String>
     let certificates =
         CertificateDer::pem_file_iter(path).map_err(|error| format!("`{path}` cannot be read: {error}"))?;
     let certificates: Result<Vec<_>, _> = certificates.collect();
-    let certificates = certificates.map_err(|error| format!("`{path}` is damaged: {error:?}"))?;
+    let certificates = certificates.map_err(|error| match error {
+        pem::Error::Io(error) => format!("`{path}` cannot be read: {error}"),
+        pem::Error::MissingSectionEnd { .. } => format!("`{path}` is damaged: a certificate has no END line"),
+        _ => format!("`{path}` is damaged: expected certificates as PEM"),
+    })?;
     if certificates.is_empty() { Err(format!("`{path}` holds no certificate: expected PEM")) } else { Ok(certificates) }
 }
 
