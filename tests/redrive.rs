@@ -60,9 +60,11 @@ fn says_why_something_stays_and_then_shows_it() {
     assert_eq!((status, out.as_str(), err.as_str()), (0, "datadog: 1 stored request, 1 log sent\n", ""));
     let (status, out, _) = redrive(store, &Intake::accepting(), &[]);
     assert_eq!((status, out), (0, format!("nothing is stored in {store} that could be sent\n")));
-    let (status, out, _) = redrive("/nowhere", &Intake::accepting(), &[]);
-    let said = "nothing is stored in /nowhere that could be sent: there is no such folder\n";
-    assert_eq!((status, out.as_str()), (0, said));
+    for args in [&[][..], &["--dry-run"]] {
+        let (status, out, _) = redrive("/nowhere", &Intake::accepting(), args);
+        let said = "nothing is stored in /nowhere that could be sent: there is no such folder\n";
+        assert_eq!((status, out.as_str()), (0, said));
+    }
 }
 
 #[test]

@@ -692,6 +692,56 @@ fn a_payload_is_given_as_long_as_the_timeout_says() {
     }
 }
 
+/// A command that sends to an intake which takes connections and answers nothing, once it has connected to it.
+#[cfg(unix)]
+fn sending(args: &[&str], store: &str) -> (std::process::Child, (TcpListener, std::net::TcpStream)) {
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", silent.local_addr().unwrap());
+    let env = [("DD_API_KEY", "x"), ("DD_URL", &*url), ("DD_API_URL", &*url), ("LOGFERRY_STORE", store)];
+    let child = command(args, &[&env[..], &[("LOGFERRY_BACKENDS", "datadog")]].concat()).spawn().unwrap();
+    let (connection, _) = silent.accept().unwrap();
+    (child, (silent, connection))
+}
+
+#[cfg(unix)]
+#[test]
+fn ctrl_c_stores_what_is_not_answered_and_begins_nothing_more() {
+    let interrupt = |child: &std::process::Child| {
+        let id = child.id().to_string();
+        assert!(Command::new("kill").args(["-INT", &id]).status().unwrap().success());
+    };
+    let ended = |child: std::process::Child| {
+        let output = child.wait_with_output().unwrap();
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        (output.status.code(), text(output.stdout), text(output.stderr))
+    };
+    let store = format!("{}/replay-interrupted", env!("CARGO_TARGET_TMPDIR"));
+    let _ = std::fs::remove_dir_all(&store);
+    let replay = ["replay", "fixtures/events/edge.json", "fixtures/events/node-text.json", "--timeout", "600"];
+    let (child, _intake) = sending(&replay, &store);
+    interrupt(&child);
+    let (status, out, err) = ended(child);
+    assert_eq!(status, Some(1), "{err}");
+    for said in
+        ["interrupted: what is not", "15 logs not delivered", "(deadline): interrupted\n", "not begun: 1 file\n"]
+    {
+        assert!(err.contains(said), "{said} in {err}");
+    }
+    assert!(!err.contains("function") && out.contains("stored: `logferry redrive` sends them again"), "{out}\n{err}");
+    // What is stored stays so.
+    let (child, _intake) = sending(&["redrive"], &store);
+    interrupt(&child);
+    let (status, out, err) = ended(child);
+    assert!(status == Some(1) && out.contains(", 15 logs"), "{out}\n{err}");
+    // Once more ends it at once.
+    let (mut child, _intake) = sending(&replay, &store);
+    interrupt(&child);
+    let mut err = BufReader::new(child.stderr.take().unwrap());
+    err.read_line(&mut String::new()).unwrap();
+    interrupt(&child);
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+}
+
 #[test]
 fn ends_at_once_when_nobody_reads_on() {
     let pretty = ["replay", "fixtures/events", "--format", "pretty"];

@@ -4,6 +4,7 @@ mod check;
 mod explain;
 mod fetched;
 mod input;
+mod interrupt;
 mod lines;
 mod mixed;
 mod pretty;

@@ -6,12 +6,13 @@ use std::time::Duration;
 use logferry::delivery::Http;
 use logferry::env::Address;
 use logferry::event::Redrive;
-use logferry::forwarder::{Forwarder, Invocation, MAX_COUNTED, Redriven};
+use logferry::forwarder::{Forwarder, Invocation, MAX_COUNTED, Note, Redriven};
 use logferry::parcel::{Parcel, ParcelError};
 use logferry::request::Weight;
 use logferry::store::Store;
 use tokio::time::Instant;
 
+use crate::interrupt::Interrupt;
 use crate::style::count;
 use crate::{RedriveArgs, Status, complain, now, ready, refuse, stand_in, variable};
 
@@ -20,7 +21,7 @@ const PATIENCE: Duration = Duration::from_hours(1);
 
 /// Sends what is stored, or shows it.
 pub(crate) fn run(args: &RedriveArgs) -> io::Result<Status> {
-    let forwarder = match ready(&variable, None)? {
+    let mut forwarder = match ready(&variable, None)? {
         Ok(forwarder) => forwarder,
         Err(mistakes) => return Ok(refuse(&mistakes)),
     };
@@ -43,16 +44,23 @@ pub(crate) fn run(args: &RedriveArgs) -> io::Result<Status> {
         return Ok(Status::Fine);
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let work = async {
-        if args.dry_run { show_stored(&forwarder, &wish).await } else { send_stored(&forwarder, &wish).await }
+    let (looked_at, status) = if args.dry_run {
+        runtime.block_on(show_stored(&forwarder, &wish))?
+    } else {
+        let interrupt = Interrupt::listen()?;
+        forwarder.transport.end_with(interrupt.ending());
+        interrupt.during(|| runtime.block_on(send_stored(&forwarder, &wish)))?
     };
-    let (looked_at, status) = runtime.block_on(work)?;
     tell_bound(looked_at, args.max.unwrap_or(forwarder.sending.redrive_max))?;
     Ok(status)
 }
 
 /// Shows what a redrive would send; how many requests were looked at, and how the command ends.
 async fn show_stored(forwarder: &Forwarder<Http>, wish: &Redrive) -> io::Result<(usize, Status)> {
+    if forwarder.store.is_none() {
+        complain(Note::NoStore);
+        return Ok((0, Status::Incomplete));
+    }
     let stored = forwarder.stored(wish).await.map_err(io::Error::other)?;
     let stranded = forwarder.stranded(wish).await.map_err(io::Error::other)?;
     let now = now();
@@ -61,6 +69,10 @@ async fn show_stored(forwarder: &Forwarder<Http>, wish: &Redrive) -> io::Result<
         !wish.set_aside && backends.any(|backend| backend.is_too_old(parcel, now))
     };
     let looked_at = stored.len();
+    if stored.is_empty() && stranded.is_empty() {
+        tell_nothing(&mut io::stdout(), forwarder.store.as_ref())?;
+        return Ok((looked_at, Status::Fine));
+    }
     let kept = stored.into_iter().filter(|(_, parcel)| !parcel.as_ref().is_ok_and(|parcel| wish.spares(parcel, now)));
     let status = show(&kept.collect::<Vec<_>>(), &stranded, is_too_old)?;
     Ok((looked_at, status))
@@ -140,15 +152,18 @@ fn tell_bound(looked_at: usize, most: usize) -> io::Result<()> {
     writeln!(io::stdout(), "no more than {most} at once (--max, LOGFERRY_REDRIVE_MAX): others may be stored, too")
 }
 
+/// Says that there is nothing to send, and where: it may be another place than the one that was meant.
+fn tell_nothing(out: &mut impl Write, store: Option<&Store>) -> io::Result<()> {
+    let place = variable("LOGFERRY_STORE").map_or_else(String::new, |place| format!(" in {}", Address::shown(&place)));
+    let why = if store.is_some_and(Store::is_missing) { ": there is no such folder" } else { "" };
+    writeln!(out, "nothing is stored{place} that could be sent{why}")
+}
+
 /// What became of it, by backend.
 fn tell(redriven: &[Redriven], store: Option<&Store>) -> io::Result<()> {
     let mut out = io::stdout().lock();
     if redriven.is_empty() {
-        // It may be another place than the one that was meant.
-        let place =
-            variable("LOGFERRY_STORE").map_or_else(String::new, |place| format!(" in {}", Address::shown(&place)));
-        let why = if store.is_some_and(Store::is_missing) { ": there is no such folder" } else { "" };
-        return writeln!(out, "nothing is stored{place} that could be sent{why}");
+        return tell_nothing(&mut out, store);
     }
     for Redriven { backend, requests, sent, left, set_aside, dropped, damaged, requests_left } in redriven {
         let tried = count(*requests, "stored request");

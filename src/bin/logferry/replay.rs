@@ -1,12 +1,13 @@
 //! `logferry replay`: captured events through the forwarder, shown or sent.
 
 use std::cell::Cell;
+use std::future::pending;
 use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use logferry::backend::{Backend, decompress, protobuf};
-use logferry::delivery::{Http, Transport, TransportError};
+use logferry::delivery::{ENDING, Http, Transport, TransportError};
 use logferry::env::Mistake;
 use logferry::event::{Batch, Payload};
 use logferry::forwarder::{Forwarder, Invocation, Note, Outcome};
@@ -16,6 +17,7 @@ use logferry::request::{Destination, Endpoint, Frame, Request, Response};
 use tokio::time::Instant;
 
 use crate::input::{Content, Contents, Input, files};
+use crate::interrupt::Interrupt;
 use crate::pretty::Pretty;
 use crate::style::{Style, count, is_dumb};
 use crate::summary::Summary;
@@ -68,6 +70,7 @@ pub(crate) fn run(args: &ReplayArgs) -> io::Result<Status> {
     };
     let mut total = Outcome { ledger: forwarder.ledger(), ..Outcome::default() };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let interrupt = interrupt(&mut forwarder)?;
     let progress = Progress::new(files.len());
     let mut all_read = true;
     for (index, path) in files.iter().enumerate() {
@@ -87,8 +90,13 @@ pub(crate) fn run(args: &ReplayArgs) -> io::Result<Status> {
             complain(format_args!("{}: {complaint}", input.name));
             all_read = false;
         }
-        for content in all {
-            let outcome = runtime.block_on(replay(&mut forwarder, &content, args.timeout, &mut watcher));
+        let payloads = all.len();
+        for (place, content) in all.iter().enumerate() {
+            let mut work = || runtime.block_on(replay(&mut forwarder, content, args.timeout, &mut watcher));
+            let outcome = match &interrupt {
+                Some(interrupt) => interrupt.during(work),
+                None => work(),
+            };
             if let Some(error) = forwarder.transport.unwritten.take() {
                 progress.clear();
                 return Err(unwritten(&error));
@@ -98,11 +106,36 @@ pub(crate) fn run(args: &ReplayArgs) -> io::Result<Status> {
                 complain(format_args!("{}: {}", input.name, told(note, args.timeout)));
             }
             total.add(outcome);
+            if interrupt.as_ref().is_some_and(Interrupt::is_told) {
+                progress.clear();
+                let (payloads, files) = (payloads - place - 1, files.len() - index - 1);
+                if payloads + files > 0 {
+                    complain(format_args!("not begun: {}", left(payloads, files, &input.name)));
+                }
+                let _ = finish(args, &total, &watcher).map_err(|error| unwritten(&error))?;
+                return Ok(Status::Incomplete);
+            }
         }
     }
     progress.clear();
     let status = finish(args, &total, &watcher).map_err(|error| unwritten(&error))?;
     Ok(if all_read { status } else { Status::Incomplete })
+}
+
+/// Listens to Ctrl-C where something is sent, and can be stored; elsewhere it ends the command as ever.
+fn interrupt(forwarder: &mut Forwarder<Carrier>) -> io::Result<Option<Interrupt>> {
+    let is_remote = forwarder.backends.iter().any(Backend::is_remote);
+    let Some(http) = forwarder.transport.http.as_mut().filter(|_| is_remote) else { return Ok(None) };
+    let interrupt = Interrupt::listen()?;
+    http.end_with(interrupt.ending());
+    Ok(Some(interrupt))
+}
+
+/// What wasn't begun.
+fn left(payloads: usize, files: usize, name: &str) -> String {
+    let payloads = (payloads > 0).then(|| format!("{} of {name}", count(payloads as u64, "payload")));
+    let files = (files > 0).then(|| count(files as u64, "file"));
+    payloads.into_iter().chain(files).collect::<Vec<_>>().join(" and ")
 }
 
 /// A note as it holds here, where no function has a timeout and nobody asks again for what wasn't read.
@@ -112,7 +145,10 @@ fn told(note: &Note, timeout: u64) -> String {
             format!("{} of the payload read and the rest not replayed", count(*read, "log event"))
         }
         Note::Late { records } => format!("{} of the event not replayed", count(*records as u64, "record")),
-        note => return note.to_string(),
+        note => {
+            let said = note.to_string();
+            return said.split_once(ENDING).map_or_else(|| said.clone(), |(what, _)| format!("{what}interrupted"));
+        }
     };
     format!("sending was ended after {timeout} s with {what}: raise --timeout, or find out why the intake is slow")
 }
@@ -248,6 +284,13 @@ fn forwarder(args: &ReplayArgs, to: &str) -> Result<Forwarder<Carrier>, Vec<Mist
 }
 
 impl Transport for Carrier {
+    async fn ended(&self) -> Instant {
+        match &self.http {
+            Some(http) => http.ended().await,
+            None => pending().await,
+        }
+    }
+
     async fn send(&self, request: &Request, until: Instant) -> Result<Response, TransportError> {
         match (&self.http, &request.destination) {
             (Some(http), Destination::Http(_)) => http.send(request, until).await,
