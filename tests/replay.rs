@@ -324,6 +324,13 @@ fn what_breaks_off_is_told_and_replayed_up_to_there() {
     let ran = run(&[&NDJSON[..], &["-"]].concat(), &[], b"@timestamp,@message\n2026-11-20 09:02:14.310,\"hel");
     let said = "standard input: breaks off inside of quotes: its last row isn't whole\n";
     assert_eq!((ran.status, counted(&ran).1, ran.err.as_str()), (1, 1, said));
+    // A download that was cut off.
+    let lines: Vec<_> = (0..5000).map(|place| format!("line {place}")).collect();
+    let packed = gzip(lines.join("\n").as_bytes());
+    let ran = run(&[&NDJSON[..], &["-"]].concat(), &[], &packed[..packed.len() * 4 / 5]);
+    let said = "standard input: is gzip that is damaged or breaks off: what could be read before that is replayed\n";
+    assert_eq!((ran.status, ran.err.as_str()), (1, said));
+    assert!((3000..5000).contains(&counted(&ran).1), "{}", counted(&ran).1);
     // What an application writes stays its own.
     let ran =
         run(&[&NDJSON[..], &["-"]].concat(), &[], b"{\"events\":[1,2]}\n{\"timestamp\":1,\"message\":\"x\"}\n{\n");

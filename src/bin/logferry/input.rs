@@ -69,21 +69,26 @@ impl Input {
     /// What it holds, gzipped or not: an event, a batch, either of them on each line or in a list, what CloudWatch Logs
     /// gives out of a log, or the lines of one.
     pub(crate) fn contents(&self, limits: Limits) -> Contents {
-        let inflated = inflated(&self.bytes, limits);
-        let bytes = match &inflated {
-            Some(inflated) => inflated,
-            // What can't be inflated is damaged, or too large: the forwarder says how.
-            None if self.bytes.starts_with(&GZIP_MAGIC) => {
-                return match unreadable(&without_mark(&inflated_head(&self.bytes)), true) {
-                    Some(complaint) => Contents::none(complaint),
-                    None => vec![Content::Batch(self.bytes.clone())].into(),
-                };
-            }
-            None => &self.bytes,
-        };
+        if !self.bytes.starts_with(&GZIP_MAGIC) {
+            return self.read_as(&self.bytes, false);
+        }
+        let (bytes, breaks_off) = inflated(&self.bytes, limits);
+        let Some(why) = breaks_off else { return self.read_as(&bytes, true) };
+        let begun = without_mark(&bytes);
+        if unreadable(&begun, true).is_none() && (begun.is_empty() || looks_like_batch(&begun) || one(&begun).is_some())
+        {
+            // The forwarder says how.
+            return vec![Content::Batch(self.bytes.clone())].into();
+        }
+        let Contents { all, complaint } = self.read_as(&bytes, true);
+        Contents { all, complaint: complaint.or_else(|| Some(why.to_owned())) }
+    }
+
+    /// What bytes hold, which may have been inflated.
+    fn read_as(&self, bytes: &[u8], inflated: bool) -> Contents {
         let decoded = without_mark(bytes);
         let bytes = decoded.as_ref();
-        if let Some(complaint) = unreadable(bytes, inflated.is_some()) {
+        if let Some(complaint) = unreadable(bytes, inflated) {
             return Contents::none(complaint);
         }
         if let Some(content) = one(bytes) {
@@ -137,12 +142,20 @@ fn files_in(path: &Path) -> io::Result<Option<Vec<PathBuf>>> {
     Ok(Some(files))
 }
 
-/// What gzip holds, all of its members; nothing when it isn't gzip, is damaged, or holds more than is read.
-fn inflated(bytes: &[u8], limits: Limits) -> Option<Vec<u8>> {
+/// What gzip holds, all of its members, and why that may not be all.
+fn inflated(bytes: &[u8], limits: Limits) -> (Vec<u8>, Option<&'static str>) {
     let mut inflated = Vec::new();
-    let mut members = bytes.starts_with(&GZIP_MAGIC).then(|| MultiGzDecoder::new(bytes))?.take(limits.inflated_bytes);
-    members.read_to_end(&mut inflated).ok()?;
-    (members.limit() > 0).then_some(inflated)
+    let mut members = MultiGzDecoder::new(bytes).take(limits.inflated_bytes);
+    // What is damaged begins with what was inflated before.
+    let read = members.read_to_end(&mut inflated);
+    let breaks_off = match read {
+        Err(_) => Some("is gzip that is damaged or breaks off: what could be read before that is replayed"),
+        Ok(_) if members.limit() == 0 => {
+            Some("holds more than may be inflated (LOGFERRY_MAX_INFLATED_BYTES): what is before that is replayed")
+        }
+        Ok(_) => None,
+    };
+    (inflated, breaks_off)
 }
 
 /// Without the byte-order mark that some programs begin a text with; what such a mark says is UTF-16 as UTF-8.
@@ -159,14 +172,6 @@ fn without_mark(bytes: &[u8]) -> Cow<'_, [u8]> {
         [0xfe, 0xff, rest @ ..] => utf_16(rest, u16::from_be_bytes),
         _ => Cow::Borrowed(bytes),
     }
-}
-
-/// What gzip holds at its beginning, as far as that can be inflated.
-fn inflated_head(bytes: &[u8]) -> Vec<u8> {
-    let mut head = Vec::new();
-    // What is damaged begins with what was inflated before.
-    let _ = MultiGzDecoder::new(bytes).take(HEAD as u64).read_to_end(&mut head);
-    head
 }
 
 /// Says why nothing can be made of bytes, which may have been inflated: they are packed, or no text.
