@@ -452,7 +452,7 @@ fn an_address_has_a_host_that_can_be_one() {
     for (name, backend, others) in ADDRESSES.into_iter().filter(|(name, ..)| *name != "LOGFERRY_STORE") {
         // A Dataway's address may be a list.
         let list = if backend == "guance" { "-" } else { "a.example.com,b.example.com" };
-        for host in [",", ";", ".", "-", list, "a.example.com;"] {
+        for host in [",", ";", ".", "-", "/x", list, "a.example.com;"] {
             for value in [host.to_owned(), format!("https://{host}")] {
                 let own = [("LOGFERRY_BACKENDS", backend), (name, value.as_str())];
                 let said = mistakes(&[&own[..], others].concat());

@@ -16,7 +16,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::{Ending, Transport, TransportError, ended, within};
 use crate::aws::Signer;
-use crate::env::{Env, Row, Secret, Setting, has_host, read};
+use crate::env::{Env, Row, Secret, Setting, http_url, read};
 use crate::event::percent_decoded;
 use crate::network::{Connections, Proxies, is_html};
 use crate::request::{Certificates, Destination, Endpoint, Header, PemFile, Request, Response};
@@ -354,7 +354,7 @@ fn retry_after(answer: &reqwest::Response, now: SystemTime) -> Option<Duration> 
 
 fn proxy(value: &str, make: fn(&str) -> reqwest::Result<reqwest::Proxy>) -> Result<Proxy, String> {
     const EXPECTED: &str = "is not the address of a proxy: expected `http://host:port`";
-    let url = reqwest::Url::parse(value).ok().filter(|url| matches!(url.scheme(), "http" | "https") && has_host(url));
+    let url = http_url(value);
     let shown = url.as_ref().and_then(|url| {
         let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
         Some(format!("{}://{}{port}", url.scheme(), url.host_str()?))

@@ -20,8 +20,7 @@ impl Address {
     ///
     /// Says what is accepted.
     pub fn parse(value: &str) -> Result<Self, String> {
-        let url = Url::parse(value).ok().filter(|url| matches!(url.scheme(), "http" | "https") && has_host(url));
-        match url {
+        match http_url(value) {
             Some(url) if url.username().is_empty() && url.password().is_none() => {
                 // Blanks and letters that a request can't hold are written as a browser would.
                 let value = if value.bytes().all(|byte| byte.is_ascii_graphic()) { value } else { url.as_str() };
@@ -82,9 +81,13 @@ impl Address {
     }
 }
 
-/// Whether an address has a host that there can be: a standard for addresses takes `,` for one.
-pub fn has_host(url: &Url) -> bool {
-    url.domain().map_or(url.has_host(), is_host_name)
+/// An address by HTTP with a host that there can be: the standard for addresses takes `,` for one, and of a path without
+/// a host, `https:///x`, its first word.
+pub fn http_url(value: &str) -> Option<Url> {
+    let (_, rest) = value.split_once("://")?;
+    let url = Url::parse(value).ok()?;
+    let has_host = !rest.starts_with(['/', '\\']) && url.domain().map_or(url.has_host(), is_host_name);
+    (matches!(url.scheme(), "http" | "https") && has_host).then_some(url)
 }
 
 /// Whether text can be a host's name, which may end in a dot; some hold a `_`.
@@ -110,7 +113,15 @@ mod tests {
             let address = Address::parse(value).unwrap();
             assert_eq!((address.base.as_str(), address.query.as_ref().map(Secret::expose)), (base, query), "{value}");
         }
-        for bad in ["intake.example.com", "ftp://x", "https://user:pw@x", "https://user@x", "https://", "https://?a"] {
+        for bad in [
+            "intake.example.com",
+            "ftp://x",
+            "https://user:pw@x",
+            "https://user@x",
+            "https://",
+            "https://?a",
+            "https:///x",
+        ] {
             assert!(Address::parse(bad).is_err(), "{bad}");
         }
     }

@@ -11,7 +11,7 @@ mod setting;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-pub use address::{Address, has_host, is_host_name};
+pub use address::{Address, http_url, is_host_name};
 pub use secret::{Elsewhere, Secret, Vault};
 pub use setting::{Row, Setting};
 

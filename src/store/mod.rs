@@ -14,7 +14,7 @@ mod sqs;
 
 use std::cell::{OnceCell, RefCell};
 use std::collections::HashMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 pub use folder::Folder;
 pub use s3::S3;
@@ -154,6 +154,9 @@ impl Place {
                 "is no store: expected `s3://bucket/prefix`, the address of an SQS queue, or a folder as `/var/spool/logferry` or `./kept`"
                     .to_owned(),
             );
+        }
+        if Path::new(path).is_file() {
+            return Err("is a file: expected a folder".to_owned());
         }
         Ok(Self::Folder(path.into()))
     }
@@ -403,6 +406,7 @@ mod tests {
         }
         for value in [
             "s3://",
+            concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml"),
             "s3://b/a b",
             "gs://b",
             "S3://b",
