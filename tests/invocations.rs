@@ -461,6 +461,25 @@ fn a_level_in_brackets_is_that_of_the_log() {
 }
 
 #[test]
+fn a_level_that_is_a_number_is_that_of_pino() {
+    for (line, level) in [
+        (r#"{"level":30,"time":1700000000123,"pid":8,"msg":"x"}"#, Some(Level::Info)),
+        (r#"{"level":50,"err":{"type":"Error"},"msg":"x"}"#, Some(Level::Error)),
+        (r#"{"msg":"x", "level": 60}"#, Some(Level::Fatal)),
+        // Of several, the one in words holds.
+        (r#"{"level":10,"log_level":"WARN"}"#, Some(Level::Warn)),
+        // Whatever these mean: syslog's 3 is an error.
+        (r#"{"level":3}"#, None),
+        (r#"{"level":35}"#, None),
+        (r#"{"level":30.0}"#, None),
+        (r#"{"level":null}"#, None),
+        (r#"{"x":{"level":30}}"#, None),
+    ] {
+        assert_eq!(run(&[line]).logs[0].1, level, "{line}");
+    }
+}
+
+#[test]
 fn a_value_that_two_directives_name_counts_once() {
     let directive = |set: &str, more: &str| {
         format!(r#"{{"Namespace":"Shop","Dimensions":[[{set}]],"Metrics":[{{"Name":"Orders","Unit":"Count"}}{more}]}}"#)

@@ -133,6 +133,22 @@ impl Level {
         NAMES.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, level)| *level)
     }
 
+    /// Reads a number as pino and bunyan, loggers of Node.js, write it for a level: 10 is the finest detail, 30
+    /// information, 50 an error.
+    ///
+    /// Source: <https://github.com/pinojs/pino/blob/main/docs/api.md#loggerlevels-object>
+    pub fn of_number(number: &str) -> Option<Self> {
+        Some(match number {
+            "10" => Self::Trace,
+            "20" => Self::Debug,
+            "30" => Self::Info,
+            "40" => Self::Warn,
+            "50" => Self::Error,
+            "60" => Self::Fatal,
+            _ => return None,
+        })
+    }
+
     /// Its name in lower case.
     pub const fn as_str(self) -> &'static str {
         match self {

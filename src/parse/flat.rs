@@ -7,8 +7,8 @@ use crate::json::scan;
 pub(super) enum Scalar<'a> {
     /// The text of a string.
     Text(&'a str),
-    /// A number, `true`, `false` or `null`.
-    Other,
+    /// A number, `true`, `false` or `null`, as it stands there.
+    Other(&'a str),
 }
 
 /// Gives out the members of the object that a line is, in their order.
@@ -45,7 +45,7 @@ fn scalar(text: &str) -> Option<(Scalar<'_>, &str)> {
     }
     let end = text.bytes().position(|byte| matches!(byte, b',' | b'}' | b' '))?;
     let (word, behind) = text.split_at_checked(end)?;
-    (matches!(word, "true" | "false" | "null") || is_number(word)).then_some((Scalar::Other, behind))
+    (matches!(word, "true" | "false" | "null") || is_number(word)).then_some((Scalar::Other(word), behind))
 }
 
 /// Without the blank that some put behind a colon or a comma.

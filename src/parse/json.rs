@@ -13,6 +13,7 @@ use super::fields::fill;
 use super::flat::{self, Scalar};
 use super::lenient::{Object, elements, measure, members, string};
 use super::platform::{InitReport, InitStart, Metrics, Platform, Report, RestoreReport, Span, Start, Status};
+use crate::model::Level;
 
 /// What every such line has.
 static MARK: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\"platform."));
@@ -229,6 +230,8 @@ impl<'a> Span<'a> {
 pub struct Application<'a> {
     /// The level, as the line spells it.
     pub level: Option<Cow<'a, str>>,
+    /// The level of a line that has a number for it, as pino and bunyan write.
+    pub numbered: Option<Level>,
     /// The invocation that wrote it.
     pub request_id: Option<Cow<'a, str>>,
     /// As `TypeError`.
@@ -264,15 +267,25 @@ impl<'a> Application<'a> {
         })?;
         let text = |value| match value {
             Some(Scalar::Text(text)) => Some(Cow::Borrowed(text)),
-            Some(Scalar::Other) | None => None,
+            Some(Scalar::Other(_)) | None => None,
+        };
+        let numbered = match level {
+            Some(Scalar::Other(number)) => Level::of_number(number),
+            Some(Scalar::Text(_)) | None => None,
         };
         Some(Self {
             level: text(level).or_else(|| text(log_level)),
+            numbered,
             request_id: first_id([text(request_id), text(aws_request_id)]),
             error_type: text(error_type),
             timestamp: text(timestamp),
             message: text(message),
         })
+    }
+
+    /// How bad it says that it is.
+    pub fn severity(&self) -> Option<Level> {
+        self.level.as_deref().and_then(Level::parse).or(self.numbered)
     }
 
     /// Reads a line, whatever its keys are.
@@ -281,7 +294,7 @@ impl<'a> Application<'a> {
         let (mut log_level, mut aws_request_id) = (None, None);
         for (key, value) in line.members() {
             match key.as_ref() {
-                "level" => fill(&mut app.level, string(value)),
+                "level" => fill(&mut app.level, string(value)) || fill(&mut app.numbered, Level::of_number(value)),
                 "log_level" => fill(&mut log_level, string(value)),
                 "requestId" => fill(&mut app.request_id, string(value)),
                 "AWSRequestId" => fill(&mut aws_request_id, string(value)),

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use crate::json::JsonStr;
-use crate::model::{Level, Log, LogEvent};
+use crate::model::{Log, LogEvent};
 use crate::parse::{Application, Line, Object, Prefix, unhandled_object};
 
 /// What is known of a line that will be a log: filled in where it is handed on from, as a copy of what was just
@@ -33,7 +33,7 @@ impl<'a> About<'a> {
             Some(Cow::Borrowed(text)) => Some(*text),
             Some(Cow::Owned(_)) | None => None,
         };
-        self.log.level = app.level.as_deref().and_then(Level::parse);
+        self.log.level = app.severity();
         self.log.request_id = plain(&app.request_id);
         self.log.timestamp = plain(&app.timestamp);
         self.log.of_json = true;

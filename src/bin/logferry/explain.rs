@@ -191,7 +191,7 @@ fn derive(line: Line<'_>, text: &str) -> Fields {
         }
         Ok(Platform::RestoreReport(RestoreReport { status: None, .. })) => fields([("errors", json!(0))]),
         Err(Line::AppText(prefix)) => oom(prefix.and_then(|prefix| prefix.severity), text),
-        Err(Line::AppJson(app)) => oom(app.level.as_deref().and_then(Level::parse), text),
+        Err(Line::AppJson(app)) => oom(app.severity(), text),
         _ => Fields::new(),
     }
 }
