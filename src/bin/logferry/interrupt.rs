@@ -1,4 +1,5 @@
-//! What Ctrl-C does while something is sent: what isn't answered soon is stored, and nothing more is begun.
+//! What Ctrl-C does while something is sent: what isn't answered soon is stored, and no further
+//! payload is begun.
 
 use std::io;
 use std::sync::Arc;

@@ -73,7 +73,7 @@ pub(crate) fn run(args: &ReplayArgs) -> io::Result<Status> {
     let interrupt = interrupt(&mut forwarder)?;
     let progress = Progress::new(files.len());
     let mut all_read = true;
-    for (index, path) in files.iter().enumerate() {
+    'files: for (index, path) in files.iter().enumerate() {
         progress.show(index, path);
         let input = match Input::read(path) {
             Ok(input) => input,
@@ -112,8 +112,8 @@ pub(crate) fn run(args: &ReplayArgs) -> io::Result<Status> {
                 if payloads + files > 0 {
                     complain(format_args!("not begun: {}", left(payloads, files, &input.name)));
                 }
-                let _ = finish(args, &total, &watcher).map_err(|error| unwritten(&error))?;
-                return Ok(Status::Incomplete);
+                all_read = false;
+                break 'files;
             }
         }
     }
@@ -122,7 +122,7 @@ pub(crate) fn run(args: &ReplayArgs) -> io::Result<Status> {
     Ok(if all_read { status } else { Status::Incomplete })
 }
 
-/// Listens to Ctrl-C where something is sent, and can be stored; elsewhere it ends the command as ever.
+/// Listens to Ctrl-C where something is sent; elsewhere it ends the command as ever.
 fn interrupt(forwarder: &mut Forwarder<Carrier>) -> io::Result<Option<Interrupt>> {
     let is_remote = forwarder.backends.iter().any(Backend::is_remote);
     let Some(http) = forwarder.transport.http.as_mut().filter(|_| is_remote) else { return Ok(None) };
