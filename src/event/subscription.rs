@@ -5,7 +5,7 @@ use super::document::Document;
 use super::inflate::Payload;
 use super::{DecodeError, Limits};
 use crate::json::digits::{self, Times};
-use crate::json::scan::Quotes;
+use crate::json::quotes::Quotes;
 use crate::json::{JsonStr, mend, scan};
 use crate::model::{LogEvent, Timestamp};
 

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use memchr::memchr;
-use wide::{u8x16, u8x32, u64x4};
+use wide::{u8x16, u8x32};
 
 /// The inside of a string that was found.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -15,7 +15,8 @@ pub(crate) struct Scanned {
     pub(crate) irregular: bool,
 }
 
-const BLOCK: usize = 64;
+/// So many bytes are looked at at once.
+pub(super) const BLOCK: usize = 64;
 
 /// Reads a string up to its closing quote; `bytes` begin after the opening one.
 ///
@@ -37,64 +38,6 @@ pub(crate) fn string(bytes: &[u8]) -> Option<Scanned> {
     state.found(bytes, blocks.len() * BLOCK + at)
 }
 
-/// The quotes of a piece of JSON that aren't escaped: found for all of it at once, as a processor can't foresee
-/// where each of its strings ends.
-#[derive(Default)]
-pub(crate) struct Quotes {
-    /// A bit for each byte, and as many words of none behind them as are looked at at once.
-    words: Vec<u64>,
-}
-
-impl Quotes {
-    /// Words that are looked at at once.
-    const AHEAD: usize = 8;
-
-    /// Finds those in the whole blocks of a text that begins outside of strings, up to where a string would be
-    /// [irregular](Scanned::irregular).
-    pub(crate) fn find(&mut self, text: &[u8]) {
-        let (blocks, _) = text.as_chunks::<BLOCK>();
-        self.words.clear();
-        self.words.resize(blocks.len() + Self::AHEAD, 0);
-        let (mut carry, mut lowest) = (0, u8x32::splat(0xff));
-        for (word, block) in self.words.iter_mut().zip(blocks) {
-            let lanes = Lanes::new(block);
-            let (quotes, backslashes) = (lanes.equal(b'"'), lanes.equal(b'\\'));
-            let usual = quotes | backslashes | lanes.equal(b'n') | lanes.equal(b't');
-            lowest = lowest.min(lanes.lowest());
-            let escaped = escaped(backslashes.bits(), &mut carry);
-            let unusual = escaped & !usual.bits();
-            if unusual != 0 && has_irregular_escape(unusual, block) {
-                break;
-            }
-            *word = quotes.bits() & !escaped;
-        }
-        if lowest.min(u8x32::splat(0x1f)).simd_eq(lowest).any() {
-            self.words.clear();
-        }
-    }
-
-    /// Where the first is, at a place or behind it.
-    #[inline]
-    pub(crate) fn next(&self, place: usize) -> Option<usize> {
-        let ahead = self.words.get(place / BLOCK..)?;
-        let near: &[u64; Self::AHEAD] = ahead.first_chunk()?;
-        let first_word = near.first()? & (!0 << (place % BLOCK));
-        let (fours, _) = near.as_chunks::<4>();
-        let hold = fours
-            .iter()
-            .rev()
-            .fold(0, |hold, four| hold << 4 | !u64x4::new(*four).simd_eq(u64x4::ZERO).to_bitmask() & 0xf);
-        let hold = hold & !1 | u32::from(first_word != 0);
-        let index = if hold == 0 {
-            ahead.iter().skip(1).position(|word| *word != 0)? + 1
-        } else {
-            hold.trailing_zeros() as usize
-        };
-        let word = if index == 0 { first_word } else { *ahead.get(index)? };
-        Some((place / BLOCK + index) * BLOCK + word.trailing_zeros() as usize)
-    }
-}
-
 /// How many bytes precede the closing quote. Keys and most values are short: sixteen bytes tell.
 #[inline]
 fn string_end(bytes: &[u8]) -> Option<usize> {
@@ -114,29 +57,6 @@ fn string_end(bytes: &[u8]) -> Option<usize> {
 pub(crate) fn backslash(bytes: &[u8]) -> Option<usize> {
     let near = bytes.first_chunk().map_or(0, |chunk| u8x16::new(*chunk).simd_eq(u8x16::splat(b'\\')).to_bitmask());
     if near == 0 { memchr(b'\\', bytes) } else { Some(near.trailing_zeros() as usize) }
-}
-
-/// Which pairs of neighbours are there of those that are wanted; all when there are too few bytes to tell.
-///
-/// `wanted` tells of thirty-two bytes, and of those behind each, which are such a pair: all bits of a byte, or none.
-#[inline]
-pub(crate) fn may_hold_pairs<const N: usize>(bytes: &[u8], wanted: impl Fn(u8x32, u8x32) -> [u8x32; N]) -> [bool; N] {
-    let mut found = [u8x32::ZERO; N];
-    let mut look = |first: &[u8; 32], second: &[u8; 32]| {
-        let here = wanted(u8x32::new(*first), u8x32::new(*second));
-        found.iter_mut().zip(here).for_each(|(found, here)| *found |= here);
-    };
-    let Some(from_second) = bytes.get(1..) else { return [false; N] };
-    let ((firsts, _), (seconds, rest)) = (bytes.as_chunks(), from_second.as_chunks());
-    firsts.iter().zip(seconds).for_each(|(first, second)| look(first, second));
-    // The last thirty-two, some of them for the second time.
-    let last = bytes.len().checked_sub(33).and_then(|at| Some((bytes.get(at..)?.first_chunk()?, bytes.last_chunk()?)));
-    match last {
-        Some((first, second)) if !rest.is_empty() => look(first, second),
-        Some(_) => {}
-        None => return [true; N],
-    }
-    found.map(u8x32::any)
 }
 
 /// So many bytes are looked at by [`places`].
@@ -269,7 +189,7 @@ fn first(bits: u64) -> Option<usize> {
 
 /// Which bytes a backslash escapes.
 #[inline]
-fn escaped(backslashes: u64, carry: &mut u64) -> u64 {
+pub(super) fn escaped(backslashes: u64, carry: &mut u64) -> u64 {
     let behind = (backslashes << 1) | *carry;
     if backslashes & behind == 0 {
         // Mostly each stands alone, and escapes what is behind it.
@@ -299,7 +219,7 @@ fn escaped_by_runs(backslashes: u64, carry: &mut u64) -> u64 {
     escaped
 }
 
-fn has_irregular_escape(mut unusual: u64, block: &[u8; BLOCK]) -> bool {
+pub(super) fn has_irregular_escape(mut unusual: u64, block: &[u8; BLOCK]) -> bool {
     while let Some(at) = first(unusual) {
         if !matches!(block.get(at), Some(b'n' | b't' | b'r' | b'/' | b'b' | b'f')) {
             return true;
@@ -472,37 +392,6 @@ mod tests {
         fn places_are_those_of_the_first_sixty_four_bytes(bytes in proptest::collection::vec(0..3_u8, 0..100)) {
             let places = (0..).zip(bytes.iter().take(PLACES)).filter(|(_, byte)| **byte == 1);
             prop_assert_eq!(super::places(&bytes, 1), places.fold(0, |all, (place, _)| all | 1 << place));
-        }
-
-        #[test]
-        fn quotes_of_a_piece_are_those_of_its_strings(
-            strings in proptest::collection::vec("[a-z ]{0,200}|(\\\\[nt\"\\\\/brf]|[a-zé]|, ){0,80}|[a-z]{500,900}", 0..20),
-            unusual in "|||\\\\u0041|\\\\q|\u{1}",
-        ) {
-            let mut text = String::from("[");
-            let mut expected = Vec::new();
-            for string in &strings {
-                expected.extend([text.len(), text.len() + string.len() + 1]);
-                text.extend(["\"", string, "\","]);
-            }
-            let whole = text.len();
-            text.extend(["\"", &unusual, "\"]"]);
-            expected.extend([whole, text.len() - 2]);
-            text.push_str(&" ".repeat(BLOCK));
-            let mut quotes = Quotes::default();
-            quotes.find(b"\"left from before\"");
-            quotes.find(text.as_bytes());
-            let found: Vec<_> = (0..=text.len()).filter(|place| quotes.next(*place) == Some(*place)).collect();
-            if unusual.is_empty() {
-                prop_assert_eq!(&found, &expected);
-                for place in 0..text.len() + 100 {
-                    prop_assert_eq!(quotes.next(place), expected.iter().copied().find(|quote| *quote >= place));
-                }
-            } else {
-                let before = found.len().min(expected.len() - 2 * usize::from(!unusual.is_empty()));
-                prop_assert_eq!(&found[..before], &expected[..before]);
-                prop_assert!(!found.contains(&expected[expected.len() - 1]));
-            }
         }
     }
 }

@@ -16,10 +16,10 @@
 use std::borrow::Cow;
 
 use memchr::memchr_iter;
-use wide::u8x32;
 
 use super::fields::{Pieces, number, trimmed};
-use crate::json::{digits, scan};
+use crate::json::digits;
+use crate::json::pairs::Pairs;
 use crate::model::{CheckStatus, Timestamp, Value};
 
 const MARKER: &str = "MONITORING|";
@@ -194,11 +194,12 @@ fn bare(tag: &str) -> &str {
     if tag.starts_with('#') { trimmed(tag.trim_start_matches('#')) } else { tag }
 }
 
-/// Whether a marker may stand in a text: its last two letters mostly tell.
+/// The last two letters of a marker, which mostly tell.
+static ENDING: Pairs = Pairs::new(&[(b"G", b"|")]);
+
+/// Whether a marker may stand in a text.
 fn may_hold_marker(text: &str) -> bool {
-    let is = |lane: u8x32, byte| lane.simd_eq(u8x32::splat(byte));
-    let [marker] = scan::may_hold_pairs(text.as_bytes(), |first, second| [is(first, b'G') & is(second, b'|')]);
-    marker
+    ENDING.among(text.as_bytes()) != 0
 }
 
 fn bars(text: &str) -> usize {

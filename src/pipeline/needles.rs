@@ -1,9 +1,8 @@
 //! What tells a JSON line that is more than a log.
 
 use memchr::memmem::Finder;
-use wide::u8x32;
 
-use crate::json::scan;
+use crate::json::pairs::Pairs;
 
 /// Looks for what a JSON line, still escaped, contains if it is more than a log.
 #[derive(Debug)]
@@ -38,14 +37,14 @@ impl Needles {
 
     /// What a JSON line may hold.
     pub(super) fn signs(&self, json: &[u8]) -> Signs {
-        let [monitoring, platform, emf, datadog, tags] = may_hold(json);
-        let holds = |may_hold: bool, needle: &Finder<'_>| may_hold && needle.find(json).is_some();
+        let pairs = NEIGHBOURS.among(json);
+        let holds = |pair: u8, needle: &Finder<'_>| pairs >> pair & 1 != 0 && needle.find(json).is_some();
         Signs {
-            special: holds(monitoring, &self.monitoring)
-                || holds(platform, &self.platform)
-                || holds(emf, &self.emf)
-                || holds(datadog, &self.datadog),
-            tags: holds(tags, &self.tags),
+            special: holds(0, &self.monitoring)
+                || holds(1, &self.platform)
+                || holds(2, &self.emf)
+                || holds(3, &self.datadog),
+            tags: holds(4, &self.tags),
         }
     }
 
@@ -55,17 +54,10 @@ impl Needles {
     }
 }
 
-/// Which needles may be there: each has two neighbours that few lines have, `G|`, `m.`, `"_` or `2_`, `m\` and `dt`.
-/// One pass for all of them.
-fn may_hold(json: &[u8]) -> [bool; 5] {
-    scan::may_hold_pairs(json, |first, second| {
-        let (is, then) = (|byte| first.simd_eq(u8x32::splat(byte)), |byte| second.simd_eq(u8x32::splat(byte)));
-        // A quote ends in `"` or, escaped as `\u0022`, in `2`, which differs from it in one bit.
-        let quote = (first & u8x32::splat(!(b'"' ^ b'2'))).simd_eq(u8x32::splat(b'"'));
-        let m = is(b'm');
-        [is(b'G') & then(b'|'), m & then(b'.'), quote & then(b'_'), m & then(b'\\'), is(b'd') & then(b't')]
-    })
-}
+/// What each needle has that few lines have, two neighbours. One pass tells of all of them.
+///
+/// A quote ends in `"` or, escaped as `\u0022`, in `2`.
+static NEIGHBOURS: Pairs = Pairs::new(&[(b"G", b"|"), (b"m", b"."), (b"\"2", b"_"), (b"m", b"\\"), (b"d", b"t")]);
 
 #[cfg(test)]
 mod tests {
