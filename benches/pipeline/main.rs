@@ -6,12 +6,14 @@
 //! cargo bench --bench pipeline -- --once logferry-1  one of them once, for a profiler; all that counts is in `measured`
 //! cargo bench --bench pipeline -- --duel logferry-6 floor-6  two of them alone, and the ratio
 //! cargo bench --bench pipeline -- --times 100 encode the same, again and again; also a kind of line, by its name
+//! cargo bench --bench pipeline -- --rounds 5         the times of all in five seconds: round, name, nanoseconds
 //! cargo bench --bench pipeline -- --backends         every backend against its own floor, and some at once
 //! cargo bench --bench pipeline -- --whole            the whole forwarder against its encoders alone: what the guarantee costs
 //! cargo bench --bench pipeline -- --event bomb       an event on standard output: usual-1000, usual-10000, usual-80000, repetitive, bomb, bomb-of-8-mib
 //! ```
 //!
-//! All pipelines run in turn, round after round. A time is that of the fastest run, a ratio the median of the rounds'.
+//! All pipelines run in turn, round after round, in one process after the other: where its memory lies makes each of them
+//! some thousandths faster or slower than another. A time is that of the fastest run, a ratio the median of the rounds'.
 //!
 //! `RUSTFLAGS='-C target-cpu=haswell'` measures what `cargo lambda` builds for x86-64.
 #![expect(clippy::indexing_slicing, clippy::unwrap_used, reason = "a benchmark stops where it is wrong")]
@@ -26,7 +28,7 @@ mod workload;
 mod yardstick;
 
 use std::hint::black_box;
-use std::process::ExitCode;
+use std::process::{Command, ExitCode};
 use std::time::{Duration, Instant};
 
 use ferry::Ferry;
@@ -42,8 +44,11 @@ use yardstick::{Codec, Yardstick};
 /// Log events of the delivery.
 const EVENTS: usize = 10_000;
 
-/// How long pipelines are repeated, and how long each kind of line.
-const PIPELINES: Duration = Duration::from_secs(40);
+/// So many processes one after the other, and how many seconds pipelines are repeated in each.
+const PROCESSES: u32 = 8;
+const PIPELINES: u64 = 5;
+
+/// How long each kind of line is repeated.
 const LINES: Duration = Duration::from_millis(700);
 
 /// How long two are compared.
@@ -70,6 +75,7 @@ fn main() -> ExitCode {
         ["--list"] => cases(&Delivery::usual(EVENTS)).iter().for_each(|case| println!("{}", case.name)),
         ["--once", name] => return run(name, 1),
         ["--duel", one, other] => duel(one, other),
+        ["--rounds", seconds] if seconds.parse::<u64>().is_ok() => rounds(seconds.parse().unwrap()),
         ["--times", times, name] if times.parse::<usize>().is_ok() => return run(name, times.parse().unwrap()),
         ["--event", "usual-1000"] => print!("{}", Delivery::usual(1000).event),
         ["--event", "usual-10000"] => print!("{}", Delivery::usual(10_000).event),
@@ -79,7 +85,7 @@ fn main() -> ExitCode {
         ["--event", "bomb-of-8-mib"] => print!("{}", Delivery::bomb(100, 8 << 20).event),
         _ => {
             eprintln!(
-                "expected nothing, --backends, --whole, --list, --once NAME, --duel NAME NAME, --times NUMBER NAME or --event NAME"
+                "expected nothing, --backends, --whole, --list, --once NAME, --duel NAME NAME, --rounds SECONDS, --times NUMBER NAME or --event NAME"
             );
             return ExitCode::FAILURE;
         }
@@ -158,12 +164,21 @@ fn tables() {
     let delivery = Delivery::usual(EVENTS);
     check(&delivery);
     describe(&delivery);
-    let mut cases = cases(&delivery);
-    let rounds = race(&mut cases, PIPELINES);
-    drop(cases);
+    let mut rounds = Rounds::default();
+    for _ in 0..PROCESSES {
+        let seconds = PIPELINES.to_string();
+        let output = Command::new(std::env::current_exe().unwrap()).args(["--rounds", &seconds]).output().unwrap();
+        rounds.append(&String::from_utf8(output.stdout).unwrap());
+    }
+    println!("{} rounds in {PROCESSES} processes\n", rounds.len());
     compare(&rounds);
     stages(&rounds);
     kinds();
+}
+
+fn rounds(seconds: u64) {
+    let delivery = Delivery::usual(EVENTS);
+    print!("{}", race(&mut cases(&delivery), Duration::from_secs(seconds)));
 }
 
 /// Compares two pipelines with each other, while nothing else runs.
@@ -172,6 +187,7 @@ fn duel(one: &str, other: &str) {
     let mut cases = cases(&delivery);
     cases.retain(|case| [one, other].contains(&case.name));
     let rounds = race(&mut cases, DUEL);
+    println!("{} rounds\n", rounds.len());
     println!("{one} takes {:.4} times as long as {other}", rounds.ratio(one, other));
 }
 
@@ -188,7 +204,6 @@ fn race(cases: &mut [Case<'_>], time: Duration) -> Rounds {
         }
         round += 1;
     }
-    println!("{round} rounds\n");
     rounds
 }
 
