@@ -2,16 +2,16 @@
 
 use fearless_simd::prelude::*;
 use fearless_simd::{Level, Simd, dispatch, u8x16, u8x64};
-use wide::u64x4;
 
 use super::level;
-use super::scan::{BLOCK, escaped, has_irregular_escape};
+use super::scan::{self, BLOCK, escaped, has_irregular_escape};
 
 /// The quotes of a piece of JSON that aren't escaped.
 #[derive(Default)]
 pub(crate) struct Quotes {
-    /// A bit for each byte, and as many words of none behind them as are looked at at once.
-    words: Vec<u64>,
+    /// A bit for each byte, the first one the lowest of eight bytes, and as many words of none behind them as are looked
+    /// at at once.
+    words: Vec<[u8; 8]>,
 }
 
 impl Quotes {
@@ -27,7 +27,7 @@ impl Quotes {
     fn find_by(&mut self, level: Level, text: &[u8]) {
         let (blocks, _) = text.as_chunks();
         self.words.clear();
-        self.words.resize(blocks.len() + Self::AHEAD, 0);
+        self.words.resize(blocks.len() + Self::AHEAD, [0; 8]);
         let words = &mut self.words;
         if !dispatch!(level, simd => find(simd, blocks, words)) {
             self.words.clear();
@@ -38,20 +38,16 @@ impl Quotes {
     #[inline]
     pub(crate) fn next(&self, place: usize) -> Option<usize> {
         let ahead = self.words.get(place / BLOCK..)?;
-        let near: &[u64; Self::AHEAD] = ahead.first_chunk()?;
-        let first_word = near.first()? & (!0 << (place % BLOCK));
-        let (fours, _) = near.as_chunks::<4>();
-        let hold = fours
-            .iter()
-            .rev()
-            .fold(0, |hold, four| hold << 4 | !u64x4::new(*four).simd_eq(u64x4::ZERO).to_bitmask() & 0xf);
-        let hold = hold & !1 | u32::from(first_word != 0);
+        let near = ahead.as_flattened().first_chunk()?;
+        let first_word = u64::from_le_bytes(*ahead.first()?) & (!0 << (place % BLOCK));
+        // A bit for each byte that holds some; of the first word only those from the place on count.
+        let hold = !scan::equal(near, 0) & !0xff | u64::from(first_word != 0);
         let index = if hold == 0 {
-            ahead.iter().skip(1).position(|word| *word != 0)? + 1
+            ahead.iter().skip(1).position(|word| *word != [0; 8])? + 1
         } else {
-            hold.trailing_zeros() as usize
+            hold.trailing_zeros() as usize / 8
         };
-        let word = if index == 0 { first_word } else { *ahead.get(index)? };
+        let word = if index == 0 { first_word } else { u64::from_le_bytes(*ahead.get(index)?) };
         Some((place / BLOCK + index) * BLOCK + word.trailing_zeros() as usize)
     }
 }
@@ -71,7 +67,7 @@ const ESCAPES: [u8; 16] = {
 /// Finds the quotes of whole blocks; says whether there is no bare control character.
 #[expect(clippy::inline_always, reason = "vectors are of the level of the function they are in")]
 #[inline(always)]
-fn find<S: Simd>(simd: S, blocks: &[[u8; BLOCK]], words: &mut [u64]) -> bool {
+fn find<S: Simd>(simd: S, blocks: &[[u8; BLOCK]], words: &mut [[u8; 8]]) -> bool {
     let by_low_half = u8x64::block_splat(u8x16::simd_from(simd, ESCAPES));
     let (mut carry, mut lowest) = (0, u8x64::splat(simd, 0xff));
     for (word, block) in words.iter_mut().zip(blocks) {
@@ -84,7 +80,7 @@ fn find<S: Simd>(simd: S, blocks: &[[u8; BLOCK]], words: &mut [u64]) -> bool {
         if unusual != 0 && has_irregular_escape(unusual, block) {
             break;
         }
-        *word = quotes & !escaped;
+        *word = (quotes & !escaped).to_le_bytes();
     }
     lowest.simd_ge(b' ').all_true()
 }

@@ -71,7 +71,7 @@ pub(crate) fn places(bytes: &[u8], wanted: u8) -> u64 {
     let of_32 = |bytes: &[u8; 32]| u64::from(u8x32::new(*bytes).simd_eq(u8x32::splat(wanted)).to_bitmask());
     let of_16 = |bytes: &[u8; 16]| u64::from(u8x16::new(*bytes).simd_eq(u8x16::splat(wanted)).to_bitmask());
     if let Some(block) = bytes.first_chunk() {
-        Lanes::new(block).equal(wanted).bits()
+        equal(block, wanted)
     } else if let (Some(first), Some(last)) = (bytes.first_chunk::<32>(), bytes.last_chunk()) {
         of_32(first) | of_32(last) << (bytes.len() - 32)
     } else if let (Some(first), Some(last)) = (bytes.first_chunk::<16>(), bytes.last_chunk()) {
@@ -79,6 +79,12 @@ pub(crate) fn places(bytes: &[u8], wanted: u8) -> u64 {
     } else {
         bytes.iter().rev().fold(0, |places, byte| places << 1 | u64::from(*byte == wanted))
     }
+}
+
+/// Which bytes of a block are this one, as bits.
+#[inline]
+pub(super) fn equal(block: &[u8; BLOCK], wanted: u8) -> u64 {
+    Lanes::new(block).equal(wanted).bits()
 }
 
 /// Bytes, of which there are fewer than that, with blanks behind them.
