@@ -524,6 +524,44 @@ fn counts_each_request_where_the_lines_of_several_environments_are_mixed() {
     assert!(metric.contains(&id(b)), "{metric}");
 }
 
+#[test]
+fn a_log_is_as_long_as_it_is() {
+    // As the JSON that they become they are seventeen times as long.
+    let short = "x\n".repeat(30_000);
+    let ran = run(&[&NDJSON[..], &["-"]].concat(), &[("LOGFERRY_MAX_INFLATED_BYTES", "1MiB")], short.as_bytes());
+    assert_eq!((ran.status, counted(&ran).1, ran.err.as_str()), (0, 30_000, ""));
+}
+
+#[test]
+fn a_line_that_is_too_long_hides_no_other() {
+    let lines = ["a\n".repeat(100), "x".repeat(9 << 20), "\n".to_owned() + &"b\n".repeat(100)].concat();
+    let ran = run(&[&NDJSON[..], &["-"]].concat(), &[], lines.as_bytes());
+    assert_eq!((ran.status, counted(&ran).1), (1, 200), "{}", ran.err);
+    assert_eq!(ran.err.lines().count(), 1, "{}", ran.err);
+}
+
+#[test]
+fn what_is_said_of_an_invocation_in_a_long_log_is_read_at_once() {
+    let invocation = |number: usize| {
+        let id = format!("8edab1f8-7d34-4a8e-a965-{number:012}");
+        let init = if number.is_multiple_of(4) { "INIT_START Runtime Version: nodejs:22.v61\n" } else { "" };
+        // Told in both ways, as the documents show it while the two styles coexist.
+        format!(
+            "{init}START RequestId: {id} Version: 1\n2026-11-20T09:02:17.310Z {id} Task timed out after 3.00 seconds\n\n\
+             END RequestId: {id}\nREPORT RequestId: {id}\tDuration: 3000.00 ms\tBilled Duration: 3000 ms\t\
+             Memory Size: 128 MB\tMax Memory Used: 64 MB\tStatus: timeout\n2026-11-20T09:02:17.310Z {id} Task timed out \
+             after 3.00 seconds\n",
+        )
+    };
+    let log: String = (0..6_000).map(invocation).collect();
+    let ran = run(&[&NDJSON[..], &["-"]].concat(), &[], log.as_bytes());
+    let measured = |name: &str| ran.out.matches(&format!(r#""name":"{name}","type":"count","value":1,"#)).count();
+    assert_eq!(
+        (ran.status, measured("invocations"), measured("timeouts"), measured("errors")),
+        (0, 6_000, 6_000, 6_000)
+    );
+}
+
 /// As Windows PowerShell writes what a command prints.
 fn utf_16(text: &str) -> Vec<u8> {
     format!("\u{feff}{text}").encode_utf16().flat_map(u16::to_le_bytes).collect()

@@ -9,7 +9,7 @@ use flate2::read::MultiGzDecoder;
 use logferry::event::Limits;
 use serde_json::value::RawValue;
 
-use crate::{fetched, lines};
+use crate::{fetched, lines, streams};
 
 /// What gzip begins with.
 const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
@@ -31,6 +31,8 @@ pub(crate) struct Input {
 pub(crate) enum Content {
     /// A batch: JSON, gzipped or not.
     Batch(Vec<u8>),
+    /// Log events that came another way, as a batch.
+    Events(streams::Batch),
     /// What the Lambda is invoked with.
     Event(String),
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use logferry::backend::{Backend, decompress, protobuf};
 use logferry::delivery::{ENDING, Http, Transport, TransportError};
 use logferry::env::Mistake;
-use logferry::event::{Batch, Payload};
+use logferry::event::{Batch, Limits, Payload};
 use logferry::forwarder::{Forwarder, Invocation, Note, Outcome};
 use logferry::ledger::Ledger;
 use logferry::model::{Log, Metric, Origin, Sink};
@@ -198,6 +198,12 @@ async fn replay(forwarder: &mut Forwarder<Carrier>, content: &Content, timeout: 
         Content::Batch(bytes) => {
             let batch = Batch::new(Payload::Bytes(bytes), forwarder.limits);
             forwarder.forward(batch, &invocation, watcher).await
+        }
+        Content::Events(events) => {
+            // Nothing of it was inflated.
+            let limits = Limits { inflated_bytes: u64::MAX, ..forwarder.limits };
+            let events = events.to_json();
+            forwarder.forward(Batch::new(Payload::Bytes(&events), limits), &invocation, watcher).await
         }
     }
 }

@@ -3,16 +3,21 @@
 use std::collections::HashMap;
 use std::path::Path;
 
+use logferry::parse::{Line, Platform};
 use ring::digest::{SHA256, SHA256_OUTPUT_LEN, digest};
 use serde::Serialize;
 
 use crate::input::{Content, STDIN};
 use crate::mixed;
 
+/// So many log events are a batch at most, and so many bytes their messages: as much as CloudWatch Logs delivers at once.
+const BATCH: usize = 10_000;
+const BATCH_BYTES: usize = 8 << 20;
+
 /// What CloudWatch Logs delivers.
-#[derive(Serialize)]
+#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Batch {
+pub(crate) struct Batch {
     message_type: &'static str,
     owner: String,
     log_group: String,
@@ -20,8 +25,14 @@ struct Batch {
     log_events: Vec<Event>,
 }
 
+impl Batch {
+    pub(crate) fn to_json(&self) -> Vec<u8> {
+        serde_json::to_vec(self).unwrap_or_default()
+    }
+}
+
 /// One log event of a batch.
-#[derive(Serialize)]
+#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
 pub(crate) struct Event {
     /// Empty where none came with it.
     pub(crate) id: String,
@@ -68,7 +79,7 @@ impl Streams {
         self.streams.get_mut(self.current)?.1.last_mut()
     }
 
-    /// A batch for each log stream: where no log group is known, the name of the input stands for the function's.
+    /// Batches of each log stream: where no log group is known, the name of the input stands for the function's.
     pub(crate) fn batches(mut self, name: &str) -> Vec<Content> {
         let stem = Path::new(name).file_stem().filter(|_| name != STDIN);
         let function = stem.map_or_else(|| "stdin".to_owned(), |stem| stem.to_string_lossy().replace(' ', "-"));
@@ -79,12 +90,7 @@ impl Streams {
             name_events(place, events);
         }
         self.split();
-        let batch = |(place, log_events): (Place, Vec<Event>)| {
-            let Place { owner, log_group, log_stream } = place;
-            let batch = Batch { message_type: "DATA_MESSAGE", owner, log_group, log_stream, log_events };
-            Content::Batch(serde_json::to_vec(&batch).unwrap_or_default())
-        };
-        self.streams.into_iter().map(batch).collect()
+        self.streams.into_iter().flat_map(|(place, events)| batches(place, events)).map(Content::Events).collect()
     }
 
     /// Gives environments whose lines were mixed, as no log stream was named, a stream each.
@@ -92,6 +98,67 @@ impl Streams {
         let streams = std::mem::take(&mut self.streams);
         self.streams = streams.into_iter().flat_map(|(place, events)| split(place, events)).collect();
     }
+}
+
+/// Batches of one log stream's events, each as long as it may be and up to the beginning of an invocation, so that what
+/// is said of one is read at once.
+fn batches(place: Place, mut events: Vec<Event>) -> Vec<Batch> {
+    let Place { owner, log_group, log_stream } = place;
+    let mut lens = Vec::new();
+    let mut rest = events.as_slice();
+    while !rest.is_empty() {
+        let (batch, behind) = rest.split_at(len_of_batch(rest));
+        lens.push(batch.len());
+        rest = behind;
+    }
+    let mut events = events.drain(..);
+    let batch = |len| Batch {
+        message_type: "DATA_MESSAGE",
+        owner: owner.clone(),
+        log_group: log_group.clone(),
+        log_stream: log_stream.clone(),
+        log_events: events.by_ref().take(len).collect(),
+    };
+    lens.into_iter().map(batch).collect()
+}
+
+/// How many events the first batch has.
+fn len_of_batch(events: &[Event]) -> usize {
+    let mut bytes = 0;
+    let fits = |event: &&Event| {
+        bytes += event.message.len();
+        bytes <= BATCH_BYTES
+    };
+    let most = events.iter().take(BATCH).take_while(fits).count().max(1);
+    let (batch, behind) = events.split_at(most);
+    if behind.is_empty() {
+        return most;
+    }
+    // What Lambda writes before the first line of an invocation goes with it.
+    let mut begins = None;
+    for (place, event) in batch.iter().enumerate().rev() {
+        match Line::parse(&event.message, None).into_platform() {
+            Ok(Platform::Start(_)) if begins.is_none() => begins = Some(place),
+            Ok(platform) if begins == Some(place + 1) && comes_before_start(&platform) => begins = Some(place),
+            _ if begins.is_some() => break,
+            _ => {}
+        }
+    }
+    begins.filter(|place| *place > 0).unwrap_or(most)
+}
+
+/// Whether Lambda writes it while an environment begins.
+const fn comes_before_start(platform: &Platform<'_>) -> bool {
+    matches!(
+        platform,
+        Platform::Extension(_)
+            | Platform::InitReport(_)
+            | Platform::InitStart(_)
+            | Platform::LogsSubscription(_)
+            | Platform::RestoreReport(_)
+            | Platform::RestoreStart(_)
+            | Platform::TelemetrySubscription(_)
+    )
 }
 
 /// Gives events without an id one that follows from what they are: of those that come again, as with the same file,
