@@ -168,6 +168,7 @@ fn tables() {
     for _ in 0..PROCESSES {
         let seconds = PIPELINES.to_string();
         let output = Command::new(std::env::current_exe().unwrap()).args(["--rounds", &seconds]).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         rounds.append(&String::from_utf8(output.stdout).unwrap());
     }
     println!("{} rounds in {PROCESSES} processes\n", rounds.len());

@@ -26,12 +26,10 @@ impl Quotes {
 
     fn find_by(&mut self, level: Level, text: &[u8]) {
         let (blocks, _) = text.as_chunks();
-        self.words.clear();
         self.words.resize(blocks.len() + Self::AHEAD, [0; 8]);
         let words = &mut self.words;
-        if !dispatch!(level, simd => find(simd, blocks, words)) {
-            self.words.clear();
-        }
+        let found = dispatch!(level, simd => find(simd, blocks, words));
+        self.words.iter_mut().skip(found).for_each(|word| *word = [0; 8]);
     }
 
     /// Where the first is, at a place or behind it.
@@ -64,13 +62,13 @@ const ESCAPES: [u8; 16] = {
     all
 };
 
-/// Finds the quotes of whole blocks; says whether there is no bare control character.
+/// Finds the quotes of whole blocks; says of how many, none where one has a bare control character.
 #[expect(clippy::inline_always, reason = "vectors are of the level of the function they are in")]
 #[inline(always)]
-fn find<S: Simd>(simd: S, blocks: &[[u8; BLOCK]], words: &mut [[u8; 8]]) -> bool {
+fn find<S: Simd>(simd: S, blocks: &[[u8; BLOCK]], words: &mut [[u8; 8]]) -> usize {
     let by_low_half = u8x64::block_splat(u8x16::simd_from(simd, ESCAPES));
-    let (mut carry, mut lowest) = (0, u8x64::splat(simd, 0xff));
-    for (word, block) in words.iter_mut().zip(blocks) {
+    let (mut carry, mut lowest, mut found) = (0, u8x64::splat(simd, 0xff), blocks.len());
+    for (place, (word, block)) in words.iter_mut().zip(blocks).enumerate() {
         let bytes = u8x64::simd_from(simd, *block);
         let (quotes, backslashes) = (bytes.simd_eq(b'"').to_bitmask(), bytes.simd_eq(b'\\').to_bitmask());
         let usual = by_low_half.swizzle_dyn_within_blocks(bytes & 0xf).simd_eq(bytes).to_bitmask();
@@ -78,11 +76,12 @@ fn find<S: Simd>(simd: S, blocks: &[[u8; BLOCK]], words: &mut [[u8; 8]]) -> bool
         let escaped = escaped(backslashes, &mut carry);
         let unusual = escaped & !usual;
         if unusual != 0 && has_irregular_escape(unusual, block) {
+            found = place;
             break;
         }
         *word = (quotes & !escaped).to_le_bytes();
     }
-    lowest.simd_ge(b' ').all_true()
+    if lowest.simd_ge(b' ').all_true() { found } else { 0 }
 }
 
 #[cfg(test)]
@@ -111,7 +110,7 @@ mod tests {
             expected.extend([whole, text.len() - 2]);
             text.push_str(&" ".repeat(BLOCK));
             let mut quotes = Quotes::default();
-            quotes.find(b"\"left from before\"");
+            quotes.find(&[b'"'; 4096]);
             quotes.find_by(level, text.as_bytes());
             let found: Vec<_> = (0..=text.len()).filter(|place| quotes.next(*place) == Some(*place)).collect();
             if unusual.is_empty() {

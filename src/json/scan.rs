@@ -25,7 +25,8 @@ pub(super) const BLOCK: usize = 64;
 /// Sixty-four bytes at a time: which are quotes, which are escaped, which are
 /// control characters, each as the bits of a word. Method: Langdale & Lemire,
 /// "Parsing Gigabytes of JSON per Second", 2019, §3.1.1. A vector of thirty-two
-/// is one where the function is built for AVX2, as `cargo lambda` does, and two elsewhere.
+/// is one where the function is built for AVX2, as `cargo lambda` does, and two elsewhere: a string is too short to
+/// choose at run time, as [`Quotes`](super::quotes::Quotes) does.
 pub(crate) fn string(bytes: &[u8]) -> Option<Scanned> {
     let mut state = State { carry: 0, lowest: u8x32::splat(0xff), irregular: false };
     let (blocks, tail) = bytes.as_chunks::<BLOCK>();

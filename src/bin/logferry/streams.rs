@@ -10,7 +10,8 @@ use serde::Serialize;
 use crate::input::{Content, STDIN};
 use crate::mixed;
 
-/// So many log events are a batch at most, and so many bytes their messages: as much as CloudWatch Logs delivers at once.
+/// So many log events are a batch at most, and so many bytes their messages: about as many as CloudWatch Logs may deliver
+/// at once.
 const BATCH: usize = 10_000;
 const BATCH_BYTES: usize = 8 << 20;
 
