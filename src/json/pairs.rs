@@ -21,6 +21,7 @@ struct Halves {
 impl Pairs {
     /// Of each pair the bytes that may be the first of it, and those that may be the second.
     pub(crate) const fn new(pairs: &[(&[u8], &[u8])]) -> Self {
+        assert!(pairs.len() <= 8, "a bit for each");
         let (mut first, mut second) = (Halves::new(), Halves::new());
         let (mut pair, mut rest) = (1, pairs);
         while let [(one, other), behind @ ..] = rest {

@@ -103,7 +103,7 @@ impl Streams {
 
 /// Batches of one log stream's events, each as long as it may be and up to the beginning of an invocation, so that what
 /// is said of one is read at once.
-fn batches(place: Place, mut events: Vec<Event>) -> Vec<Batch> {
+fn batches(place: Place, events: Vec<Event>) -> Vec<Batch> {
     let Place { owner, log_group, log_stream } = place;
     let mut lens = Vec::new();
     let mut rest = events.as_slice();
@@ -112,7 +112,7 @@ fn batches(place: Place, mut events: Vec<Event>) -> Vec<Batch> {
         lens.push(batch.len());
         rest = behind;
     }
-    let mut events = events.drain(..);
+    let mut events = events.into_iter();
     let batch = |len| Batch {
         message_type: "DATA_MESSAGE",
         owner: owner.clone(),
